@@ -1,0 +1,1 @@
+"""Where graphs run: a slow NumPy oracle, and the machines."""

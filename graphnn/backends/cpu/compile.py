@@ -1,0 +1,145 @@
+"""From a kernel's source to its address. Every compile option is decided here.
+
+A kernel is a C function; it is called by address from the executor. Compiled code is looked up in this
+process, then in the cache on disk, then made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import linecache
+import math
+import threading
+from functools import cache as once
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import numba
+import numpy as np
+from llvmlite import binding as llvm
+from numba import types
+from numba.core.registry import cpu_target
+
+from graphnn.backends.cpu import cache
+from graphnn.errors import KernelError
+
+_HERE = Path(__file__).parent
+# No reassociation: the error bounds of vecmath depend on the order of operations.
+FASTMATH = frozenset({"contract", "nsz"})
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": set(FASTMATH), "boundscheck": False}
+
+_addresses: dict[str, int] = {}
+_libraries: list[Any] = []  # keeps the code in memory
+_lock = threading.Lock()
+counts = {"compiled": 0, "loaded": 0, "unwritten": 0}
+
+
+def kernel_address(source: str, name: str, signature: str = "kernel") -> int:
+    """The address of the compiled function ``name`` that ``source`` defines.
+
+    Parameters
+    ----------
+    source
+        Python text that defines ``name``; see :mod:`graphnn.backends.cpu.kernels`.
+    signature
+        ``"kernel"``: void (data, meta, lane, lanes), all int64; ``"executor"``: int64 (job,
+        thread, threads).
+
+    Raises
+    ------
+    KernelError
+        If numba cannot compile it; shows the source.
+    """
+    key = _key(source, signature)
+    with _lock:
+        if key not in _addresses:
+            _addresses[key] = _loaded(key) or _compiled(source, name, signature, key)
+        return _addresses[key]
+
+
+@once
+def _salt() -> str:
+    """What compiled code depends on besides its source."""
+    support = [(_HERE / f"{part}.py").read_text() for part in ("vecmath", "intrinsics", "executor")]
+    facts = [
+        numba.__version__,
+        llvmlite.__version__,
+        np.__version__,
+        llvm.get_host_cpu_name(),
+        llvm.get_host_cpu_features().flatten(),
+        repr(sorted(FASTMATH)),
+        *support,
+    ]
+    return "\n".join(str(fact) for fact in facts)
+
+
+def _key(source: str, signature: str) -> str:
+    return hashlib.sha256("\n".join([signature, _salt(), source]).encode()).hexdigest()[:40]
+
+
+def _loaded(key: str) -> int:
+    """The address of a kernel from the cache on disk, or 0."""
+    entry = cache.load(key)
+    if entry is None:
+        return 0
+    state = (entry.library, "object", (entry.object_code, entry.bitcode))
+    try:
+        library = _codegen().unserialize_library(state)
+        address = int(library.get_pointer_to_function(entry.symbol))
+    except (RuntimeError, ValueError, OSError):
+        return 0  # not code that this LLVM reads: compile it again
+    _libraries.append(library)
+    counts["loaded"] += bool(address)
+    return address
+
+
+def _codegen() -> Any:
+    return cpu_target.target_context.codegen()
+
+
+def _compiled(source: str, name: str, signature: str, key: str) -> int:
+    # The name of the symbol carries the hash: two kernels never share one (numba issue 10486).
+    unique = f"{name}_{key[:16]}"
+    file = f"<graphnn kernel {unique}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    names = namespace()
+    try:
+        exec(compile(source, file, "exec"), names)
+        function = names[name]
+        function.__name__ = function.__qualname__ = unique
+        made = numba.cfunc(_signature(signature), **OPTIONS)(function)
+    except Exception as error:
+        raise KernelError(f"{name}: numba cannot compile this kernel:\n{source}\n{error}") from error
+    library = made._library
+    label, _kind, (object_code, bitcode) = library.serialize_using_object_code()
+    entry = cache.Entry(made.native_name, label, bytes(object_code), bytes(bitcode))
+    counts["compiled"] += 1
+    counts["unwritten"] += not cache.store(key, entry)
+    _libraries.append(made)
+    return int(made.address)
+
+
+def _signature(kind: str) -> Any:
+    if kind == "executor":
+        return types.int64(types.int64, types.int64, types.int64)
+    return types.void(types.int64, types.int64, types.int64, types.int64)
+
+
+def namespace() -> dict[str, Any]:
+    """The names that generated source may use."""
+    from graphnn.backends.cpu import intrinsics, vecmath
+
+    return {
+        **{k: v for k, v in vars(intrinsics).items() if not k.startswith("_")},
+        **vecmath.FUNCTIONS,
+        "carray": numba.carray,
+        "helper": numba.njit(**OPTIONS),
+        "float32": np.float32,
+        "float64": np.float64,
+        "int64": np.int64,
+        "int32": np.int32,
+        "uint8": np.uint8,
+        "INF": math.inf,
+        "NAN": math.nan,
+    }

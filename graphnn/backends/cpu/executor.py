@@ -1,0 +1,352 @@
+"""The CPU executor: binds a plan to addresses and runs it on threads.
+
+Python threads call one compiled loop without the GIL, each with its number; the main thread sleeps and
+polls, so that progress, Ctrl-C and stopping cost the loop nothing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import inspect
+import os
+import platform
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphnn.backends.cpu import blas, loop
+from graphnn.backends.cpu.compile import kernel_address
+from graphnn.backends.cpu.kernels import Kernel
+from graphnn.errors import GraphnnError
+from graphnn.fusion import root
+from graphnn.graph import Constant, Input, Node, Parameter, Size
+from graphnn.memory import ALIGNMENT
+from graphnn.op import Gemm
+from graphnn.plan import Plan
+from graphnn.spec import evaluate
+
+# Rough speeds of one core, only to choose the number of threads.
+_FLOPS, _BYTES = 5e10, 2e10
+SPLIT_SECONDS = 30e-6  # less work than this runs on one lane
+THREAD_SECONDS = 300e-6  # a single call must be longer than this to be worth starting threads
+POLL_SECONDS = 0.02
+
+Address = int
+
+
+def machine_lanes() -> int:
+    """Into how many lanes work is split: the processors of the machine, whatever runs on them.
+
+    Results depend on the lanes (BLAS rounds differently for other row counts), never on the number
+    of threads that share them.
+    """
+    return max(os.cpu_count() or 1, 1)
+
+
+def available_processors() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+_chosen_threads: int | None = None
+
+
+def set_num_threads(count: int | None) -> None:
+    """Use at most ``count`` threads from now on; None: as many as the machine has processors.
+
+    The results are the same bits for every number.
+
+    Raises
+    ------
+    GraphnnError
+        If ``count`` is not a whole number >= 1.
+    """
+    global _chosen_threads
+    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+        raise GraphnnError(f"the number of threads is a whole number >= 1 or None; got {count!r}")
+    _chosen_threads = count
+
+
+def get_num_threads() -> int:
+    """The number of threads that large graphs run on.
+
+    Set by :func:`set_num_threads`, else by ``GRAPHNN_NUM_THREADS``, else the processors at hand.
+    """
+    if _chosen_threads is not None:
+        return _chosen_threads
+    given = os.environ.get("GRAPHNN_NUM_THREADS", "").strip()
+    if not given:
+        return min(available_processors(), machine_lanes())
+    if not given.isdigit() or int(given) < 1:
+        raise GraphnnError(f"GRAPHNN_NUM_THREADS is a whole number >= 1; got {given!r}")
+    return int(given)
+
+
+def seconds_of(flops: float, nbytes: float) -> float:
+    """About how long one core works."""
+    return flops / _FLOPS + nbytes / _BYTES
+
+
+def lanes_for(flops: float, nbytes: float) -> int:
+    """How many lanes the work of a plan is split into."""
+    return machine_lanes() if seconds_of(flops, nbytes) > SPLIT_SECONDS else 1
+
+
+def aligned(nbytes: int) -> NDArray[np.uint8]:
+    """Zeroed memory that begins on a cache line."""
+    raw = np.zeros(nbytes + ALIGNMENT, np.uint8)
+    skip = -address_of(raw) % ALIGNMENT
+    return raw[skip : skip + nbytes]
+
+
+def address_of(array: NDArray[Any]) -> Address:
+    """Where an array begins."""
+    return int(array.__array_interface__["data"][0])
+
+
+@dataclass
+class Bound:
+    """A plan bound to addresses: what the loop reads.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    table
+        A row a step: kernel, data, meta, wait before.
+    data, meta
+        The tables that the rows point into.
+    inputs
+        For each input the places in ``data`` that hold its address.
+    offsets
+        For each value in the arena where it begins.
+    keep
+        Memory that must live as long as the tables.
+    """
+
+    plan: Plan
+    table: NDArray[np.int64]
+    data: NDArray[np.int64]
+    meta: NDArray[np.int64]
+    inputs: dict[Node, NDArray[np.int64]]
+    offsets: dict[Node, int]
+    keep: list[Any]
+
+    @property
+    def seconds(self) -> float:
+        """About how long one core works on it."""
+        return seconds_of(*self.plan.work)
+
+
+class Memory:
+    """The arena and the constants of one function; grows, never shrinks."""
+
+    def __init__(self) -> None:
+        self.arena = aligned(0)
+        self.constants: dict[Node, NDArray[Any]] = {}
+
+    def reserve(self, nbytes: int) -> bool:
+        """Make the arena at least that large; True if it moved."""
+        if nbytes <= self.arena.nbytes:
+            return False
+        self.arena = aligned(nbytes)
+        return True
+
+    def constant(self, node: Constant) -> Address:
+        """The address of a constant."""
+        if node not in self.constants:
+            home = aligned(max(node.array.nbytes, 1))[: node.array.nbytes].view(node.array.dtype)
+            home[...] = node.array.ravel()
+            self.constants[node] = home
+        return address_of(self.constants[node])
+
+
+def bind(plan: Plan, kernels: Sequence[Kernel], memory: Memory) -> Bound:
+    """Fill the tables of a plan: compiled kernels, addresses, sizes."""
+    offsets = plan.layout.offsets
+    arena = address_of(memory.arena)
+    where = {
+        node: target
+        for step in plan.steps
+        for node, target in zip(step.group.outputs, step.targets, strict=True)
+    }
+    keep: list[Any] = []
+    data: list[int] = []
+    meta: list[int] = []
+    places: dict[Node, list[int]] = {}
+    rows: list[tuple[int, int, int, int]] = []
+    for kernel, step, wait in zip(kernels, plan.steps, plan.layout.barriers, strict=True):
+        rows.append((kernel_address(kernel.source, kernel.name), len(data), len(meta), int(wait)))
+        meta += kernel.meta_values(plan.sizes)
+        for operand in kernel.operands:
+            source = where.get(root(operand), root(operand))
+            if source in offsets:
+                data.append(arena + offsets[source])
+                continue
+            if isinstance(source, Input):
+                places.setdefault(source, []).append(len(data))
+            data.append(_leaf_address(source, plan.sizes, memory, keep))
+        if isinstance(step.group.last.op.kernel, Gemm):
+            data.append(blas.gemm_address(step.group.last.dtype))
+    data_table = np.array(data or [0], np.int64)
+    meta_table = np.array(meta or [0], np.int64)
+    table = np.array(rows or [(0, 0, 0, 0)], np.int64)
+    table[:, 1] = address_of(data_table) + 8 * table[:, 1]
+    table[:, 2] = address_of(meta_table) + 8 * table[:, 2]
+    inputs = {node: np.array(at, np.int64) for node, at in places.items()}
+    return Bound(plan, table, data_table, meta_table, inputs, offsets, keep)
+
+
+def _leaf_address(
+    node: Node, sizes: Mapping[str, int], memory: Memory, keep: list[Any]
+) -> Address:
+    if isinstance(node, Parameter):
+        return address_of(node.value)
+    if isinstance(node, Constant):
+        return memory.constant(node)
+    if isinstance(node, Size):
+        value = np.array([evaluate(node.dim, sizes)], node.dtype)
+        keep.append(value)
+        return address_of(value)
+    return 0  # an input: its address comes with the call
+
+
+# Running.
+
+
+@cache
+def _execute() -> Callable[[int, int, int], int]:
+    """The compiled loop. ctypes lets go of the GIL while it runs."""
+    address = kernel_address(_loop_source(), "execute", "executor")
+    return ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 3)(address)
+
+
+def _loop_source() -> str:
+    constants = [
+        f"{name} = {value}"
+        for name, value in vars(loop).items()
+        if name.isupper() and isinstance(value, int)
+    ]
+    helpers = [loop.mulhilo, loop.wait, loop.shuffle, loop.accumulate, loop.gather, loop.run]
+    texts = [f"@helper\n{inspect.getsource(function)}" for function in helpers]
+    return "\n\n".join(["\n".join(constants), *texts, inspect.getsource(loop.execute)])
+
+
+@dataclass(frozen=True)
+class _System:
+    """How threads sleep on this system."""
+
+    syscall: Address
+    futex: int
+    give_way: Address
+
+
+@cache
+def _system() -> _System:
+    numbers = {"x86_64": 202, "aarch64": 98}
+    if sys.platform == "win32":
+        switch = ctypes.windll.kernel32.SwitchToThread
+        return _System(0, 0, ctypes.cast(switch, ctypes.c_void_p).value or 0)
+    library = ctypes.CDLL(None)
+    give_way = ctypes.cast(library.sched_yield, ctypes.c_void_p).value or 0
+    number = numbers.get(platform.machine(), 0) if sys.platform == "linux" else 0
+    syscall = ctypes.cast(library.syscall, ctypes.c_void_p).value if number else 0
+    return _System(syscall or 0, number, give_way)
+
+
+SPINS = 4000  # loads before a thread sleeps: a few microseconds
+
+
+class Job:
+    """One run of the loop: a table of int64, and the memory that it points to.
+
+    Parameters
+    ----------
+    bound
+        The plan for whole batches.
+    tail
+        The plan for the last, smaller batch, if there is one.
+    """
+
+    def __init__(self, bound: Bound, tail: Bound | None = None) -> None:
+        self.bound = bound
+        self.fields = np.zeros(loop.FIELDS, np.int64)
+        self.control = aligned(loop.CONTROL_BYTES)
+        self.progress = np.zeros(2, np.int64)
+        self.keep: list[Any] = [bound, tail]
+        system = _system()
+        small = tail or bound
+        self.set(LANES=bound.plan.lanes, TABLE=address_of(bound.table), STEPS=len(bound.plan.steps))
+        self.set(TAIL_TABLE=address_of(small.table), TAIL_STEPS=len(small.plan.steps))
+        self.set(CONTROL=address_of(self.control), PROGRESS=address_of(self.progress))
+        self.set(EPOCHS=1, SAMPLES=1, BATCH=1, SPIN=SPINS)
+        self.set(SYSCALL=system.syscall, FUTEX=system.futex, YIELD=system.give_way)
+
+    def set(self, **fields: int) -> None:
+        """Fill fields of the table by name."""
+        for name, value in fields.items():
+            self.fields[getattr(loop, name)] = value
+
+    def hold(self, *arrays: NDArray[Any]) -> None:
+        """Keep memory alive as long as the job."""
+        self.keep += arrays
+
+    def stop(self) -> None:
+        """End the run after the step that is under way."""
+        self.control.view(np.int32)[loop.STOP // 4] = 1
+
+    def run_here(self) -> None:
+        """Run on the calling thread alone."""
+        with blas.single_threaded():
+            _execute()(address_of(self.fields), 0, 1)
+
+    def run(self, threads: int, watch: Callable[[], None] | None = None) -> None:
+        """Run on ``threads`` threads; the calling thread sleeps and calls ``watch`` now and then.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            After Ctrl-C, once the step under way is whole.
+        """
+        execute, job = _execute(), address_of(self.fields)
+        workers = [
+            threading.Thread(
+                target=execute, args=(job, i, threads), name=f"graphnn-{i}", daemon=True
+            )
+            for i in range(threads)
+        ]
+        with blas.single_threaded():
+            started = 0
+            try:
+                for worker in workers:
+                    worker.start()
+                    started += 1
+                self._wait_for(workers, watch)
+            except BaseException:
+                self._give_up(workers[:started], complete=started == threads)
+                raise
+
+    @staticmethod
+    def _wait_for(workers: Sequence[threading.Thread], watch: Callable[[], None] | None) -> None:
+        for worker in workers:
+            while worker.is_alive():
+                worker.join(POLL_SECONDS)
+                if watch is not None:
+                    watch()
+
+    def _give_up(self, workers: Sequence[threading.Thread], complete: bool) -> None:
+        """Stop after the present step, whatever went wrong, and leave no thread behind."""
+        self.stop()
+        deadline = time.monotonic() + (60 if complete else 0)
+        for worker in workers:
+            while worker.is_alive() and time.monotonic() < deadline:
+                worker.join(POLL_SECONDS)

@@ -1,0 +1,168 @@
+# mypy: disable-error-code="no-untyped-def,no-untyped-call"
+"""The executor's loop: epochs, batches, steps, barriers, without coming back to Python.
+
+These functions are compiled from their source, like every kernel, and run by each thread at once
+(single program, multiple data). All they know stands in the job, a table of int64 whose fields are
+numbered below.
+"""
+
+from graphnn.backends.cpu.intrinsics import (
+    atomic_add,
+    atomic_load,
+    atomic_store,
+    call_kernel,
+    call_syscall,
+    call_yield,
+    copy_bytes,
+    pointer_f32,
+    pointer_f64,
+    pointer_i64,
+    share,
+)
+from graphnn.ops.random import mulhilo
+
+# The fields of a job.
+LANES = 0
+TABLE, STEPS = 1, 2  # the plan for whole batches
+TAIL_TABLE, TAIL_STEPS = 3, 4  # the plan for the last, smaller batch
+CONTROL = 5  # address of the 32-bit words below
+EPOCHS, SAMPLES, BATCH = 6, 7, 8
+ORDER = 9  # address of the shuffled order, 0: as it is
+GATHERS, GATHER_COUNT = 10, 11  # rows: source, target, bytes a sample
+SUMS, SUM_COUNT = 12, 13  # address of float64 (epochs, count)
+SUM_SOURCES = 14  # rows: address, bytes an element
+SEED, FIRST_EPOCH = 15, 16
+PROGRESS = 17  # address of int64 (epochs done, batches done)
+SPIN, SYSCALL, FUTEX, YIELD = 18, 19, 20, 21
+SECONDS = 22  # address of float64 (epochs): reserved for the clock of the main thread
+FIELDS = 23
+
+# The 32-bit words of control, by their offset in bytes. Each pair that different threads write
+# often stands on a cache line of its own.
+COUNT, GENERATION, WAITERS, STOP, GO = 0, 64, 128, 192, 256
+CONTROL_BYTES = 320
+
+FUTEX_WAIT, FUTEX_WAKE = 128, 129  # private to the process
+
+
+def execute(job, thread, threads):
+    """Run all epochs of a job as one of ``threads`` threads; the number of batches done."""
+    job = pointer_i64(job)
+    samples, batch = job[SAMPLES], job[BATCH]
+    batches = (samples + batch - 1) // batch
+    control = job[CONTROL]
+    progress = pointer_i64(job[PROGRESS])
+    done = 0
+    for epoch in range(job[EPOCHS]):
+        if job[ORDER] != 0:
+            if thread == 0:
+                shuffle(job[ORDER], samples, job[SEED], job[FIRST_EPOCH] + epoch)
+            wait(job, control, threads)
+        for b in range(batches):
+            size = min(batch, samples - b * batch)
+            gather(job, b * batch, size, thread, threads)
+            if size == batch:
+                run(job, job[TABLE], job[STEPS], thread, threads)
+            else:
+                run(job, job[TAIL_TABLE], job[TAIL_STEPS], thread, threads)
+            done += 1
+            if thread == 0:
+                accumulate(job, epoch, size)
+                progress[1] = b + 1
+                atomic_store(control + GO, 1 - atomic_load(control + STOP))
+            wait(job, control, threads)
+            if atomic_load(control + GO) == 0:
+                return done
+        if thread == 0:
+            progress[0] = epoch + 1
+    return done
+
+
+def run(job, table, steps, thread, threads):
+    """One pass over a plan: rows of (kernel, data, meta, wait before)."""
+    rows = pointer_i64(table)
+    lanes = job[LANES]
+    first, last = share(lanes, thread, threads), share(lanes, thread + 1, threads)
+    for i in range(steps):
+        if rows[4 * i + 3] != 0:
+            wait(job, job[CONTROL], threads)
+        for lane in range(first, last):
+            call_kernel(rows[4 * i], rows[4 * i + 1], rows[4 * i + 2], lane, lanes)
+
+
+def gather(job, start, size, thread, threads):
+    """Copy this thread's rows of the batch into the arena."""
+    lanes = job[LANES]
+    first = share(size, share(lanes, thread, threads), lanes)
+    last = share(size, share(lanes, thread + 1, threads), lanes)
+    table = pointer_i64(job[GATHERS])
+    for g in range(job[GATHER_COUNT]):
+        source, target, width = table[3 * g], table[3 * g + 1], table[3 * g + 2]
+        if job[ORDER] == 0:
+            copy_bytes(
+                target + first * width, source + (start + first) * width, (last - first) * width
+            )
+        else:
+            order = pointer_i64(job[ORDER])
+            for i in range(first, last):
+                copy_bytes(target + i * width, source + order[start + i] * width, width)
+
+
+def accumulate(job, epoch, size):
+    """Add the batch's loss and metrics, each a mean over ``size`` samples, to the epoch's sums."""
+    sums = pointer_f64(job[SUMS])
+    table = pointer_i64(job[SUM_SOURCES])
+    for i in range(job[SUM_COUNT]):
+        if table[2 * i + 1] == 4:
+            value = float64(pointer_f32(table[2 * i])[0])
+        else:
+            value = pointer_f64(table[2 * i])[0]
+        sums[epoch * job[SUM_COUNT] + i] += value * size
+
+
+def wait(job, control, threads):
+    """A barrier: spin for a moment, then sleep until the last thread arrives."""
+    if threads == 1:
+        return
+    generation = atomic_load(control + GENERATION)
+    if atomic_add(control + COUNT, 1) == threads - 1:
+        atomic_store(control + COUNT, 0)
+        atomic_add(control + GENERATION, 1)
+        if atomic_load(control + WAITERS) != 0 and job[SYSCALL] != 0:
+            word = control + GENERATION
+            call_syscall(job[SYSCALL], job[FUTEX], word, FUTEX_WAKE, 2147483647, 0, 0)
+        return
+    for _ in range(job[SPIN]):
+        if atomic_load(control + GENERATION) != generation:
+            return
+    atomic_add(control + WAITERS, 1)
+    while atomic_load(control + GENERATION) == generation:
+        if job[SYSCALL] != 0:
+            word = control + GENERATION
+            call_syscall(job[SYSCALL], job[FUTEX], word, FUTEX_WAIT, int64(generation), 0, 0)
+        else:
+            call_yield(job[YIELD])
+    atomic_add(control + WAITERS, -1)
+
+
+def shuffle(order, samples, seed, epoch):
+    """Fisher-Yates: a fresh order for each epoch, by Philox from the seed and the epoch.
+
+    Durstenfeld, *Algorithm 235* (CACM 1964). A 32-bit word times the range, shifted: the bias is
+    below range / 2^32.
+    """
+    order = pointer_i64(order)
+    for i in range(samples):
+        order[i] = i
+    for i in range(samples - 1, 0, -1):
+        # One word of one counter a swap: counters are free, and any backend can draw the same.
+        c0, c1, c2, c3 = i & 0xFFFFFFFF, i >> 32, epoch & 0xFFFFFFFF, 0x53485546
+        k0, k1 = seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF
+        for _ in range(10):
+            h0, l0 = mulhilo(0xD2511F53, c0)
+            h1, l1 = mulhilo(0xCD9E8D57, c2)
+            c0, c1, c2, c3 = h1 ^ c1 ^ k0, l1, h0 ^ c3 ^ k1, l0
+            k0 = (k0 + 0x9E3779B9) & 0xFFFFFFFF
+            k1 = (k1 + 0xBB67AE85) & 0xFFFFFFFF
+        j = (c0 * (i + 1)) >> 32
+        order[i], order[j] = order[j], order[i]

@@ -1,0 +1,29 @@
+"""What graphnn raises. Every message names what was expected, what was found, and one fix."""
+
+
+class GraphnnError(Exception):
+    """Base of every error that graphnn raises on purpose."""
+
+
+class ShapeError(GraphnnError, ValueError):
+    """Shapes that an op cannot take; raised at the line that declares the node."""
+
+
+class DTypeError(GraphnnError, TypeError):
+    """Dtypes that an op cannot take; graphnn never promotes silently."""
+
+
+class GraphError(GraphnnError, ValueError):
+    """A graph that cannot be: unknown nodes, duplicate names, cycles, a missing gradient."""
+
+
+class PlanError(GraphnnError, RuntimeError):
+    """A schedule or a memory plan whose invariants do not hold."""
+
+
+class KernelError(GraphnnError, RuntimeError):
+    """A kernel that cannot be generated or compiled; names the op."""
+
+
+class DataError(GraphnnError, ValueError):
+    """Data that is missing, damaged, or does not fit what was declared."""

@@ -1,0 +1,271 @@
+"""Fusion: which nodes one kernel computes together.
+
+Elementwise nodes of one shape and one pass join the kernels of their producers, as long as no path
+leaves the kernel and comes back; a reduction takes in the elementwise nodes that only it reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from graphnn.graph import Node, needed
+from graphnn.op import Alias, Leaf, Reduction, Scalar
+from graphnn.spec import DimLike, Shape
+
+
+@dataclass(frozen=True)
+class Group:
+    """Nodes that one kernel computes.
+
+    Parameters
+    ----------
+    nodes
+        In order; the last one gives the group its form (elementwise, reduction, product, ...).
+    inputs
+        Values from outside, in order of first use. Reshaped values keep their own shape here.
+    outputs
+        Those of the nodes that somebody outside needs.
+    """
+
+    nodes: tuple[Node, ...]
+    inputs: tuple[Node, ...]
+    outputs: tuple[Node, ...]
+
+    @property
+    def last(self) -> Node:
+        """The node that gives the group its form."""
+        return self.nodes[-1]
+
+    @property
+    def role(self) -> str:
+        """The pass that the group belongs to."""
+        return self.last.role
+
+    @property
+    def shape(self) -> Shape:
+        """The shape that the kernel loops over."""
+        if isinstance(self.last.op.kernel, Reduction):
+            return self.last.inputs[0].spec.shape
+        return self.last.spec.shape
+
+    @property
+    def name(self) -> str:
+        """What the kernel is called: its ops, joined."""
+        ops = [node.op.name for node in self.nodes]
+        return "_".join(ops if len(ops) <= 4 else [*ops[:2], f"{len(ops) - 3}_more", ops[-1]])
+
+
+def is_computed(node: Node) -> bool:
+    """Whether a kernel computes the node: it is neither given nor another view."""
+    return not isinstance(node.op.kernel, Leaf | Alias)
+
+
+def root(node: Node) -> Node:
+    """The node whose memory ``node`` shows: reshapes are looked through."""
+    while isinstance(node.op.kernel, Alias):
+        node = node.inputs[0]
+    return node
+
+
+def fuse(outputs: Sequence[Node]) -> list[Group]:
+    """The kernels that compute ``outputs``, in an order in which they could run."""
+    order = needed(outputs)
+    ancestors = _ancestors(order)
+    members = _joined(order, ancestors)
+    readers = _readers(order)
+    kept = {root(node) for node in outputs}
+    _take_in_producers(order, members, readers, kept)
+    groups: dict[int, list[Node]] = {}
+    for node in order:
+        if is_computed(node):
+            groups.setdefault(id(members[node]), members[node])
+    made = [_group(nodes, readers, kept) for nodes in groups.values()]
+    return _sorted(made)
+
+
+def _ancestors(order: Sequence[Node]) -> dict[Node, int]:
+    """For each node the set of itself and all that it needs, as bits."""
+    bits: dict[Node, int] = {}
+    for i, node in enumerate(order):
+        mask = 1 << i
+        for value in node.inputs:
+            mask |= bits[value]
+        bits[node] = mask
+    return bits
+
+
+def _readers(order: Sequence[Node]) -> dict[Node, list[Node]]:
+    readers: dict[Node, list[Node]] = {node: [] for node in order}
+    for node in order:
+        for value in dict.fromkeys(node.inputs):
+            readers[value].append(node)
+    return readers
+
+
+def _joined(order: Sequence[Node], ancestors: Mapping[Node, int]) -> dict[Node, list[Node]]:
+    """Elementwise nodes with the producers whose kernel they join."""
+    position = {node: i for i, node in enumerate(order)}
+    members: dict[Node, list[Node]] = {}
+    for node in order:
+        if not is_computed(node):
+            continue
+        members[node] = [node]
+        if not isinstance(node.op.kernel, Scalar):
+            continue
+        for value in node.inputs:
+            if value not in members or not _alike(node, value):
+                continue
+            if members[value] is members[node]:
+                continue
+            union = sorted(members[value] + members[node], key=position.__getitem__)
+            if _is_closed(union, ancestors, position):
+                for one in union:
+                    members[one] = union
+    return members
+
+
+def _alike(node: Node, value: Node) -> bool:
+    return (
+        isinstance(value.op.kernel, Scalar)
+        and value.spec.shape == node.spec.shape
+        and value.role == node.role
+    )
+
+
+def _is_closed(
+    nodes: Sequence[Node], ancestors: Mapping[Node, int], position: Mapping[Node, int]
+) -> bool:
+    """Whether no path leaves ``nodes`` and comes back into them."""
+    inside = set(nodes)
+    mask = sum(1 << position[node] for node in nodes)
+    outside = {value for node in nodes for value in node.inputs if value not in inside}
+    return not any(ancestors[value] & mask for value in outside)
+
+
+def _take_in_producers(
+    order: Sequence[Node],
+    members: dict[Node, list[Node]],
+    readers: Mapping[Node, Sequence[Node]],
+    kept: set[Node],
+) -> None:
+    for node in order:
+        if not isinstance(node.op.kernel, Reduction) or node.inputs[0] not in members:
+            continue
+        value = node.inputs[0]
+        producers = members[value]
+        if not isinstance(value.op.kernel, Scalar) or value.spec.shape != producers[-1].spec.shape:
+            continue
+        inside = {*producers, node}
+        private = all(
+            other in inside for one in producers for other in readers[one]
+        ) and not kept.intersection(producers)
+        if private and value.role == node.role and loops(value.spec.shape, producers, node):
+            union = [*producers, node]
+            for one in union:
+                members[one] = union
+
+
+def _group(
+    nodes: Sequence[Node], readers: Mapping[Node, Sequence[Node]], kept: set[Node]
+) -> Group:
+    inside = set(nodes)
+    inputs = dict.fromkeys(v for node in nodes for v in node.inputs if v not in inside)
+    outputs = [
+        node
+        for node in nodes
+        if node in kept or any(other not in inside for other in readers[node])
+    ]
+    return Group(tuple(nodes), tuple(inputs), tuple(outputs or nodes[-1:]))
+
+
+def _sorted(groups: list[Group]) -> list[Group]:
+    """Groups in an order in which each comes after those that it needs."""
+    maker = {node: group for group in groups for node in group.nodes}
+    done: dict[int, Group] = {}
+
+    def visit(first: Group) -> None:
+        stack: list[tuple[Group, bool]] = [(first, False)]
+        while stack:
+            group, ready = stack.pop()
+            if id(group) in done:
+                continue
+            if ready:
+                done[id(group)] = group
+                continue
+            stack.append((group, True))
+            for value in reversed(group.inputs):
+                before = maker.get(root(value))
+                if before is not None and id(before) not in done:
+                    stack.append((before, False))
+
+    for group in sorted(groups, key=lambda g: g.last.serial):
+        visit(group)
+    return list(done.values())
+
+
+# How a kernel walks over its operands.
+
+
+@dataclass(frozen=True)
+class Loops:
+    """A shape as nested loops: neighbouring axes that every operand walks alike are one loop.
+
+    Parameters
+    ----------
+    sizes
+        Sizes of the loops, outermost first.
+    operands
+        For each operand the loops that move it; along the others it is broadcast.
+    axes
+        The axes of the shape that each loop joins.
+    """
+
+    sizes: tuple[DimLike, ...]
+    operands: tuple[tuple[int, ...], ...]
+    axes: tuple[tuple[int, ...], ...]
+
+
+def nested(
+    shape: Shape, operands: Iterable[Shape], apart: Sequence[int] = ()
+) -> Loops:
+    """The fewest loops that walk ``shape`` and its broadcast operands.
+
+    Parameters
+    ----------
+    shape
+        What is looped over.
+    operands
+        Shapes that broadcast to it.
+    apart
+        Axes that never share a loop with the others (those that are reduced).
+    """
+    padded = [(1,) * (len(shape) - len(operand)) + tuple(operand) for operand in operands]
+    sizes: list[DimLike] = []
+    joined: list[tuple[int, ...]] = []
+    marks: list[tuple[object, ...]] = []
+    for axis, dim in enumerate(shape):
+        if dim == 1:
+            continue
+        mark = (axis in apart, *(operand[axis] != 1 for operand in padded))
+        if marks and marks[-1] == mark:
+            sizes[-1] = sizes[-1] * dim
+            joined[-1] = (*joined[-1], axis)
+        else:
+            sizes.append(dim)
+            joined.append((axis,))
+            marks.append(mark)
+    moves = tuple(
+        tuple(i for i, mark in enumerate(marks) if mark[1 + j]) for j in range(len(padded))
+    )
+    return Loops(tuple(sizes), moves, tuple(joined))
+
+
+def loops(shape: Shape, producers: Sequence[Node], reduction: Node) -> bool:
+    """Whether a reduction and its producers walk in at most one loop before, in and after it."""
+    inside = set(producers)
+    outside = [v.spec.shape for node in producers for v in node.inputs if v not in inside]
+    axes = reduction.attrs["axes"]
+    found = nested(shape, outside, axes)
+    reduced = [i for i, joined in enumerate(found.axes) if joined[0] in axes]
+    return len(found.sizes) <= 3 and len(reduced) == 1

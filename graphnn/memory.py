@@ -1,0 +1,297 @@
+"""The memory planner: every value gets its place in one arena before anything runs.
+
+Values whose lives do not meet share memory; an elementwise step writes over an input that nobody reads
+again; gradients of parameters lie together at the front, so that they can be summed over processes in
+one call. Sharing never costs a barrier that the schedule does not have already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from graphnn.fusion import root
+from graphnn.graph import Node, Parameter
+from graphnn.op import Leaf, Scalar
+from graphnn.schedule import Access, Step, conflicting, first_touched, must_wait, touch
+from graphnn.spec import DimLike, evaluate
+
+ALIGNMENT = 64
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A value's place in the arena, and the steps during which it must keep it.
+
+    Parameters
+    ----------
+    nodes
+        The values that live there, one after the other.
+    nbytes
+        Its size.
+    first, last
+        The first and the last step that touch it.
+    parts
+        Into how many parts every step that touches it splits it; None if they differ.
+    offset
+        Bytes from the start of the arena.
+    """
+
+    nodes: tuple[Node, ...]
+    nbytes: int
+    first: int
+    last: int
+    parts: DimLike | None
+    offset: int = -1
+
+    @property
+    def end(self) -> int:
+        """The first byte behind it."""
+        return self.offset + self.nbytes
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The arena.
+
+    Parameters
+    ----------
+    buffers
+        In the order of their first step.
+    nbytes
+        The planned peak: size of the arena.
+    total
+        What the buffers would need if each had memory of its own.
+    gradient_bytes
+        Length of the slice at the front that holds the gradients of the parameters.
+    barriers
+        For each step whether all threads wait for each other before it.
+    """
+
+    buffers: tuple[Buffer, ...]
+    nbytes: int
+    total: int
+    gradient_bytes: int
+    barriers: tuple[bool, ...]
+
+    @property
+    def offsets(self) -> dict[Node, int]:
+        """Where each value begins."""
+        return {node: buffer.offset for buffer in self.buffers for node in buffer.nodes}
+
+
+def lay_out(
+    steps: Sequence[Step],
+    sizes: Mapping[str, int],
+    keep: Sequence[Node],
+    gradients: Sequence[Node] = (),
+    inputs: Sequence[Node] = (),
+) -> Layout:
+    """Place every value of a schedule.
+
+    Parameters
+    ----------
+    steps
+        In the order in which they run.
+    sizes
+        The size of each symbol.
+    keep
+        Values that are read after the last step.
+    gradients
+        Gradients of parameters, in the order in which they are to lie at the front.
+    inputs
+        Inputs whose batches are gathered into the arena before the first step.
+    """
+    whole = {root(node) for node in (*keep, *gradients, *inputs)}
+    lives = _lives(steps, sizes, whole)
+    total = sum(_aligned(buffer.nbytes) for buffer in lives.values())
+    merged = _in_place(steps, lives, whole)
+    waits = base_barriers(steps)
+    phase = _phases(waits)
+    front, rest = _split_front(merged, [root(node) for node in gradients])
+    placed, at = [], 0
+    for buffer in front:
+        placed.append(replace(buffer, offset=at))
+        at += _aligned(buffer.nbytes)
+    gradient_bytes = at
+    for buffer in sorted(rest, key=lambda b: (-b.nbytes, b.first)):
+        placed.append(replace(buffer, offset=_lowest(buffer, placed, phase)))
+    placed.sort(key=lambda b: (b.first, b.offset))
+    layout = Layout(
+        tuple(placed),
+        max((_aligned(buffer.end) for buffer in placed), default=0),
+        total,
+        gradient_bytes,
+        (),
+    )
+    return replace(layout, barriers=_barriers(steps, layout))
+
+
+def _aligned(nbytes: int) -> int:
+    return -(-nbytes // ALIGNMENT) * ALIGNMENT
+
+
+def _lives(
+    steps: Sequence[Step], sizes: Mapping[str, int], whole: set[Node]
+) -> dict[Node, Buffer]:
+    touched: dict[Node, list[tuple[int, Access]]] = {}
+    for i, step in enumerate(steps):
+        for access in step.accesses:
+            if access.node in whole or not isinstance(access.node.op.kernel, Leaf):
+                touched.setdefault(access.node, []).append((i, access))
+    for node in whole:
+        touched.setdefault(node, [])
+    lives = {}
+    for node, uses in touched.items():
+        if isinstance(node, Parameter) or (isinstance(node.op.kernel, Leaf) and node not in whole):
+            continue
+        parts = {access.parts for _, access in uses}
+        lives[node] = Buffer(
+            (node,),
+            evaluate(node.spec.nbytes, sizes),
+            0 if node in whole else uses[0][0],
+            len(steps) if node in whole else uses[-1][0],
+            parts.pop() if len(parts) == 1 else None,
+        )
+    return lives
+
+
+def _in_place(
+    steps: Sequence[Step], lives: Mapping[Node, Buffer], whole: set[Node]
+) -> list[Buffer]:
+    """An elementwise step's output takes over an input that ends there."""
+    home = dict(lives)
+    for i, step in enumerate(steps):
+        if not isinstance(step.group.last.op.kernel, Scalar):
+            continue
+        for target in step.targets:
+            if target in whole or target not in home:
+                continue
+            for value in step.group.inputs:
+                old = home.get(root(value))
+                if old is not None and _can_take_over(value, old, home[target], i, whole):
+                    new = replace(old, nodes=(*old.nodes, *home[target].nodes), last=home[target].last)
+                    home.update(dict.fromkeys(new.nodes, new))
+                    break
+    return list({id(buffer): buffer for buffer in home.values()}.values())
+
+
+def _can_take_over(value: Node, old: Buffer, new: Buffer, step: int, whole: set[Node]) -> bool:
+    (target,) = new.nodes[:1]
+    return (
+        old.last == step == new.first
+        and old is not new
+        and old.nbytes == new.nbytes
+        and value.spec.shape == target.spec.shape
+        and value.spec.itemsize == target.spec.itemsize
+        and old.parts is not None
+        and old.parts == new.parts
+        and not whole.intersection(old.nodes)
+    )
+
+
+def base_barriers(steps: Sequence[Step]) -> list[bool]:
+    """Where threads must wait for each other if every value had memory of its own."""
+    touched = first_touched(steps)
+    waits = []
+    for step in steps:
+        wait = must_wait(step, touched)
+        if wait:
+            touched = {}
+        touch(touched, step)
+        waits.append(wait)
+    return waits
+
+
+def _phases(waits: Sequence[bool]) -> list[int]:
+    """For each step the number of barriers up to it; one more entry for what comes after all."""
+    phases, count = [], 0
+    for wait in waits:
+        count += wait
+        phases.append(count)
+    return [*phases, count + 1]
+
+
+def _split_front(
+    buffers: Sequence[Buffer], gradients: Sequence[Node]
+) -> tuple[list[Buffer], list[Buffer]]:
+    by_node = {node: buffer for buffer in buffers for node in buffer.nodes}
+    front = list({id(by_node[n]): by_node[n] for n in gradients if n in by_node}.values())
+    chosen = {id(buffer) for buffer in front}
+    return front, [buffer for buffer in buffers if id(buffer) not in chosen]
+
+
+def _lowest(buffer: Buffer, placed: Sequence[Buffer], phase: Sequence[int]) -> int:
+    """The lowest offset at which nothing is that must not be shared with."""
+    taken = sorted(
+        (other.offset, _aligned(other.end)) for other in placed if _meet(buffer, other, phase)
+    )
+    at = 0
+    for start, end in taken:
+        if at + buffer.nbytes <= start:
+            break
+        at = max(at, end)
+    return at
+
+
+def _meet(a: Buffer, b: Buffer, phase: Sequence[int]) -> bool:
+    """Whether two buffers are needed at once, by any two threads."""
+    earlier, later = (a, b) if a.first <= b.first else (b, a)
+    if later.first <= earlier.last:
+        return True
+    if phase[earlier.last] < phase[later.first]:
+        return False
+    same = earlier.parts is not None and earlier.parts == later.parts
+    return not (same and earlier.nbytes == later.nbytes)
+
+
+def _barriers(steps: Sequence[Step], layout: Layout) -> tuple[bool, ...]:
+    """Where threads must wait, given what shares memory with what."""
+    place = {node: buffer for buffer in layout.buffers for node in buffer.nodes}
+    first = [access for uses in first_touched(steps).values() for access in uses]
+    since = [access for access in first if access.node in place]
+    barriers = []
+    for step in steps:
+        wait = any(_clash(a, b, place) for a in step.accesses for b in since)
+        if wait:
+            since = []
+        since += step.accesses
+        barriers.append(wait)
+    return tuple(barriers)
+
+
+def races(steps: Sequence[Step], layout: Layout) -> list[int]:
+    """Steps in which threads could meet although no barrier stands: none, in a sound layout."""
+    place = {node: buffer for buffer in layout.buffers for node in buffer.nodes}
+    since = [a for uses in first_touched(steps).values() for a in uses if a.node in place]
+    found = []
+    for i, (step, barrier) in enumerate(zip(steps, layout.barriers, strict=True)):
+        if barrier:
+            since = []
+        if any(_clash(a, b, place) for a in step.accesses for b in since):
+            found.append(i)
+        since += step.accesses
+    return found
+
+
+def _clash(a: Access, b: Access, place: Mapping[Node, Buffer]) -> bool:
+    if not (a.writes or b.writes):
+        return False
+    if a.node is b.node:
+        return conflicting(a, b)
+    one, other = place.get(a.node), place.get(b.node)
+    if one is None or other is None or one.end <= other.offset or other.end <= one.offset:
+        return False
+    exactly = (one.offset, one.nbytes) == (other.offset, other.nbytes)
+    return not (exactly and a.parts is not None and a.parts == b.parts)
+
+
+def overlaps(layout: Layout) -> list[tuple[Buffer, Buffer]]:
+    """Pairs of buffers that are alive in one step and share a byte: none, in a sound layout."""
+    wrong = []
+    for i, a in enumerate(layout.buffers):
+        for b in layout.buffers[i + 1 :]:
+            alive = a.first <= b.last and b.first <= a.last
+            if alive and a.offset < b.end and b.offset < a.end and a.nbytes and b.nbytes:
+                wrong.append((a, b))
+    return wrong

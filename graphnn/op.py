@@ -1,0 +1,216 @@
+"""What an op is: one declaration that every layer of graphnn reads.
+
+Shape rule, gradient, kernels, NumPy reference, FLOP count, test examples and looks stand together in
+one :class:`Op`, and the registry holds them by name. The test-suite is parametrised over the
+registry: registering an op is what gets it tested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphnn.errors import GraphError
+from graphnn.source import Body
+from graphnn.spec import DimLike, TensorSpec
+
+if TYPE_CHECKING:
+    from graphnn.graph import Node
+
+Attrs: TypeAlias = Mapping[str, Any]
+Vjp: TypeAlias = "Callable[[Node, Node], Sequence[Node | None]]"
+Rewrite: TypeAlias = "Callable[[Node, Sequence[Node]], Node]"
+
+
+class Mismatch(Exception):
+    """Raised by a shape rule; the graph adds node, shapes and the user's line.
+
+    Parameters
+    ----------
+    expected
+        What the op needs, as a relation between its arguments.
+    fix
+        One suggestion, or nothing.
+    dtype
+        Whether it is the dtypes that do not fit.
+    """
+
+    def __init__(self, expected: str, fix: str = "", *, dtype: bool = False) -> None:
+        super().__init__(expected)
+        self.expected, self.fix, self.dtype = expected, fix, dtype
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """Elementwise kernel: a formula over scalars, fused with its neighbours.
+
+    ``body`` takes one scalar an input and returns one scalar.
+    """
+
+    body: Body
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """Kernel that reduces over the axes in ``attrs["axes"]``; ``kind`` is sum, mean or max."""
+
+    kind: str
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Kernel over rows: ``body(start, stop, *inputs, out)`` fills rows start..stop of ``out``.
+
+    ``views`` says how each input, then the output, is handed over:
+
+    - ``"rows"``: as (rows, last axis), of which the kernel touches only rows start..stop;
+    - ``"each"``: as (rows,), one value a row, of which it touches only start..stop;
+    - ``"flat"``: as (elements,), start and stop count elements;
+    - ``"all"``: in its own shape, any part of it may be read.
+
+    Keyword-only parameters of the body are filled from the node's attributes.
+    """
+
+    body: Body
+    views: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Permute:
+    """Copies with the axes in the order of ``attrs["axes"]``."""
+
+
+@dataclass(frozen=True)
+class Gemm:
+    """Matrix product, run by the backend's BLAS."""
+
+
+@dataclass(frozen=True)
+class Alias:
+    """No kernel: the output is the input's memory under another shape."""
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """No kernel: the value is given, not computed."""
+
+
+Kernel: TypeAlias = Scalar | Reduction | Rows | Permute | Gemm | Alias | Leaf
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One input of a test example: where its values are drawn from.
+
+    Parameters
+    ----------
+    shape
+        Shape of the array.
+    low, high
+        Uniform over [low, high); whole numbers if the dtype is one.
+    dtype
+        None: the float dtype under test.
+    """
+
+    shape: tuple[int, ...]
+    low: float = -2.0
+    high: float = 2.0
+    dtype: str | None = None
+
+    def sample(self, rng: np.random.Generator, dtype: str) -> NDArray[Any]:
+        """An array drawn from the domain."""
+        name = self.dtype or dtype
+        if name == "bool":
+            return rng.integers(0, 2, self.shape).astype(bool)
+        if name.startswith(("int", "uint")):
+            return rng.integers(int(self.low), int(self.high), self.shape).astype(name)
+        return rng.uniform(self.low, self.high, self.shape).astype(name)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A call of an op that the test-suite makes: its inputs and attributes."""
+
+    inputs: tuple[Draw, ...]
+    attrs: Attrs = field(default_factory=dict)
+
+
+def no_flops(_out: TensorSpec, *_inputs: TensorSpec, **_attrs: Any) -> DimLike:
+    """Moving data is no arithmetic."""
+    return 0
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Op:
+    """One operation, declared once for every part of graphnn.
+
+    Parameters
+    ----------
+    name
+        Its name in graphs, plans and messages.
+    spec
+        ``spec(*input specs, **attrs) -> TensorSpec``; raises :class:`Mismatch`.
+    kernel
+        How the CPU computes it.
+    cuda
+        A CUDA kernel of its own, where the CPU's body does not serve for both.
+    vjp
+        ``vjp(node, dy) -> [gradient node or None for each input]``; None: no gradient exists.
+    reference
+        ``reference(*arrays, **attrs) -> array`` in NumPy, slow and plain: the tests' oracle.
+    flops
+        ``flops(out spec, *input specs, **attrs)``: arithmetic operations.
+    examples
+        The calls that the tests make.
+    expand
+        ``expand(*inputs) -> Node``: the op in terms of others, differentiated in its place where
+        there is no ``vjp``.
+    bounds
+        ``bounds(*input specs) -> {place: (low, high)}``: ranges that whole-number inputs must keep
+        to, checked before a call: labels, indices.
+    inference
+        ``inference(node, inputs) -> Node``: what takes its place when a model is not trained.
+    formula
+        The op in the notation of the blackboard.
+    label, color
+        How it is drawn.
+    """
+
+    name: str
+    spec: Callable[..., TensorSpec]
+    kernel: Kernel
+    reference: Callable[..., NDArray[Any]]
+    cuda: Body | None = None
+    vjp: Vjp | None = None
+    flops: Callable[..., DimLike] = no_flops
+    examples: tuple[Example, ...] = ()
+    expand: Callable[..., Node] | None = None
+    bounds: Callable[..., Mapping[int, tuple[int, DimLike]]] | None = None
+    inference: Rewrite | None = None
+    formula: str = ""
+    label: str = ""
+    color: str = "#dbeafe"
+
+    def __repr__(self) -> str:
+        return f"Op({self.name})"
+
+
+registry: dict[str, Op] = {}
+
+
+def register(op: Op, *, replace: bool = False) -> Op:
+    """Enter an op into the registry; ``replace`` lets a notebook cell run twice.
+
+    Raises
+    ------
+    GraphError
+        If another op has that name.
+    """
+    if op.name in registry and not replace:
+        raise GraphError(f"an op named {op.name!r} is registered already; give yours another name")
+    registry[op.name] = op
+    return op

@@ -1,0 +1,633 @@
+"""Elementwise ops: one scalar formula, for every shape, dtype and backend."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphnn.errors import DTypeError, GraphError, KernelError
+from graphnn.graph import Node, NodeLike, apply, as_nodes, role
+from graphnn.op import Draw, Example, Mismatch, Op, Scalar, Vjp, register, registry
+from graphnn.ops.lift import lift
+from graphnn.source import Body
+from graphnn.spec import FLOATS, DimLike, TensorSpec, as_dtype, broadcast_shapes
+
+REAL = (-2.0, 2.0)
+
+
+class Elementwise:
+    """An elementwise op made from a scalar function; call it on nodes.
+
+    Made by :func:`elementwise`. ``body`` is the formula, ``op`` the registered op.
+    """
+
+    def __init__(self, op: Op) -> None:
+        self.op = op
+        self.__name__ = op.name
+        self.__doc__ = f"Elementwise {op.formula or op.name}."
+
+    @property
+    def body(self) -> Body:
+        """The scalar formula."""
+        assert isinstance(self.op.kernel, Scalar)
+        return self.op.kernel.body
+
+    def __call__(self, *values: NodeLike, name: str | None = None) -> Node:
+        params = self.body.params
+        if len(values) != len(params):
+            raise GraphError(
+                f"{self.op.name} takes {len(params)} values ({', '.join(params)}); "
+                f"got {len(values)}"
+            )
+        return apply(self.op, as_nodes(*values), name=name)
+
+    def backward(self, function: Callable[..., object]) -> Elementwise:
+        """Declare the derivative: ``function(dy, *inputs, y)`` returns dl/d input.
+
+        Parameters
+        ----------
+        function
+            Scalar formula of the cotangent ``dy``, the inputs and the output ``y``. For several
+            inputs it returns a tuple, one derivative for each.
+
+        Returns
+        -------
+        Elementwise
+            The op itself.
+
+        Raises
+        ------
+        KernelError
+            If the parameters do not fit.
+        """
+        body, params = Body(function), self.body.params
+        if len(body.params) != len(params) + 2:
+            raise KernelError(
+                f"{self.op.name}.backward takes (dy, {', '.join(params)}, y); "
+                f"got ({', '.join(body.params)})"
+            )
+        derivatives = [
+            _derivative(self.op, body if len(params) == 1 else body.returned(i), param)
+            for i, param in enumerate(params)
+        ]
+        self.op = register(replace(self.op, vjp=_vjp_of(derivatives)), replace=True)
+        return self
+
+
+def _derivative(op: Op, body: Body, param: str) -> tuple[Op, list[int]]:
+    """The op for one derivative, and which of (dy, *inputs, y) it reads."""
+    used = body.used_params()
+    several = len(body.params) > 3
+    name = f"{op.name}_backward" + (f"_{param}" if several else "")
+    own = body.renamed(name, used)
+    kernel = Scalar(own)
+    made = Op(
+        name=name,
+        spec=_spec_of(op, body, used),
+        kernel=kernel,
+        reference=reference_of(own),
+        flops=_flops_of(own),
+        expand=_expand_of(name, own),
+        formula=f"d loss / d {param} of {op.name}",
+        label=f"{op.label or op.name}'",
+        color=op.color,
+    )
+    return register(made, replace=True), [body.params.index(p) for p in used]
+
+
+def _spec_of(op: Op, body: Body, used: Sequence[str]) -> Callable[..., TensorSpec]:
+    conditions = {p for p, d in zip(body.params[1:], _example_dtypes(op), strict=False) if d}
+    return spec_rule(len(used), tuple(i for i, p in enumerate(used) if p in conditions))
+
+
+def _example_dtypes(op: Op) -> list[bool]:
+    return [draw.dtype == "bool" for draw in op.examples[0].inputs] if op.examples else []
+
+
+def _vjp_of(derivatives: Sequence[tuple[Op, list[int]]]) -> Vjp:
+    def vjp(node: Node, dy: Node) -> list[Node | None]:
+        values = [dy, *node.inputs, node]
+        return [
+            apply(op, [values[i] for i in places]) if value.dtype in FLOATS else None
+            for (op, places), value in zip(derivatives, node.inputs, strict=True)
+        ]
+
+    return vjp
+
+
+def _expand_of(name: str, body: Body) -> Callable[..., Node]:
+    def expand(*inputs: Node) -> Node:
+        return lift(name, body, inputs)
+
+    return expand
+
+
+def spec_rule(
+    count: int, conditions: Sequence[int] = (), result: str | None = None, floats: bool = False
+) -> Callable[..., TensorSpec]:
+    """The shape rule of elementwise ops: broadcasting, one dtype, no promotion.
+
+    Parameters
+    ----------
+    count
+        Number of inputs.
+    conditions
+        Places of inputs that are bool.
+    result
+        Dtype of the output, if it is not the inputs'.
+    floats
+        Whether only floats are taken.
+    """
+
+    def rule(*specs: TensorSpec, **_attrs: Any) -> TensorSpec:
+        for place in conditions:
+            if specs[place].dtype != "bool":
+                raise Mismatch("a bool condition", "Compare first: x > 0.", dtype=True)
+        dtypes = {s.dtype for i, s in enumerate(specs) if i not in conditions}
+        if len(dtypes) > 1:
+            raise Mismatch("one dtype", "Cast one of them: gn.cast(x, 'float32').", dtype=True)
+        if floats and dtypes - set(FLOATS):
+            raise Mismatch("float32 or float64", "Cast it: gn.cast(x, 'float32').", dtype=True)
+        shape = broadcast_shapes(*(spec.shape for spec in specs))
+        if shape is None:
+            raise Mismatch(
+                "shapes that broadcast (equal from the right, or 1)",
+                "Reshape one of them with gn.reshape.",
+            )
+        return TensorSpec(shape, result or (dtypes.pop() if dtypes else "bool"))
+
+    return rule
+
+
+def reference_of(body: Body) -> Callable[..., NDArray[Any]]:
+    """The scalar function itself, an element at a time in float64."""
+    source = body.definition("formula", "float64")
+    names: dict[str, Any] = {f"{f}_f64": getattr(math, f) for f in dir(math)}
+    names |= {"float64": float, "INF": math.inf, "NAN": math.nan}
+    for name, callee in body.all_callees():
+        exec(callee.definition(f"{name}_f64", "float64"), names)
+    exec(source, names)
+    formula = names["formula"]
+
+    def reference(*arrays: NDArray[Any], **_attrs: Any) -> NDArray[Any]:
+        shape = np.broadcast_shapes(*(a.shape for a in arrays))
+        with np.errstate(all="ignore"):
+            values = [formula(*row) for row in zip(*(_flat(a, shape) for a in arrays), strict=True)]
+        return np.array(values).reshape(shape)
+
+    return reference
+
+
+def _flat(array: NDArray[Any], shape: tuple[int, ...]) -> list[Any]:
+    wide = np.broadcast_to(array, shape).ravel()
+    return (wide if wide.dtype == bool else wide.astype(np.float64)).tolist()  # type: ignore[no-any-return]
+
+
+def _flops_of(body: Body) -> Callable[..., DimLike]:
+    arithmetic = (ast.BinOp, ast.Call, ast.Compare, ast.UnaryOp)
+    count = sum(isinstance(n, arithmetic) for s in body.statements for n in ast.walk(s))
+
+    def flops(out: TensorSpec, *_inputs: TensorSpec, **_attrs: Any) -> DimLike:
+        return out.size * count
+
+    return flops
+
+
+@overload
+def elementwise(function: Callable[..., object], /) -> Elementwise: ...
+
+
+@overload
+def elementwise(
+    *,
+    domain: Sequence[tuple[float, float] | str] | None = ...,
+    reference: Callable[..., Any] | None = ...,
+    result: str | None = ...,
+    floats: bool = ...,
+    formula: str = ...,
+    color: str = ...,
+    vjp: Vjp | None = ...,
+    name: str | None = ...,
+) -> Callable[[Callable[..., object]], Elementwise]: ...
+
+
+def elementwise(
+    function: Callable[..., object] | None = None,
+    /,
+    *,
+    domain: Sequence[tuple[float, float] | str] | None = None,
+    reference: Callable[..., Any] | None = None,
+    result: str | None = None,
+    floats: bool = True,
+    formula: str = "",
+    color: str = "#dbeafe",
+    vjp: Vjp | None = None,
+    name: str | None = None,
+) -> Elementwise | Callable[[Callable[..., object]], Elementwise]:
+    """Make an elementwise op from a scalar function, for every shape, dtype and backend.
+
+    Parameters
+    ----------
+    function
+        Plain scalar Python: arithmetic, ``math`` functions, conditionals, numbers.
+    domain
+        For each input the interval from which tests draw, or ``"bool"`` for a condition.
+    reference
+        NumPy's function for the tests; by default the scalar function itself.
+    result
+        Dtype of the output where it is not the inputs'.
+    floats
+        Whether only float32 and float64 are taken.
+    formula, color
+        How it is written and drawn.
+    vjp
+        Gradient as nodes; or use ``.backward`` for a scalar formula. Without either it is derived
+        from the scalar code.
+    name
+        Name of the op; by default the function's.
+
+    Returns
+    -------
+    Elementwise
+        Call it on nodes; ``.backward`` declares the derivative.
+
+    Raises
+    ------
+    KernelError
+        If the source cannot be read or holds what a kernel cannot.
+
+    Examples
+    --------
+    >>> import math
+    >>> import graphnn as gn
+    >>> @gn.elementwise
+    ... def swish(x):
+    ...     return x / (1 + math.exp(-x))
+    >>> swish(gn.Input((None, 3), name="x")).shape
+    (None, 3)
+    """
+    if function is None:
+
+        def decorate(body: Callable[..., object]) -> Elementwise:
+            return elementwise(
+                body, domain=domain, reference=reference, result=result, floats=floats,
+                formula=formula, color=color, vjp=vjp, name=name,
+            )  # type: ignore[call-overload,no-any-return]  # fmt: skip
+
+        return decorate
+    body = Body(function)
+    label = name or body.name
+    known = registry.get(label)
+    if known is not None and not _same_place(known, function):
+        raise GraphError(
+            f"an op named {label!r} is registered already; rename the function or pass name="
+        )
+    ranges = domain or [REAL] * len(body.params)
+    if len(ranges) != len(body.params):
+        raise GraphError(f"{label}: domain has {len(ranges)} entries for {len(body.params)} inputs")
+    op = Op(
+        name=label,
+        spec=spec_rule(
+            len(ranges), tuple(i for i, r in enumerate(ranges) if r == "bool"), result, floats
+        ),
+        kernel=Scalar(body),
+        reference=reference_from(reference) if reference else reference_of(body),
+        vjp=vjp,
+        expand=_expand_of(label, body),
+        flops=_flops_of(body),
+        examples=_examples(ranges),
+        formula=formula,
+        label=label,
+        color=color,
+    )
+    return Elementwise(register(op, replace=known is not None))
+
+
+def _same_place(op: Op, function: Callable[..., object]) -> bool:
+    if not isinstance(op.kernel, Scalar):
+        return False
+    other = op.kernel.body.function
+    return (other.__module__, other.__qualname__) == (function.__module__, function.__qualname__)
+
+
+def reference_from(function: Callable[..., Any]) -> Callable[..., NDArray[Any]]:
+    """A NumPy function that ignores attributes."""
+
+    def reference(*arrays: NDArray[Any], **_attrs: Any) -> NDArray[Any]:
+        return np.asarray(function(*arrays))
+
+    return reference
+
+
+def _examples(ranges: Sequence[tuple[float, float] | str]) -> tuple[Example, ...]:
+    def draw(shape: tuple[int, ...], domain: tuple[float, float] | str) -> Draw:
+        return Draw(shape, dtype=domain) if isinstance(domain, str) else Draw(shape, *domain)
+
+    shapes: list[list[tuple[int, ...]]] = [[(3, 5)] * len(ranges), [(17,)] * len(ranges), [()] * len(ranges)]
+    if len(ranges) > 1:
+        rest: list[tuple[int, ...]] = [(4, 3)] * (len(ranges) - 2)
+        shapes += [[(4, 3), (3,), *rest], [(4, 1), (1, 3), *rest], [(), (4, 3), *rest]]
+        shapes += [[(2, 1, 3), (4, 1), *[(2, 4, 3)] * (len(ranges) - 2)]]
+    return tuple(
+        Example(tuple(draw(s, r) for s, r in zip(row, ranges, strict=True))) for row in shapes
+    )
+
+
+# Arithmetic. Gradients are nodes, so that they can be differentiated again.
+
+def _add_vjp(node: Node, dy: Node) -> list[Node | None]:
+    return [dy, dy]
+
+
+def _subtract_vjp(node: Node, dy: Node) -> list[Node | None]:
+    return [dy, -dy]
+
+
+def _multiply_vjp(node: Node, dy: Node) -> list[Node | None]:
+    a, b = node.inputs
+    return [dy * b, dy * a]
+
+
+def _negative_vjp(node: Node, dy: Node) -> list[Node | None]:
+    return [-dy]
+
+
+ARITHMETIC = "#e0e7ff"
+ACTIVATION = "#dcfce7"
+
+
+@elementwise(reference=np.add, floats=False, formula="a + b", color=ARITHMETIC, vjp=_add_vjp)
+def add(a, b):  # type: ignore[no-untyped-def]
+    return a + b
+
+
+@elementwise(reference=np.add, floats=False, formula="Σ", color="#fae8ff", vjp=_add_vjp)
+def accumulate(a, b):  # type: ignore[no-untyped-def]
+    return a + b
+
+
+@elementwise(reference=np.subtract, floats=False, formula="a - b", color=ARITHMETIC, vjp=_subtract_vjp)
+def subtract(a, b):  # type: ignore[no-untyped-def]
+    return a - b
+
+
+@elementwise(reference=np.multiply, floats=False, formula="a b", color=ARITHMETIC, vjp=_multiply_vjp)
+def multiply(a, b):  # type: ignore[no-untyped-def]
+    return a * b
+
+
+@elementwise(reference=np.negative, floats=False, formula="-x", color=ARITHMETIC, vjp=_negative_vjp)
+def negative(x):  # type: ignore[no-untyped-def]
+    return -x
+
+
+@elementwise(domain=[REAL, (0.5, 2.0)], reference=np.divide, formula="a / b", color=ARITHMETIC)
+def divide(a, b):  # type: ignore[no-untyped-def]
+    return a / b
+
+
+@divide.backward
+def _(dy, a, b, y):  # type: ignore[no-untyped-def]
+    return dy / b, -dy * y / b
+
+
+@elementwise(domain=[(0.5, 2.0), REAL], reference=np.power, formula="a^b", color=ARITHMETIC)
+def power(a, b):  # type: ignore[no-untyped-def]
+    return math.pow(a, b)
+
+
+@power.backward
+def _(dy, a, b, y):  # type: ignore[no-untyped-def]
+    return dy * b * math.pow(a, b - 1), dy * y * math.log(a) if a > 0 else 0
+
+
+@elementwise(reference=np.square, formula="x²", color=ARITHMETIC)
+def square(x):  # type: ignore[no-untyped-def]
+    return x * x
+
+
+@square.backward
+def _(dy, x, y):  # type: ignore[no-untyped-def]
+    return 2 * x * dy
+
+
+@elementwise(reference=np.abs, formula="|x|", color=ARITHMETIC)
+def abs(x):  # type: ignore[no-untyped-def]
+    return math.fabs(x)
+
+
+@abs.backward
+def _(dy, x, y):  # type: ignore[no-untyped-def]
+    return dy if x > 0 else (-dy if x < 0 else 0)
+
+
+# Functions of one variable.
+
+@elementwise(reference=np.exp, formula="eˣ", color=ARITHMETIC)
+def exp(x):  # type: ignore[no-untyped-def]
+    return math.exp(x)
+
+
+@exp.backward
+def _(dy, x, y):  # type: ignore[no-untyped-def]
+    return dy * y
+
+
+@elementwise(domain=[(0.1, 4.0)], reference=np.log, formula="ln x", color=ARITHMETIC)
+def log(x):  # type: ignore[no-untyped-def]
+    return math.log(x)
+
+
+@log.backward
+def _(dy, x, y):  # type: ignore[no-untyped-def]
+    return dy / x
+
+
+@elementwise(domain=[(0.1, 4.0)], reference=np.sqrt, formula="√x", color=ARITHMETIC)
+def sqrt(x):  # type: ignore[no-untyped-def]
+    return math.sqrt(x)
+
+
+@sqrt.backward
+def _(dy, x, y):  # type: ignore[no-untyped-def]
+    return dy / (2 * y)
+
+
+@elementwise(reference=np.sin, formula="sin x", color=ARITHMETIC)
+def sin(x):  # type: ignore[no-untyped-def]
+    return math.sin(x)
+
+
+@sin.backward
+def _(dy, x, y):  # type: ignore[no-untyped-def]
+    return dy * math.cos(x)
+
+
+@elementwise(reference=np.cos, formula="cos x", color=ARITHMETIC)
+def cos(x):  # type: ignore[no-untyped-def]
+    return math.cos(x)
+
+
+@cos.backward
+def _(dy, x, y):  # type: ignore[no-untyped-def]
+    return -dy * math.sin(x)
+
+
+@elementwise(reference=np.tanh, formula="tanh x", color=ACTIVATION)
+def tanh(x):  # type: ignore[no-untyped-def]
+    return math.tanh(x)
+
+
+@tanh.backward
+def _(dy, x, y):  # type: ignore[no-untyped-def]
+    return dy * (1 - y * y)
+
+
+@elementwise(reference=lambda x: 1 / (1 + np.exp(-x)), formula="1 / (1 + e⁻ˣ)", color=ACTIVATION)
+def sigmoid(x):  # type: ignore[no-untyped-def]
+    return 1 / (1 + math.exp(-x))
+
+
+@sigmoid.backward
+def _(dy, x, y):  # type: ignore[no-untyped-def]
+    return dy * y * (1 - y)
+
+
+@elementwise(reference=lambda x: np.maximum(x, 0), formula="max(x, 0)", color=ACTIVATION)
+def relu(x):  # type: ignore[no-untyped-def]
+    return 0 if x < 0 else x
+
+
+@relu.backward
+def _(dy, x, y):  # type: ignore[no-untyped-def]
+    return dy if y > 0 else 0
+
+
+# Choice and comparison.
+
+@elementwise(reference=np.maximum, formula="max(a, b)", color=ARITHMETIC)
+def maximum(a, b):  # type: ignore[no-untyped-def]
+    return a if a > b or a != a else b
+
+
+@maximum.backward
+def _(dy, a, b, y):  # type: ignore[no-untyped-def]
+    return (
+        dy if a > b else (dy / 2 if a == b else 0),
+        dy if b > a else (dy / 2 if a == b else 0),
+    )
+
+
+@elementwise(reference=np.minimum, formula="min(a, b)", color=ARITHMETIC)
+def minimum(a, b):  # type: ignore[no-untyped-def]
+    return a if a < b or a != a else b
+
+
+@minimum.backward
+def _(dy, a, b, y):  # type: ignore[no-untyped-def]
+    return (
+        dy if a < b else (dy / 2 if a == b else 0),
+        dy if b < a else (dy / 2 if a == b else 0),
+    )
+
+
+def _where_vjp(node: Node, dy: Node) -> list[Node | None]:
+    condition, a, _b = node.inputs
+    zero = 0.0 if a.dtype in FLOATS else 0
+    return [None, where(condition, dy, zero), where(condition, zero, dy)]
+
+
+@elementwise(
+    domain=["bool", REAL, REAL], reference=np.where, floats=False, formula="c ? a : b",
+    color=ARITHMETIC, vjp=_where_vjp,
+)  # fmt: skip
+def where(condition, a, b):  # type: ignore[no-untyped-def]
+    return a if condition else b
+
+
+@elementwise(reference=np.greater, result="bool", floats=False, formula="a > b", color=ARITHMETIC)
+def greater(a, b):  # type: ignore[no-untyped-def]
+    return a > b
+
+
+@elementwise(reference=np.less, result="bool", floats=False, formula="a < b", color=ARITHMETIC)
+def less(a, b):  # type: ignore[no-untyped-def]
+    return a < b
+
+
+@elementwise(
+    reference=np.greater_equal, result="bool", floats=False, formula="a ≥ b", color=ARITHMETIC
+)
+def greater_equal(a, b):  # type: ignore[no-untyped-def]
+    return a >= b
+
+
+@elementwise(
+    reference=np.less_equal, result="bool", floats=False, formula="a ≤ b", color=ARITHMETIC
+)
+def less_equal(a, b):  # type: ignore[no-untyped-def]
+    return a <= b
+
+
+@elementwise(reference=np.equal, result="bool", floats=False, formula="a = b", color=ARITHMETIC)
+def equal(a, b):  # type: ignore[no-untyped-def]
+    return a == b
+
+
+@elementwise(
+    reference=np.not_equal, result="bool", floats=False, formula="a ≠ b", color=ARITHMETIC
+)
+def not_equal(a, b):  # type: ignore[no-untyped-def]
+    return a != b
+
+
+@elementwise(domain=["bool", "bool"], reference=np.logical_and, floats=False, color=ARITHMETIC)
+def logical_and(a, b):  # type: ignore[no-untyped-def]
+    return a and b
+
+
+@elementwise(domain=["bool", "bool"], reference=np.logical_or, floats=False, color=ARITHMETIC)
+def logical_or(a, b):  # type: ignore[no-untyped-def]
+    return a or b
+
+
+# Dtype: the one place where it changes, and only on request.
+
+def _same(x):  # type: ignore[no-untyped-def]
+    return x
+
+
+def _cast_spec(x: TensorSpec, *, dtype: str) -> TensorSpec:
+    return x.with_dtype(dtype)
+
+
+def _cast_vjp(node: Node, dy: Node) -> list[Node | None]:
+    (x,) = node.inputs
+    return [cast(dy, x.dtype) if x.dtype in FLOATS and node.dtype in FLOATS else None]
+
+
+CAST = register(
+    Op(
+        name="cast",
+        spec=_cast_spec,
+        kernel=Scalar(Body(_same)),
+        reference=lambda x, *, dtype: x.astype(dtype),
+        vjp=_cast_vjp,
+        examples=tuple(Example((Draw((3, 5)),), {"dtype": d}) for d in ("float32", "float64", "int64", "bool")),
+        formula="(dtype) x",
+        color=ARITHMETIC,
+    )
+)
+
+
+def cast(x: NodeLike, dtype: object) -> Node:
+    """``x`` with another dtype; the only way in which a dtype changes."""
+    (node,) = as_nodes(x)
+    name = as_dtype(dtype)
+    return node if node.dtype == name else apply(CAST, [node], {"dtype": name})

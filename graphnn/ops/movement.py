@@ -1,0 +1,209 @@
+"""Ops that move or rename data and compute nothing: reshape, transpose, broadcast."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphnn.graph import Node, NodeLike, apply, as_node
+from graphnn.op import Alias, Draw, Example, Mismatch, Op, Permute, Rows, Scalar, register
+from graphnn.source import Body
+from graphnn.spec import BATCH, Dim, DimLike, Shape, TensorSpec, broadcast_shapes, divide, product
+
+MOVEMENT = "#f1f5f9"
+
+
+def _reshape_spec(x: TensorSpec, *, shape: Shape) -> TensorSpec:
+    known = product(dim for dim in shape if dim != -1)
+    unknown = sum(dim == -1 for dim in shape)
+    if unknown > 1:
+        raise Mismatch(f"at most one -1 in the new shape; it is {shape}")
+    if unknown == 1:
+        missing = divide(x.size, known)
+        if missing is None:
+            raise Mismatch(f"a number of elements divisible by {known} for shape={shape}")
+        return x.with_shape([missing if dim == -1 else dim for dim in shape])
+    if known != x.size:
+        raise Mismatch(
+            f"as many elements before ({x.size}) as after ({known})", "Let one axis be -1."
+        )
+    return x.with_shape(shape)
+
+
+def _reshape_reference(x: NDArray[Any], *, shape: Shape) -> NDArray[Any]:
+    return x.reshape([-1 if isinstance(dim, Dim) else dim for dim in shape])
+
+
+def _reshape_vjp(node: Node, dy: Node) -> list[Node | None]:
+    return [reshape(dy, node.inputs[0].spec.shape)]
+
+
+RESHAPE = register(
+    Op(
+        name="reshape",
+        spec=_reshape_spec,
+        kernel=Alias(),
+        reference=_reshape_reference,
+        vjp=_reshape_vjp,
+        examples=(
+            Example((Draw((3, 4)),), {"shape": (2, 6)}),
+            Example((Draw((3, 4)),), {"shape": (-1,)}),
+            Example((Draw((6,)),), {"shape": (1, 2, 3)}),
+        ),
+        formula="the same numbers, another shape",
+        color=MOVEMENT,
+    )
+)
+
+
+def reshape(x: NodeLike, shape: int | Sequence[DimLike | None]) -> Node:
+    """The same elements in another shape; no data is moved.
+
+    Parameters
+    ----------
+    x
+        Any shape.
+    shape
+        New sizes; one may be -1, ``None`` is the batch size.
+
+    Raises
+    ------
+    ShapeError
+        If the number of elements differs.
+    """
+    node = as_node(x)
+    wanted = (shape,) if isinstance(shape, int) else shape
+    target = tuple(BATCH if dim is None else dim for dim in wanted)
+    return node if target == node.spec.shape else apply(RESHAPE, [node], {"shape": target})
+
+
+def flatten(x: NodeLike, start: int = 1) -> Node:
+    """Join the axes from ``start`` on into one; by default all but the batch axis."""
+    node = as_node(x)
+    kept = node.spec.shape[:start]
+    return reshape(node, (*kept, product(node.spec.shape[start:])))
+
+
+def expand_dims(x: NodeLike, axes: int | Sequence[int]) -> Node:
+    """Insert axes of size 1 at the places that they have in the result."""
+    node = as_node(x)
+    places = (axes,) if isinstance(axes, int) else tuple(axes)
+    ndim = node.ndim + len(places)
+    new = {place % ndim for place in places}
+    dims = iter(node.spec.shape)
+    return reshape(node, tuple(1 if i in new else next(dims) for i in range(ndim)))
+
+
+def squeeze(x: NodeLike, axes: int | Sequence[int] | None = None) -> Node:
+    """Drop axes of size 1: the given ones, or all."""
+    node = as_node(x)
+    shape = node.spec.shape
+    if axes is None:
+        gone = {i for i, dim in enumerate(shape) if dim == 1}
+    else:
+        gone = {a % node.ndim for a in ((axes,) if isinstance(axes, int) else axes)}
+    kept = tuple(dim for i, dim in enumerate(shape) if i not in gone)
+    return reshape(node, kept)
+
+
+def _transpose_spec(x: TensorSpec, *, axes: tuple[int, ...]) -> TensorSpec:
+    if sorted(axes) != list(range(x.ndim)):
+        raise Mismatch(f"axes that name each of the {x.ndim} axes once; they are {axes}")
+    return x.with_shape([x.shape[axis] for axis in axes])
+
+
+def _transpose_vjp(node: Node, dy: Node) -> list[Node | None]:
+    back = tuple(int(i) for i in np.argsort(node.attrs["axes"]))
+    return [transpose(dy, back)]
+
+
+TRANSPOSE = register(
+    Op(
+        name="transpose",
+        spec=_transpose_spec,
+        kernel=Permute(),
+        reference=lambda x, *, axes: np.ascontiguousarray(np.transpose(x, axes)),
+        vjp=_transpose_vjp,
+        examples=(
+            Example((Draw((3, 4)),), {"axes": (1, 0)}),
+            Example((Draw((2, 3, 4)),), {"axes": (2, 0, 1)}),
+            Example((Draw((2, 3, 4, 5)),), {"axes": (0, 2, 1, 3)}),
+            Example((Draw((40, 70)),), {"axes": (1, 0)}),
+        ),
+        formula="xᵀ",
+        color=MOVEMENT,
+    )
+)
+
+
+def transpose(x: NodeLike, axes: Sequence[int] | None = None) -> Node:
+    """Reorder the axes; by default reverse them. A product absorbs the transpose of its factors."""
+    node = as_node(x)
+    order = tuple(range(node.ndim))[::-1] if axes is None else tuple(axes)
+    order = tuple(a + node.ndim if a < 0 else a for a in order)
+    return node if order == tuple(range(node.ndim)) else apply(TRANSPOSE, [node], {"axes": order})
+
+
+def _broadcast_spec(x: TensorSpec, *, shape: Shape) -> TensorSpec:
+    if broadcast_shapes(x.shape, shape) != shape:
+        raise Mismatch(f"a shape that broadcasts to {shape}")
+    return x.with_shape(shape)
+
+
+def _same(x):  # type: ignore[no-untyped-def]
+    return x
+
+
+def _broadcast_vjp(_node: Node, dy: Node) -> list[Node | None]:
+    return [dy]  # autodiff sums every cotangent to the shape of its input
+
+
+BROADCAST = register(
+    Op(
+        name="broadcast_to",
+        spec=_broadcast_spec,
+        kernel=Scalar(Body(_same)),
+        reference=lambda x, *, shape: np.broadcast_to(x, shape).copy(),
+        vjp=_broadcast_vjp,
+        examples=(
+            Example((Draw((3,)),), {"shape": (4, 3)}),
+            Example((Draw((2, 1, 3)),), {"shape": (2, 4, 3)}),
+            Example((Draw(()),), {"shape": (2, 3)}),
+        ),
+        formula="repeat along new axes",
+        color=MOVEMENT,
+    )
+)
+
+
+def broadcast_to(x: NodeLike, shape: Sequence[DimLike | None]) -> Node:
+    """Repeat ``x`` along axes of size 1 and new leading axes, as NumPy broadcasts."""
+    node = as_node(x)
+    target = tuple(BATCH if dim is None else dim for dim in shape)
+    return node if target == node.spec.shape else apply(BROADCAST, [node], {"shape": target})
+
+
+def _copy_flat(start, stop, x, out):  # type: ignore[no-untyped-def]
+    for i in range(start, stop):
+        out[i] = x[i]
+
+
+def _copy_vjp(_node: Node, dy: Node) -> list[Node | None]:
+    return [dy]
+
+
+COPY = register(
+    Op(
+        name="copy",
+        spec=lambda x: x,
+        kernel=Rows(Body(_copy_flat), ("flat", "flat")),
+        reference=lambda x: x.copy(),
+        vjp=_copy_vjp,
+        examples=(Example((Draw((3, 4)),)), Example((Draw(()),))),
+        formula="x",
+        color=MOVEMENT,
+    )
+)

@@ -1,0 +1,163 @@
+"""Reductions over axes: sum, mean, max."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphnn.graph import Node, NodeLike, apply, as_node, size_of
+from graphnn.op import Draw, Example, Mismatch, Op, Reduction, Vjp, register
+from graphnn.ops.elementwise import cast, equal
+from graphnn.ops.movement import broadcast_to, reshape
+from graphnn.spec import FLOATS, DimLike, Shape, TensorSpec, product
+
+REDUCTION = "#ffe4e6"
+
+
+def _spec(x: TensorSpec, *, axes: tuple[int, ...], keepdims: bool = False) -> TensorSpec:
+    wrong = [axis for axis in axes if not 0 <= axis < x.ndim]
+    if wrong or len(set(axes)) != len(axes):
+        raise Mismatch(f"different axes among 0..{x.ndim - 1}; they are {axes}")
+    if x.dtype in ("bool", "uint8"):
+        raise Mismatch("numbers", "Cast it: gn.cast(x, 'float32').", dtype=True)
+    if keepdims:
+        return x.with_shape([1 if i in axes else dim for i, dim in enumerate(x.shape)])
+    return x.with_shape([dim for i, dim in enumerate(x.shape) if i not in axes])
+
+
+def _mean_spec(x: TensorSpec, *, axes: tuple[int, ...], keepdims: bool = False) -> TensorSpec:
+    if x.dtype not in FLOATS:
+        raise Mismatch("float32 or float64", "Cast it: gn.cast(x, 'float32').", dtype=True)
+    return _spec(x, axes=axes, keepdims=keepdims)
+
+
+def _kept(node: Node) -> Shape:
+    """The input's shape with 1 in place of the reduced axes."""
+    axes = node.attrs["axes"]
+    return tuple(1 if i in axes else dim for i, dim in enumerate(node.inputs[0].spec.shape))
+
+
+def _sum_vjp(node: Node, dy: Node) -> list[Node | None]:
+    return [broadcast_to(reshape(dy, _kept(node)), node.inputs[0].spec.shape)]
+
+
+def _mean_vjp(node: Node, dy: Node) -> list[Node | None]:
+    (x,) = node.inputs
+    count = size_of(product(x.spec.shape[axis] for axis in node.attrs["axes"]), x.dtype)
+    return [broadcast_to(reshape(dy / count, _kept(node)), x.spec.shape)]
+
+
+def _max_vjp(node: Node, dy: Node) -> list[Node | None]:
+    # Ties share the gradient, as torch.amax does.
+    (x,) = node.inputs
+    hit = cast(equal(x, reshape(node, _kept(node))), x.dtype)
+    ties = sum(hit, node.attrs["axes"], keepdims=True)
+    return [hit * (reshape(dy, _kept(node)) / ties)]
+
+
+def _flops(_out: TensorSpec, x: TensorSpec, **_attrs: Any) -> DimLike:
+    return x.size
+
+
+def _reference(function: Callable[..., Any]) -> Callable[..., NDArray[Any]]:
+    def reference(
+        x: NDArray[Any], *, axes: tuple[int, ...], keepdims: bool = False
+    ) -> NDArray[Any]:
+        return np.asarray(function(x, axis=axes, keepdims=keepdims), dtype=x.dtype)
+
+    return reference
+
+
+def _reduction(kind: str, function: Callable[..., Any], vjp: Vjp, formula: str) -> Op:
+    return register(
+        Op(
+            name=kind,
+            spec=_mean_spec if kind == "mean" else _spec,
+            kernel=Reduction(kind),
+            reference=_reference(function),
+            vjp=vjp,
+            flops=_flops,
+            examples=tuple(
+                Example((Draw(shape),), {"axes": axes, "keepdims": keepdims})
+                for shape, axes, keepdims in (
+                    ((3, 4), (0,), False),
+                    ((3, 4), (1,), False),
+                    ((3, 4), (0, 1), False),
+                    ((5, 300), (1,), True),
+                    ((300, 37), (0,), False),
+                    ((2, 3, 4), (1,), False),
+                    ((2, 3, 4), (0, 2), True),
+                    ((2, 3, 4, 5), (1, 3), False),
+                    ((5000,), (0,), False),
+                )
+            ),
+            formula=formula,
+            color=REDUCTION,
+        )
+    )
+
+
+SUM = _reduction("sum", np.sum, _sum_vjp, "Σ x")
+MEAN = _reduction("mean", np.mean, _mean_vjp, "Σ x / n")
+MAX = _reduction("max", np.max, _max_vjp, "max x")
+
+
+def _axes(node: Node, axis: int | Sequence[int] | None) -> tuple[int, ...]:
+    if axis is None:
+        return tuple(range(node.ndim))
+    given = (axis,) if isinstance(axis, int) else tuple(axis)
+    return tuple(sorted(a + node.ndim if a < 0 else a for a in given))
+
+
+def _reduce(
+    op: Op, x: NodeLike, axis: int | Sequence[int] | None, keepdims: bool, name: str | None
+) -> Node:
+    node = as_node(x)
+    axes = _axes(node, axis)
+    if not axes and node.ndim == 0:
+        return node
+    return apply(op, [node], {"axes": axes, "keepdims": keepdims}, name=name)
+
+
+def sum(
+    x: NodeLike,
+    axis: int | Sequence[int] | None = None,
+    keepdims: bool = False,
+    name: str | None = None,
+) -> Node:
+    """Sum over ``axis``, or over all axes."""
+    return _reduce(SUM, x, axis, keepdims, name)
+
+
+def mean(
+    x: NodeLike,
+    axis: int | Sequence[int] | None = None,
+    keepdims: bool = False,
+    name: str | None = None,
+) -> Node:
+    """Mean over ``axis``, or over all axes."""
+    return _reduce(MEAN, x, axis, keepdims, name)
+
+
+def max(
+    x: NodeLike,
+    axis: int | Sequence[int] | None = None,
+    keepdims: bool = False,
+    name: str | None = None,
+) -> Node:
+    """Maximum over ``axis``, or over all axes; in the gradient, ties share equally."""
+    return _reduce(MAX, x, axis, keepdims, name)
+
+
+def sum_to(x: Node, spec: TensorSpec) -> Node:
+    """Sum ``x`` over the axes along which ``spec`` was broadcast: the reverse of broadcasting."""
+    if x.spec.shape == spec.shape:
+        return x
+    new = x.ndim - spec.ndim
+    axes = [*range(new)]
+    axes += [i + new for i, dim in enumerate(spec.shape) if dim == 1 and x.spec.shape[i + new] != 1]
+    total = sum(x, axes) if axes else x
+    return reshape(total, spec.shape)

@@ -1,0 +1,133 @@
+"""Softmax and log-softmax over the last axis, computed after subtracting the row's maximum."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphnn.graph import Node, NodeLike, apply, as_node
+from graphnn.op import Draw, Example, Mismatch, Op, Rows, Vjp, register
+from graphnn.ops.elementwise import exp
+from graphnn.ops.movement import transpose
+from graphnn.ops.reduce import sum
+from graphnn.source import Body
+from graphnn.spec import FLOATS, DimLike, TensorSpec
+
+PROBABILITY = "#fef9c3"
+
+
+def row_spec(x: TensorSpec) -> TensorSpec:
+    """Shape rule of an op on rows of floats: the output is like the input."""
+    if x.ndim == 0:
+        raise Mismatch("at least one axis")
+    if x.dtype not in FLOATS:
+        raise Mismatch("float32 or float64", "Cast it: gn.cast(x, 'float32').", dtype=True)
+    return x
+
+
+def _softmax_rows(start, stop, x, out):  # type: ignore[no-untyped-def]
+    columns = x.shape[1]
+    for i in range(start, stop):
+        top = x[i, 0]
+        for j in range(1, columns):
+            top = max(top, x[i, j])
+        for j in range(columns):
+            out[i, j] = math.exp(x[i, j] - top)
+        total = out[i, 0]
+        for j in range(1, columns):
+            total += out[i, j]
+        for j in range(columns):
+            out[i, j] /= total
+
+
+def _log_softmax_rows(start, stop, x, out):  # type: ignore[no-untyped-def]
+    columns = x.shape[1]
+    for i in range(start, stop):
+        top = x[i, 0]
+        for j in range(1, columns):
+            top = max(top, x[i, j])
+        total = math.exp(x[i, 0] - top)
+        for j in range(1, columns):
+            total += math.exp(x[i, j] - top)
+        shift = top + math.log(total)
+        for j in range(columns):
+            out[i, j] = x[i, j] - shift
+
+
+def _softmax_reference(x: NDArray[Any]) -> NDArray[Any]:
+    powers = np.exp(x - x.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+def _log_softmax_reference(x: NDArray[Any]) -> NDArray[Any]:
+    shifted = x - x.max(axis=-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
+
+
+def _softmax_vjp(node: Node, dy: Node) -> list[Node | None]:
+    # dx = y (dy - Σ dy y): the Jacobian diag(y) - y yᵀ, applied to dy.
+    return [node * (dy - sum(dy * node, -1, keepdims=True))]
+
+
+def _log_softmax_vjp(node: Node, dy: Node) -> list[Node | None]:
+    return [dy - exp(node) * sum(dy, -1, keepdims=True)]
+
+
+def _flops(out: TensorSpec, *_inputs: TensorSpec) -> DimLike:
+    return 5 * out.size
+
+
+def _row_op(name: str, body: Body, reference: Any, vjp: Vjp, formula: str) -> Op:
+    return register(
+        Op(
+            name=name,
+            spec=row_spec,
+            kernel=Rows(body, ("rows", "rows")),
+            reference=reference,
+            vjp=vjp,
+            flops=_flops,
+            examples=(
+                Example((Draw((3, 5), -5, 5),)),
+                Example((Draw((7,), -30, 30),)),
+                Example((Draw((2, 3, 4)),)),
+                Example((Draw((33, 1)),)),
+            ),
+            formula=formula,
+            color=PROBABILITY,
+        )
+    )
+
+
+SOFTMAX = _row_op(
+    "softmax", Body(_softmax_rows), _softmax_reference, _softmax_vjp, "eˣⁱ / Σⱼ eˣʲ"
+)
+LOG_SOFTMAX = _row_op(
+    "log_softmax",
+    Body(_log_softmax_rows),
+    _log_softmax_reference,
+    _log_softmax_vjp,
+    "xᵢ - ln Σⱼ eˣʲ",
+)
+
+
+def _along(op: Op, x: NodeLike, axis: int, name: str | None) -> Node:
+    node = as_node(x)
+    place = axis % node.ndim if node.ndim else 0
+    if place == node.ndim - 1 or node.ndim == 0:
+        return apply(op, [node], name=name)
+    order = [i for i in range(node.ndim) if i != place] + [place]
+    back = [order.index(i) for i in range(node.ndim)]
+    return transpose(apply(op, [transpose(node, order)], name=name), back)
+
+
+def softmax(x: NodeLike, axis: int = -1, name: str | None = None) -> Node:
+    """Probabilities: exp(x) divided by its sum along ``axis``."""
+    return _along(SOFTMAX, x, axis, name)
+
+
+def log_softmax(x: NodeLike, axis: int = -1, name: str | None = None) -> Node:
+    """Logarithm of :func:`softmax`, without its overflow and underflow."""
+    return _along(LOG_SOFTMAX, x, axis, name)

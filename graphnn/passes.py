@@ -1,0 +1,139 @@
+"""Rewrites of a graph before it is scheduled: each is a function from outputs to outputs.
+
+Dead nodes need no pass: a graph is what its outputs need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from graphnn.graph import Constant, Node, Size, apply, needed, rebuilt
+from graphnn.op import Gemm, Leaf, Permute, Reduction
+from graphnn.ops.movement import RESHAPE
+from graphnn.spec import TensorSpec
+
+Visit = Callable[[Node, tuple[Node, ...]], Node]
+
+
+def rewrite(outputs: Sequence[Node], visit: Visit) -> list[Node]:
+    """The outputs of the graph in which every node is replaced by ``visit(node, new inputs)``."""
+    new: dict[Node, Node] = {}
+    for node in needed(outputs):
+        new[node] = visit(node, tuple(new[value] for value in node.inputs))
+    return [new[node] for node in outputs]
+
+
+def for_inference(outputs: Sequence[Node]) -> list[Node]:
+    """The graph as it runs when nothing is trained: dropout passes its input through."""
+
+    def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
+        if node.op.inference is not None:
+            return node.op.inference(node, inputs)
+        return rebuilt(node, inputs)
+
+    return rewrite(outputs, visit)
+
+
+def without_duplicates(outputs: Sequence[Node]) -> list[Node]:
+    """Common subexpressions are computed once: same op, same inputs, same attributes."""
+    known: dict[object, Node] = {}
+
+    def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
+        made = rebuilt(node, inputs)
+        return known.setdefault(_identity(made), made)
+
+    return rewrite(outputs, visit)
+
+
+def _identity(node: Node) -> object:
+    if isinstance(node, Constant):
+        return ("constant", node.spec, node.array.tobytes())
+    if isinstance(node, Size):
+        return ("size", node.spec, node.dim)
+    if isinstance(node.op.kernel, Leaf):
+        return node
+    return (node.op, node.inputs, tuple(sorted(node.attrs.items(), key=lambda item: item[0])))
+
+
+def with_absorbed_transposes(outputs: Sequence[Node]) -> list[Node]:
+    """A product takes the transpose of its factors as a flag instead of a copy."""
+
+    def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
+        if not isinstance(node.op.kernel, Gemm):
+            return rebuilt(node, inputs)
+        attrs, factors = dict(node.attrs), list(inputs)
+        for place, flag in enumerate(("transpose_a", "transpose_b")):
+            while _swaps_last_two(factors[place]):
+                factors[place] = factors[place].inputs[0]
+                attrs[flag] = not attrs.get(flag, False)
+        if attrs.get("transpose_a") and factors[0].ndim > 2 and factors[1].ndim == 2:
+            return rebuilt(node, inputs)  # no single product reads it that way
+        return rebuilt(node, tuple(factors), attrs)
+
+    return rewrite(outputs, visit)
+
+
+def _swaps_last_two(node: Node) -> bool:
+    if not isinstance(node.op.kernel, Permute) or node.ndim < 2:
+        return False
+    kept = tuple(range(node.ndim - 2))
+    return bool(node.attrs["axes"] == (*kept, node.ndim - 1, node.ndim - 2))
+
+
+def with_split_reductions(outputs: Sequence[Node]) -> list[Node]:
+    """Axes that are not neighbours are reduced one group after the other."""
+
+    def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
+        if not isinstance(node.op.kernel, Reduction):
+            return rebuilt(node, inputs)
+        (value,) = inputs
+        groups = neighbours(node.attrs["axes"])
+        for group in reversed(groups[1:]):
+            attrs = {"axes": group, "keepdims": True}
+            value = rebuilt(node, (value,), attrs, _kept_dims(value.spec, group))
+        if len(groups) < 2:
+            return rebuilt(node, (value,))
+        if node.attrs["keepdims"]:
+            return rebuilt(node, (value,), {"axes": groups[0], "keepdims": True})
+        value = rebuilt(
+            node, (value,), {"axes": groups[0], "keepdims": True}, _kept_dims(value.spec, groups[0])
+        )
+        return _reshaped(node, value)
+
+    return rewrite(outputs, visit)
+
+
+def _kept_dims(spec: TensorSpec, axes: Sequence[int]) -> TensorSpec:
+    return spec.with_shape([1 if i in axes else dim for i, dim in enumerate(spec.shape)])
+
+
+def _reshaped(node: Node, value: Node) -> Node:
+    made = apply(RESHAPE, [value], {"shape": node.spec.shape})
+    return rebuilt(made, made.inputs, like=node)
+
+
+def neighbours(axes: Sequence[int]) -> list[tuple[int, ...]]:
+    """Sorted axes in runs without a gap: (0, 1, 3) to [(0, 1), (3,)]."""
+    runs: list[tuple[int, ...]] = []
+    for axis in sorted(axes):
+        if runs and runs[-1][-1] == axis - 1:
+            runs[-1] = (*runs[-1], axis)
+        else:
+            runs.append((axis,))
+    return runs
+
+
+PASSES: Mapping[str, Callable[[Sequence[Node]], list[Node]]] = {
+    "absorb transposes": with_absorbed_transposes,
+    "split reductions": with_split_reductions,
+    "common subexpressions": without_duplicates,
+}
+
+
+def simplified(outputs: Sequence[Node]) -> list[Node]:
+    """All passes in their order."""
+    result: list[Node] = list(outputs)
+    for one in PASSES.values():
+        result = one(result)
+    return result
+

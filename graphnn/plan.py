@@ -1,0 +1,227 @@
+"""The plan: the schedule as a table that a person can read and the executor can run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from graphnn.errors import PlanError
+from graphnn.fusion import Group, is_computed, root
+from graphnn.graph import Graph, Node, Parameter, equation
+from graphnn.memory import Layout, overlaps, races
+from graphnn.op import Leaf
+from graphnn.schedule import Step
+from graphnn.spec import evaluate
+
+
+class KernelText(Protocol):
+    """What a backend tells of a kernel."""
+
+    @property
+    def name(self) -> str:
+        """Name of the kernel."""
+
+    @property
+    def source(self) -> str:
+        """Its source."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a plan needs, in bytes.
+
+    Parameters
+    ----------
+    peak
+        The arena: all values of a step, sharing memory where their lives do not meet.
+    total
+        The same values if each had memory of its own.
+    parameters
+        Parameters and the state of optimizers, outside the arena.
+    gradients
+        The slice of the arena that holds the gradients of the parameters.
+    """
+
+    peak: int
+    total: int
+    parameters: int
+    gradients: int
+
+    def __str__(self) -> str:
+        saved = 1 - self.peak / self.total if self.total else 0.0
+        return (
+            f"arena {readable_bytes(self.peak)} (sum of all buffers {readable_bytes(self.total)}, "
+            f"{saved:.0%} saved), of which gradients {readable_bytes(self.gradients)}; "
+            f"parameters and state {readable_bytes(self.parameters)}"
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A schedule with its memory and its kernels, for one size of the batch.
+
+    ``print(plan)`` shows it as a table, :meth:`source` a kernel, :meth:`check` proves it sound.
+    """
+
+    graph: Graph
+    steps: tuple[Step, ...]
+    layout: Layout
+    kernels: tuple[KernelText, ...]
+    sizes: Mapping[str, int]
+    lanes: int
+
+    @property
+    def memory(self) -> Memory:
+        """Planned peak against the sum of all buffers."""
+        owned = {
+            node
+            for step in self.steps
+            for node in (*map(root, step.group.inputs), *step.targets)
+            if isinstance(node, Parameter)
+        }
+        return Memory(
+            self.layout.nbytes,
+            self.layout.total,
+            sum(evaluate(node.spec.nbytes, {}) for node in owned),
+            self.layout.gradient_bytes,
+        )
+
+    def flops(self, group: Group) -> int:
+        """Arithmetic operations of one kernel call."""
+        return sum(
+            evaluate(
+                node.op.flops(node.spec, *(v.spec for v in node.inputs), **node.attrs), self.sizes
+            )
+            for node in group.nodes
+        )
+
+    def nbytes(self, group: Group) -> int:
+        """Bytes that one kernel call reads and writes."""
+        return sum(
+            evaluate(node.spec.nbytes, self.sizes) for node in (*group.inputs, *group.outputs)
+        )
+
+    @property
+    def work(self) -> tuple[int, int]:
+        """FLOPs and bytes of one run."""
+        groups = [step.group for step in self.steps]
+        return sum(map(self.flops, groups)), sum(map(self.nbytes, groups))
+
+    def check(self) -> None:
+        """Prove the invariants on which the executor relies.
+
+        Every node is computed once, after its inputs; nothing overwrites a parameter before its
+        last reader; buffers that are alive together do not overlap; there is a barrier wherever
+        threads could meet.
+
+        Raises
+        ------
+        PlanError
+            Naming the first thing that is wrong.
+        """
+        self._check_order()
+        self._check_updates()
+        for a, b in overlaps(self.layout):
+            raise PlanError(f"{a.nodes[-1].name} and {b.nodes[-1].name} share memory while alive")
+        for i in races(self.steps, self.layout):
+            raise PlanError(f"step {i} meets the work of other threads without a barrier")
+
+    def _check_order(self) -> None:
+        done: set[Node] = set()
+        for i, step in enumerate(self.steps):
+            for value in step.group.inputs:
+                source = root(value)
+                if not isinstance(source.op.kernel, Leaf) and source not in done:
+                    raise PlanError(f"step {i} reads {source.name} before it is computed")
+            twice = done.intersection(step.group.nodes)
+            if twice:
+                raise PlanError(f"step {i} computes {twice.pop().name} again")
+            done.update(step.group.nodes)
+        missing = [n for n in self.graph.nodes if is_computed(n) and n not in done]
+        if missing:
+            raise PlanError(f"no step computes {missing[0].name}")
+
+    def _check_updates(self) -> None:
+        last_read: dict[Node, int] = {}
+        for i, step in enumerate(self.steps):
+            last_read.update((root(value), i) for value in step.group.inputs)
+        for i, step in enumerate(self.steps):
+            for target in step.targets:
+                if isinstance(target, Parameter) and last_read.get(target, i) > i:
+                    raise PlanError(f"step {i} overwrites {target.name} before its last reader")
+
+    def source(self, step: int) -> str:
+        """The source of a step's kernel, with the equations that it computes."""
+        names = self.graph.names()
+        equations = [f"# {names[n]} = {equation(n, names)}" for n in self.steps[step].group.nodes]
+        return "\n".join([*equations, self.kernels[step].source])
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """The table's cells, a row a step."""
+        names = self.graph.names()
+        slots = {
+            node: i for i, buffer in enumerate(self.layout.buffers) for node in buffer.nodes
+        }
+
+        def shown(node: Node) -> str:
+            if isinstance(node, Parameter):
+                return f"{names[node]}!"
+            return f"{names[node]}@{slots[node]}" if node in slots else names[node]
+
+        return [
+            (
+                str(i),
+                step.group.role,
+                kernel.name,
+                " ".join(names[node] for node in step.group.nodes),
+                " ".join(names[value] for value in step.group.inputs),
+                " ".join(map(shown, step.targets)),
+                readable_bytes(self.nbytes(step.group)),
+                readable_count(self.flops(step.group)),
+                "wait" if wait else "",
+            )
+            for i, (step, kernel, wait) in enumerate(
+                zip(self.steps, self.kernels, self.layout.barriers, strict=True)
+            )
+        ]
+
+    def __str__(self) -> str:
+        head = (
+            "step", "pass", "kernel", "nodes", "inputs", "outputs@slot", "bytes", "flops", "barrier",
+        )  # fmt: skip
+        flops, nbytes = self.work
+        sizes = ", ".join(f"{name} = {value}" for name, value in sorted(self.sizes.items()))
+        waits = sum(self.layout.barriers)
+        summary = (
+            f"{len(self.steps)} steps, {len({k.name for k in self.kernels})} kernels, "
+            f"{waits} barriers, {readable_count(flops)}FLOP, {readable_bytes(nbytes)} moved"
+            + (f"; {sizes}" if sizes else "")
+        )
+        return "\n".join([summary, aligned_table([head, *self.rows()]), str(self.memory)])
+
+
+def aligned_table(rows: Sequence[Sequence[str]], widest: int = 44) -> str:
+    """Rows as text with aligned columns; long cells are cut with an ellipsis."""
+    cut = [[c if len(c) <= widest else c[: widest - 1] + "…" for c in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cut, strict=True)]
+    lines = ["  ".join(f"{c:<{w}}" for c, w in zip(row, widths, strict=True)).rstrip() for row in cut]
+    return "\n".join([lines[0], "  ".join("-" * w for w in widths), *lines[1:]])
+
+
+def readable_bytes(count: float) -> str:
+    """1536 as ``1.5 KiB``."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024 or unit == "GiB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    raise AssertionError
+
+
+def readable_count(count: float) -> str:
+    """51380224 as ``51.4 M``."""
+    for unit in ("", " k", " M", " G"):
+        if count < 1000 or unit == " G":
+            return f"{count:.0f}{unit}" if unit == "" else f"{count:.1f}{unit}"
+        count /= 1000
+    raise AssertionError

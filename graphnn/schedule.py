@@ -1,0 +1,215 @@
+"""The scheduler: one order for forward, reverse and update, and who waits for whom.
+
+A step's work is split into parts along its leading axis, and each thread takes a run of parts. Steps
+that hand a thread its own parts on need no barrier between them; a step that reads what other threads
+wrote waits for them. Among the steps that could run next, the scheduler takes one that need not wait.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import networkx as nx
+
+from graphnn.errors import PlanError
+from graphnn.fusion import Group, root
+from graphnn.graph import Input, Node, Parameter
+from graphnn.op import Gemm, Permute, Reduction, Rows
+from graphnn.spec import DimLike, Shape
+
+
+@dataclass(frozen=True)
+class Access:
+    """How a step touches a value.
+
+    Parameters
+    ----------
+    node
+        The value whose memory is touched.
+    parts
+        Number of parts it is split into, of which a thread touches only its own; None: any thread
+        may touch all of it.
+    writes
+        Whether it is written.
+    """
+
+    node: Node
+    parts: DimLike | None
+    writes: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """One kernel call of the schedule.
+
+    Parameters
+    ----------
+    group
+        The nodes that it computes.
+    parts
+        Into how many parts the work can be split.
+    accesses
+        What it reads and writes, and which parts.
+    targets
+        For each output the value whose memory takes it: itself, or the parameter that it updates.
+    """
+
+    group: Group
+    parts: DimLike
+    accesses: tuple[Access, ...]
+    targets: tuple[Node, ...]
+
+
+def leading(shape: Shape) -> tuple[int, DimLike]:
+    """The axis along which a value is split: the first that is not 1, and its size."""
+    for axis, dim in enumerate(shape):
+        if dim != 1:
+            return axis, dim
+    return 0, 1
+
+
+def parts_of(group: Group) -> DimLike:
+    """Into how many parts the work of a group can be split."""
+    kernel, out = group.last.op.kernel, group.last.spec.shape
+    if isinstance(kernel, Gemm):
+        return out[0]
+    return leading(out)[1]
+
+
+def _own_part(group: Group, value: Node) -> bool:
+    """Whether part i of the result needs only part i of an input."""
+    last, kernel = group.last, group.last.op.kernel
+    shape, out = value.spec.shape, last.spec.shape
+    if isinstance(kernel, Permute):
+        return False
+    if isinstance(kernel, Gemm):
+        return _own_factor(last, value)
+    if isinstance(kernel, Rows):
+        view = kernel.views[last.inputs.index(value)]
+        return view != "all" and leading(shape)[1] == leading(out)[1] and leading(shape)[1] != 1
+    axis, dim = leading(group.shape)
+    if isinstance(kernel, Reduction) and axis in last.attrs["axes"]:
+        return False
+    place = axis - (len(group.shape) - len(shape))
+    return dim != 1 and 0 <= place and leading(shape) == (place, dim)
+
+
+def _own_factor(node: Node, value: Node) -> bool:
+    a, b = node.inputs
+    if a is b:
+        return False
+    if value is a:
+        return a.ndim > 2 or not node.attrs.get("transpose_a", False)
+    return b.ndim > 2
+
+
+def step_of(group: Group, targets: Mapping[Node, Node]) -> Step:
+    """The step for a group whose outputs go to ``targets`` (by default to themselves)."""
+    parts = parts_of(group)
+    reads = [
+        Access(targets.get(root(value), root(value)), parts if _own_part(group, value) else None)
+        for value in group.inputs
+    ]
+    into = tuple(targets.get(node, node) for node in group.outputs)
+    writes = [Access(target, parts, writes=True) for target in into]
+    return Step(group, parts, (*reads, *writes), into)
+
+
+def schedule(groups: Sequence[Group], updates: Mapping[Node, Node]) -> list[Step]:
+    """All steps in the order in which they run.
+
+    Parameters
+    ----------
+    groups
+        The kernels.
+    updates
+        From a new value to the parameter that takes it, where it is written straight into the
+        parameter's memory: everything that reads the old value runs before.
+
+    Raises
+    ------
+    PlanError
+        If there is no such order; names the cycle.
+    """
+    steps = [step_of(group, updates) for group in groups]
+    return _ordered(steps, dependencies(steps))
+
+
+def dependencies(steps: Sequence[Step]) -> nx.DiGraph[int]:
+    """Which step must come before which: write before read, and read before overwrite."""
+    graph: nx.DiGraph[int] = nx.DiGraph()
+    graph.add_nodes_from(range(len(steps)))
+    maker = {node: i for i, step in enumerate(steps) for node in step.group.outputs}
+    overwrites = {
+        target: i
+        for i, step in enumerate(steps)
+        for target in step.targets
+        if isinstance(target, Parameter)
+    }
+    for i, step in enumerate(steps):
+        for value in step.group.inputs:
+            source = root(value)
+            if source in maker:
+                graph.add_edge(maker[source], i, kind="read after write")
+            if source in overwrites and overwrites[source] != i:
+                graph.add_edge(i, overwrites[source], kind="write after read")
+    return graph
+
+
+Touched: TypeAlias = dict[Node, list[Access]]
+
+
+def _ordered(steps: Sequence[Step], graph: nx.DiGraph[int]) -> list[Step]:
+    waiting = {i: graph.in_degree(i) for i in graph}
+    ready = sorted(i for i, count in waiting.items() if count == 0)
+    order: list[Step] = []
+    touched = first_touched(steps)
+    while ready:
+        chosen = next((i for i in ready if not must_wait(steps[i], touched)), None)
+        if chosen is None:
+            chosen, touched = ready[0], {}
+        ready.remove(chosen)
+        order.append(steps[chosen])
+        touch(touched, steps[chosen])
+        for after in graph.successors(chosen):
+            waiting[after] -= 1
+            if waiting[after] == 0:
+                insort(ready, after)
+    if len(order) < len(steps):
+        cycle = nx.find_cycle(graph)
+        names = " -> ".join(steps[i].group.name for i, *_ in cycle)
+        raise PlanError(f"no order exists in which these steps can run: {names}")
+    return order
+
+
+def first_touched(steps: Sequence[Step]) -> Touched:
+    """What was written just before the first step: each batch's inputs, by rows."""
+    inputs = dict.fromkeys(
+        access.node for step in steps for access in step.accesses if isinstance(access.node, Input)
+    )
+    return {node: [Access(node, leading(node.spec.shape)[1], writes=True)] for node in inputs}
+
+
+def touch(touched: Touched, step: Step) -> None:
+    """Note what a step reads and writes."""
+    for access in step.accesses:
+        touched.setdefault(access.node, []).append(access)
+
+
+def must_wait(step: Step, touched: Touched) -> bool:
+    """Whether a step could meet what other threads did since the last barrier."""
+    return any(
+        conflicting(access, other)
+        for access in step.accesses
+        for other in touched.get(access.node, ())
+    )
+
+
+def conflicting(a: Access, b: Access) -> bool:
+    """Whether two accesses of one value may meet in different threads."""
+    if not (a.writes or b.writes):
+        return False
+    return a.parts is None or a.parts != b.parts

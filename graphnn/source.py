@@ -1,0 +1,298 @@
+"""Python functions read as source: the bodies from which every backend's kernels are made.
+
+An op's formula is written once, in plain Python. Here it is parsed, its constants are resolved, and
+its text is emitted for one dtype: ``math.exp`` becomes ``exp``, a literal ``1`` becomes ``T(1)``, so
+that nothing promotes to float64 behind the user's back.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import inspect
+import math
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import FunctionType, ModuleType
+
+import numpy as np
+
+from graphnn.errors import KernelError
+
+MATH_FUNCTIONS = frozenset(
+    "exp log sqrt tanh sin cos tan erf expm1 log1p fabs floor ceil pow atan atan2 "
+    "sinh cosh asin acos trunc isnan isinf copysign".split()
+)
+_NUMPY_NAMES = {"abs": "fabs", "power": "pow", "arctan": "atan", "arctan2": "atan2"}
+_CONSTANTS = {"pi": math.pi, "e": math.e, "inf": math.inf, "nan": math.nan, "tau": math.tau}
+_BUILTINS = frozenset({"abs", "min", "max", "range", "len", "int", "float", "bool"})
+
+SUFFIX = {"float32": "f32", "float64": "f64", "int64": "i64", "int32": "i32", "uint8": "u8"}
+SUFFIX["bool"] = "b1"
+
+
+def math_name(name: str, dtype: str, where: str) -> str:
+    """What a kernel calls the math function ``name`` for one dtype: ``exp_f32``."""
+    if dtype not in ("float32", "float64"):
+        raise KernelError(f"{where}: math.{name} takes floats; got {dtype}. Cast with gn.cast.")
+    return f"{name}_{SUFFIX[dtype]}"
+
+
+class Body:
+    """A function's source, its parameters, and what its free names stand for.
+
+    Parameters
+    ----------
+    function
+        Plain Python function: arithmetic, comparisons, conditionals, loops, ``math``, numbers
+        from the enclosing module, and calls of other such functions.
+
+    Raises
+    ------
+    KernelError
+        If the source cannot be found, or a free name is not something a kernel can hold.
+    """
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        self.function = function
+        self.name = function.__name__ if function.__name__ != "_" else "body"
+        self.tree = _parse(function)
+        self.params = tuple(arg.arg for arg in self.tree.args.args)
+        self.keywords = tuple(arg.arg for arg in self.tree.args.kwonlyargs)
+        self.constants: dict[str, float] = {}
+        self.callees: dict[str, Body] = {}
+        self.modules: set[str] = set()
+        for name in _free_names(self.tree):
+            self._resolve(name)
+
+    def _resolve(self, name: str) -> None:
+        value = _lookup(self.function, name)
+        if isinstance(value, ModuleType) and value in (math, np):
+            self.modules.add(name)
+        elif isinstance(value, bool | int | float | np.number):
+            self.constants[name] = value.item() if isinstance(value, np.number) else value
+        elif isinstance(value, FunctionType):
+            self.callees[name] = Body(value)
+        elif name not in _BUILTINS:
+            raise KernelError(
+                f"{self.name}: a kernel body may use its arguments, numbers, math and plain "
+                f"functions; {name!r} is {type(value).__name__}. Pass it as an argument."
+            )
+
+    @property
+    def statements(self) -> list[ast.stmt]:
+        """The body without its docstring."""
+        body = self.tree.body
+        first = body[0]
+        has_doc = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+        return body[1:] if has_doc and isinstance(first.value.value, str) else body  # type: ignore[attr-defined]
+
+    @property
+    def is_straight_line(self) -> bool:
+        """Whether the body is assignments and one closing ``return``: it can be inlined."""
+        *before, last = self.statements
+        plain = all(
+            isinstance(s, ast.Assign | ast.AugAssign | ast.AnnAssign) and _simple_target(s)
+            for s in before
+        )
+        return plain and isinstance(last, ast.Return) and last.value is not None
+
+    def used_params(self) -> tuple[str, ...]:
+        """The parameters that the body reads, in order."""
+        read = {n.id for s in self.statements for n in ast.walk(s) if isinstance(n, ast.Name)}
+        return tuple(p for p in self.params if p in read)
+
+    def returned(self, index: int) -> Body:
+        """The same function returning only element ``index`` of the tuple that it returns."""
+        clone = object.__new__(Body)
+        clone.__dict__.update(self.__dict__)
+        tree = ast.parse(ast.unparse(self.tree)).body[0]
+        assert isinstance(tree, ast.FunctionDef)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Return):
+                if not isinstance(node.value, ast.Tuple):
+                    raise KernelError(
+                        f"{self.name}: the backward of an op of several inputs returns one "
+                        f"derivative for each, as a tuple; it returns {ast.unparse(node)!r}"
+                    )
+                node.value = node.value.elts[index]
+        clone.tree = _without_dead_assignments(tree)
+        return clone
+
+    def renamed(self, name: str, params: Sequence[str]) -> Body:
+        """The same body under another name with other parameter names and order."""
+        clone = object.__new__(Body)
+        clone.__dict__.update(self.__dict__)
+        tree = ast.parse(ast.unparse(self.tree)).body[0]
+        assert isinstance(tree, ast.FunctionDef)
+        tree.name = name
+        tree.args.args = [ast.arg(p) for p in params]
+        clone.tree, clone.name, clone.params = tree, name, tuple(params)
+        return clone
+
+    def inline(
+        self, arguments: Sequence[str], result: str, mark: str, dtype: str
+    ) -> list[str]:
+        """Lines that leave ``body(*arguments)`` in ``result``; locals end in ``mark``."""
+        names = dict(zip(self.params, arguments, strict=True))
+        for statement in self.statements:
+            for node in ast.walk(statement):
+                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                    names[node.id] = f"{node.id}{mark}"
+        lines = []
+        for statement in self.statements:
+            emitted = _Typed(self, names, dtype).visit(_copy(statement))
+            if isinstance(emitted, ast.Return):
+                lines.append(f"{result} = {ast.unparse(emitted.value)}")  # type: ignore[arg-type]
+            else:
+                lines.append(ast.unparse(ast.fix_missing_locations(emitted)))
+        return lines
+
+    def definition(self, name: str, dtype: str, literals: str = "all") -> str:
+        """The function's text for one dtype; ``literals``: which ones are typed.
+
+        ``"all"`` types every number (a scalar formula), ``"float"`` only those written with a
+        point (a kernel with loops and indices).
+        """
+        tree = _copy(self.tree)
+        assert isinstance(tree, ast.FunctionDef)
+        tree.name = name
+        tree.body = [_copy(s) for s in self.statements]
+        tree.decorator_list, tree.returns = [], None
+        for arg in [*tree.args.args, *tree.args.kwonlyargs]:
+            arg.annotation = None
+        typed = _Typed(self, {}, dtype, literals).visit(tree)
+        return ast.unparse(ast.fix_missing_locations(typed))
+
+    def all_callees(self) -> Iterator[tuple[str, Body]]:
+        """Every function that the body calls, callees of callees first."""
+        for name, callee in self.callees.items():
+            yield from callee.all_callees()
+            yield name, callee
+
+
+class _Typed(ast.NodeTransformer):
+    """Types the literals, names the math functions as the backends do, renames locals."""
+
+    def __init__(
+        self, body: Body, names: Mapping[str, str], dtype: str, literals: str = "all"
+    ) -> None:
+        self.body, self.names, self.dtype, self.literals = body, names, dtype, literals
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        value = node.value
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return node
+        if isinstance(value, int) and self.literals == "float":
+            return node
+        return _typed_number(value, self.dtype)
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        if node.id in self.names:
+            return ast.Name(self.names[node.id], node.ctx)
+        if node.id in self.body.constants:
+            return self.visit(ast.Constant(self.body.constants[node.id]))
+        if node.id in self.body.callees:
+            return ast.Name(f"{node.id}_{SUFFIX[self.dtype]}", node.ctx)
+        return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        if isinstance(node.value, ast.Name) and node.value.id in self.body.modules:
+            if node.attr in _CONSTANTS:
+                return _typed_number(_CONSTANTS[node.attr], self.dtype)
+            name = _NUMPY_NAMES.get(node.attr, node.attr)
+            if name not in MATH_FUNCTIONS:
+                raise KernelError(
+                    f"{self.body.name}: {ast.unparse(node)} has no kernel form; use one of "
+                    f"{', '.join(sorted(MATH_FUNCTIONS))}"
+                )
+            return ast.Name(math_name(name, self.dtype, self.body.name), ast.Load())
+        return self.generic_visit(node)
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        exponent = node.right
+        if isinstance(node.op, ast.Pow) and _is_whole(exponent):
+            return ast.BinOp(self.visit(node.left), node.op, exponent)
+        return self.generic_visit(node)
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        kept, self.literals = self.literals, "float"
+        index = self.visit(node.slice)
+        self.literals = kept
+        return ast.Subscript(self.visit(node.value), index, node.ctx)
+
+
+def _typed_number(value: float, dtype: str) -> ast.expr:
+    text = {"inf": "INF", "-inf": "-INF", "nan": "NAN"}.get(repr(value), repr(value))
+    return ast.parse(f"{dtype}({text})", mode="eval").body
+
+
+def _is_whole(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, int)
+
+
+def _copy(node: ast.AST) -> ast.AST:
+    return ast.parse(ast.unparse(ast.fix_missing_locations(node))).body[0]
+
+
+def _simple_target(statement: ast.stmt) -> bool:
+    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]  # type: ignore[attr-defined]
+    return all(isinstance(t, ast.Name) for t in targets)
+
+
+def _without_dead_assignments(tree: ast.FunctionDef) -> ast.FunctionDef:
+    """Drops plain assignments to names that nothing reads any more."""
+    while True:
+        read = {
+            n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)
+        }
+        kept = [
+            s
+            for s in tree.body
+            if not (isinstance(s, ast.Assign) and _simple_target(s))
+            or any(t.id in read for t in s.targets)  # type: ignore[attr-defined]
+        ]
+        if len(kept) == len(tree.body):
+            return tree
+        tree.body = kept
+
+
+def _parse(function: Callable[..., object]) -> ast.FunctionDef:
+    if not isinstance(function, FunctionType):
+        raise KernelError(
+            f"a kernel body must be a plain Python function; got {type(function).__name__}"
+        )
+    try:
+        text = textwrap.dedent(inspect.getsource(function))
+        tree = next(n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef))
+    except (OSError, TypeError, SyntaxError, StopIteration) as error:
+        raise KernelError(
+            f"{function.__name__}: its source cannot be read ({error}); define it with `def` in a "
+            "file or a notebook cell"
+        ) from error
+    return tree
+
+
+def _free_names(tree: ast.FunctionDef) -> list[str]:
+    bound = {arg.arg for arg in [*tree.args.args, *tree.args.kwonlyargs]}
+    read = []
+    for statement in tree.body:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Name):
+                (bound.add if isinstance(node.ctx, ast.Store) else read.append)(node.id)
+    return [name for name in dict.fromkeys(read) if name not in bound]
+
+
+def _lookup(function: Callable[..., object], name: str) -> object:
+    assert isinstance(function, FunctionType)
+    cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+    if name in cells:
+        return cells[name].cell_contents
+    if name in function.__globals__:
+        return function.__globals__[name]
+    if name in _BUILTINS:
+        return getattr(builtins, name)
+    raise KernelError(
+        f"{function.__name__}: the name {name!r} is not defined; a kernel body may use its "
+        "arguments, numbers, math and plain functions"
+    )
