@@ -1,10 +1,136 @@
 """graphnn: declare a graph, see its reverse pass, train it in one jitted loop."""
 
-from graphnn import ops
+from graphnn import nn, optim
 from graphnn.autodiff import grad, vjp
+from graphnn.backends.cpu.executor import get_num_threads, set_num_threads
+from graphnn.data import datasets
+from graphnn.errors import (
+    DataError,
+    DTypeError,
+    GraphError,
+    GraphnnError,
+    KernelError,
+    PlanError,
+    ShapeError,
+)
+from graphnn.function import Function, function
 from graphnn.graph import Constant, Graph, Input, Node, Parameter, scope
-from graphnn.ops.elementwise import elementwise, relu
-from graphnn.ops.loss import cross_entropy
-from graphnn.ops.reduce import sum
-from graphnn.function import function
-from graphnn.ops.reduce import mean
+from graphnn.model import Model
+from graphnn.op import Op
+from graphnn.ops.elementwise import (
+    abs,
+    add,
+    cast,
+    cos,
+    divide,
+    elementwise,
+    equal,
+    exp,
+    greater,
+    greater_equal,
+    less,
+    less_equal,
+    log,
+    logical_and,
+    logical_or,
+    maximum,
+    minimum,
+    multiply,
+    negative,
+    not_equal,
+    power,
+    relu,
+    sigmoid,
+    sin,
+    sqrt,
+    square,
+    subtract,
+    tanh,
+    where,
+)
+from graphnn.ops.linalg import matmul
+from graphnn.ops.loss import accuracy, cross_entropy, mse_loss, one_hot
+from graphnn.ops.movement import broadcast_to, expand_dims, flatten, reshape, squeeze, transpose
+from graphnn.ops.random import dropout, set_seed
+from graphnn.ops.reduce import max, mean, sum
+from graphnn.ops.softmax import log_softmax, softmax
+from graphnn.ops.structured import op
+from graphnn.render import render
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Constant",
+    "DTypeError",
+    "DataError",
+    "Function",
+    "Graph",
+    "GraphError",
+    "GraphnnError",
+    "Input",
+    "KernelError",
+    "Model",
+    "Node",
+    "Op",
+    "Parameter",
+    "PlanError",
+    "ShapeError",
+    "abs",
+    "accuracy",
+    "add",
+    "broadcast_to",
+    "cast",
+    "cos",
+    "cross_entropy",
+    "datasets",
+    "divide",
+    "dropout",
+    "elementwise",
+    "equal",
+    "exp",
+    "expand_dims",
+    "flatten",
+    "function",
+    "get_num_threads",
+    "grad",
+    "greater",
+    "greater_equal",
+    "less",
+    "less_equal",
+    "log",
+    "log_softmax",
+    "logical_and",
+    "logical_or",
+    "matmul",
+    "max",
+    "maximum",
+    "mean",
+    "minimum",
+    "mse_loss",
+    "multiply",
+    "negative",
+    "nn",
+    "not_equal",
+    "one_hot",
+    "op",
+    "optim",
+    "power",
+    "relu",
+    "render",
+    "reshape",
+    "scope",
+    "set_num_threads",
+    "set_seed",
+    "sigmoid",
+    "sin",
+    "softmax",
+    "sqrt",
+    "square",
+    "squeeze",
+    "subtract",
+    "sum",
+    "tanh",
+    "transpose",
+    "vjp",
+    "where",
+]

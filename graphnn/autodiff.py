@@ -9,11 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import overload
 
-import numpy as np
-
 from graphnn.errors import DTypeError, GraphError, ShapeError
 from graphnn.graph import Constant, Node, needed, role
-from graphnn.op import Leaf
 from graphnn.ops.elementwise import accumulate
 from graphnn.ops.movement import broadcast_to
 from graphnn.ops.reduce import sum_to

@@ -12,16 +12,16 @@ from numpy.typing import ArrayLike, NDArray
 from graphnn import passes
 from graphnn.backends.cpu import executor
 from graphnn.backends.cpu.executor import Bound, Job, address_of
-from graphnn.backends.cpu.kernels import Kernel, kernel_of
+from graphnn.backends.cpu.kernels import kernel_of
 from graphnn.errors import DataError, DTypeError, GraphError, PlanError, ShapeError
 from graphnn.fusion import Group, fuse, is_computed, root
 from graphnn.graph import Constant, Graph, Input, Node, Parameter, Size, apply
-from graphnn.memory import lay_out
+from graphnn.memory import Layout, lay_out
 from graphnn.op import Leaf, Scalar
 from graphnn.ops.movement import COPY
 from graphnn.ops.random import GENERATOR, advanced
 from graphnn.plan import Memory, Plan
-from graphnn.schedule import Step, schedule
+from graphnn.schedule import Step, schedule, with_reuse
 from graphnn.spec import Dim, DimLike, evaluate, format_shape
 
 Updates: TypeAlias = "Iterable[tuple[Parameter, Node]] | Mapping[Parameter, Node]"
@@ -67,12 +67,13 @@ class Function:
         wanted = passes.simplified(wanted)
         count = len(self.outputs)
         self._results = wanted[:count]
-        self._steps, self._new = _scheduled(wanted[:count], targets, wanted[count:])
+        steps, self._new = _scheduled(wanted[:count], targets, wanted[count:])
+        self._gradients = _gradients(steps, targets)
+        self._steps = with_reuse(steps, [*self._results, *self._gradients])
         self._kernels = tuple(kernel_of(step) for step in self._steps)
         self.graph = Graph([*self._results, *self._new.keys()])
         self.parameters = self._all_parameters(targets)
         _settle(self.parameters)
-        self._gradients = _gradients(self._steps, targets)
         self._memory = executor.Memory()
         self._bound: dict[object, Bound] = {}
         self._jobs: dict[int, Job] = {}
@@ -107,7 +108,7 @@ class Function:
     def plan(self) -> Plan:
         """The schedule for the last size that was called (before any call, a batch of 32)."""
         if self._last is None:
-            self._last = self.plan_for({name: SHOWN_BATCH for name in _symbols(self.inputs)})
+            self._last = self.plan_for(dict.fromkeys(_symbols(self.inputs), SHOWN_BATCH))
         return self._last
 
     @property
@@ -115,7 +116,9 @@ class Function:
         """Planned peak against the sum of all buffers."""
         return self.plan.memory
 
-    def plan_for(self, sizes: Mapping[str, int], *, gathered: bool = False) -> Plan:
+    def plan_for(
+        self, sizes: Mapping[str, int], *, gathered: bool = False, layout: Layout | None = None
+    ) -> Plan:
         """The schedule for given sizes.
 
         Parameters
@@ -124,8 +127,10 @@ class Function:
             Size of each symbol; the batch is ``"N"``.
         gathered
             Whether batches of the inputs are gathered into the arena, as in training loops.
+        layout
+            A layout for larger sizes to keep to, so that both plans find values in one place.
         """
-        layout = lay_out(
+        layout = layout or lay_out(
             self._steps,
             sizes,
             [node for node in self._results if is_computed(root(node)) and node not in self._new],
@@ -134,20 +139,32 @@ class Function:
         )
         plan = Plan(self.graph, tuple(self._steps), layout, self._kernels, dict(sizes), 1)
         return Plan(
-            self.graph, plan.steps, layout, self._kernels, plan.sizes, executor.lanes_for(*plan.work)
+            self.graph,
+            plan.steps,
+            layout,
+            self._kernels,
+            plan.sizes,
+            executor.lanes_for(*plan.work),
         )
 
-    def bind(self, sizes: Mapping[str, int], *, gathered: bool = False) -> Bound:
-        """The plan for given sizes, compiled and bound to addresses."""
-        key = (tuple(sorted(sizes.items())), gathered)
+    def bind(
+        self, sizes: Mapping[str, int], *, gathered: bool = False, like: Bound | None = None
+    ) -> Bound:
+        """The plan for given sizes, compiled and bound to addresses.
+
+        ``like``: the plan of a larger batch, whose places in the arena it shares.
+        """
+        layout = like.plan.layout if like is not None else None
+        key = (tuple(sorted(sizes.items())), gathered, id(layout))
         with self._lock:
             if key not in self._bound:
-                plan = self.plan_for(sizes, gathered=gathered)
+                plan = self.plan_for(sizes, gathered=gathered, layout=layout)
                 if self._memory.reserve(plan.layout.nbytes):
                     self._bound.clear()
                     self._jobs.clear()
                 self._bound[key] = executor.bind(plan, self._kernels, self._memory)
-            self._last = self._bound[key].plan
+            if like is None:
+                self._last = self._bound[key].plan
             return self._bound[key]
 
     # Running.
@@ -187,9 +204,7 @@ class Function:
             results = [self.read(node, bound, arrays) for node in self._results]
         return results[0] if self.single else results
 
-    def checked(
-        self, values: Sequence[ArrayLike]
-    ) -> tuple[list[NDArray[Any]], dict[str, int]]:
+    def checked(self, values: Sequence[ArrayLike]) -> tuple[list[NDArray[Any]], dict[str, int]]:
         """Arrays that fit the inputs, and the size of each symbol."""
         if len(values) != len(self.inputs):
             names = ", ".join(node.name for node in self.inputs)
@@ -204,9 +219,7 @@ class Function:
             _check_limits(node, array, self._limits.get(node), sizes)
         return arrays, sizes
 
-    def read(
-        self, node: Node, bound: Bound, arrays: Sequence[NDArray[Any]] = ()
-    ) -> NDArray[Any]:
+    def read(self, node: Node, bound: Bound, arrays: Sequence[NDArray[Any]] = ()) -> NDArray[Any]:
         """A copy of a value after a run."""
         source = self._new.get(root(node), root(node))
         shape = node.spec.concrete(bound.plan.sizes)

@@ -166,9 +166,7 @@ def _take_in_producers(
                 members[one] = union
 
 
-def _group(
-    nodes: Sequence[Node], readers: Mapping[Node, Sequence[Node]], kept: set[Node]
-) -> Group:
+def _group(nodes: Sequence[Node], readers: Mapping[Node, Sequence[Node]], kept: set[Node]) -> Group:
     inside = set(nodes)
     inputs = dict.fromkeys(v for node in nodes for v in node.inputs if v not in inside)
     outputs = [
@@ -226,9 +224,7 @@ class Loops:
     axes: tuple[tuple[int, ...], ...]
 
 
-def nested(
-    shape: Shape, operands: Iterable[Shape], apart: Sequence[int] = ()
-) -> Loops:
+def nested(shape: Shape, operands: Iterable[Shape], apart: Sequence[int] = ()) -> Loops:
     """The fewest loops that walk ``shape`` and its broadcast operands.
 
     Parameters

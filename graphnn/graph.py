@@ -92,7 +92,8 @@ def role(name: Pass, forward_of: Node | None = None) -> Iterator[None]:
         _context.reset(token)
 
 
-def _declaring_line() -> SourceLine:
+def declared_at() -> SourceLine:
+    """The line of the user's that is being run: the innermost one outside of graphnn."""
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back
@@ -152,7 +153,7 @@ class Node:
             "spec": spec,
             "label": name,
             "scope": ".".join(here.scope),
-            "origin": _declaring_line(),
+            "origin": declared_at(),
             "role": here.role,
             "forward_of": here.forward_of,
             "serial": next(_serial),
@@ -205,7 +206,9 @@ class Node:
         )
 
     def __iter__(self) -> Iterator[Node]:
-        raise GraphError(f"{self.name} is a node and cannot be iterated. Declared at {self.origin}.")
+        raise GraphError(
+            f"{self.name} is a node and cannot be iterated. Declared at {self.origin}."
+        )
 
     def __add__(self, other: NodeLike) -> Node:
         return call("add", self, other)
@@ -377,6 +380,12 @@ class Parameter(Node):
         else:
             Parameter.value.fset(self, value)  # type: ignore[attr-defined]
 
+    def name_once(self, name: str) -> None:
+        """Take the name and the present scope, if the parameter has none yet."""
+        if self.label is None:
+            object.__setattr__(self, "label", name)
+            object.__setattr__(self, "scope", ".".join(_context.get().scope))
+
     @property
     def settled(self) -> bool:
         """Whether a backend has given the value a home, which it keeps for good."""
@@ -517,7 +526,7 @@ def _teach(op: Op, inputs: Sequence[Node], name: str | None, mismatch: Mismatch)
     fix = f" {mismatch.fix}" if mismatch.fix else ""
     text = (
         f"{own}: {op.name} needs {mismatch.expected}; got {joined} for {called}. "
-        f"Declared at {_declaring_line()}.{fix}"
+        f"Declared at {declared_at()}.{fix}"
     )
     return DTypeError(text) if mismatch.dtype else ShapeError(text)
 
@@ -547,9 +556,7 @@ class Graph:
     """
 
     def __init__(self, outputs: Node | Iterable[Node]) -> None:
-        self.outputs: tuple[Node, ...] = (
-            (outputs,) if isinstance(outputs, Node) else tuple(outputs)
-        )
+        self.outputs: tuple[Node, ...] = (outputs,) if isinstance(outputs, Node) else tuple(outputs)
         for node in self.outputs:
             if not isinstance(node, Node):
                 raise GraphError(f"a graph is made of nodes; got {type(node).__name__}: {node!r}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from graphnn.fusion import root
 from graphnn.graph import Node, Parameter
-from graphnn.op import Leaf, Scalar
+from graphnn.op import Leaf
 from graphnn.schedule import Access, Step, conflicting, first_touched, must_wait, touch
 from graphnn.spec import DimLike, evaluate
 
@@ -105,7 +105,7 @@ def lay_out(
     whole = {root(node) for node in (*keep, *gradients, *inputs)}
     lives = _lives(steps, sizes, whole)
     total = sum(_aligned(buffer.nbytes) for buffer in lives.values())
-    merged = _in_place(steps, lives, whole)
+    merged = _in_place(steps, lives)
     waits = base_barriers(steps)
     phase = _phases(waits)
     front, rest = _split_front(merged, [root(node) for node in gradients])
@@ -131,9 +131,7 @@ def _aligned(nbytes: int) -> int:
     return -(-nbytes // ALIGNMENT) * ALIGNMENT
 
 
-def _lives(
-    steps: Sequence[Step], sizes: Mapping[str, int], whole: set[Node]
-) -> dict[Node, Buffer]:
+def _lives(steps: Sequence[Step], sizes: Mapping[str, int], whole: set[Node]) -> dict[Node, Buffer]:
     touched: dict[Node, list[tuple[int, Access]]] = {}
     for i, step in enumerate(steps):
         for access in step.accesses:
@@ -156,38 +154,18 @@ def _lives(
     return lives
 
 
-def _in_place(
-    steps: Sequence[Step], lives: Mapping[Node, Buffer], whole: set[Node]
-) -> list[Buffer]:
-    """An elementwise step's output takes over an input that ends there."""
+def _in_place(steps: Sequence[Step], lives: Mapping[Node, Buffer]) -> list[Buffer]:
+    """Outputs that are written over an input share its buffer."""
     home = dict(lives)
-    for i, step in enumerate(steps):
-        if not isinstance(step.group.last.op.kernel, Scalar):
-            continue
-        for target in step.targets:
-            if target in whole or target not in home:
+    for step in steps:
+        for target, value in zip(step.targets, step.over, strict=True):
+            if value is None or root(value) not in home or target not in home:
                 continue
-            for value in step.group.inputs:
-                old = home.get(root(value))
-                if old is not None and _can_take_over(value, old, home[target], i, whole):
-                    new = replace(old, nodes=(*old.nodes, *home[target].nodes), last=home[target].last)
-                    home.update(dict.fromkeys(new.nodes, new))
-                    break
+            old, new = home[root(value)], home[target]
+            parts = old.parts if old.parts == new.parts else None
+            merged = replace(old, nodes=(*old.nodes, *new.nodes), last=new.last, parts=parts)
+            home.update(dict.fromkeys(merged.nodes, merged))
     return list({id(buffer): buffer for buffer in home.values()}.values())
-
-
-def _can_take_over(value: Node, old: Buffer, new: Buffer, step: int, whole: set[Node]) -> bool:
-    (target,) = new.nodes[:1]
-    return (
-        old.last == step == new.first
-        and old is not new
-        and old.nbytes == new.nbytes
-        and value.spec.shape == target.spec.shape
-        and value.spec.itemsize == target.spec.itemsize
-        and old.parts is not None
-        and old.parts == new.parts
-        and not whole.intersection(old.nodes)
-    )
 
 
 def base_barriers(steps: Sequence[Step]) -> list[bool]:

@@ -136,4 +136,3 @@ def simplified(outputs: Sequence[Node]) -> list[Node]:
     for one in PASSES.values():
         result = one(result)
     return result
-

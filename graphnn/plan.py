@@ -160,9 +160,7 @@ class Plan:
     def rows(self) -> list[tuple[str, ...]]:
         """The table's cells, a row a step."""
         names = self.graph.names()
-        slots = {
-            node: i for i, buffer in enumerate(self.layout.buffers) for node in buffer.nodes
-        }
+        slots = {node: i for i, buffer in enumerate(self.layout.buffers) for node in buffer.nodes}
 
         def shown(node: Node) -> str:
             if isinstance(node, Parameter):
@@ -205,7 +203,9 @@ def aligned_table(rows: Sequence[Sequence[str]], widest: int = 44) -> str:
     """Rows as text with aligned columns; long cells are cut with an ellipsis."""
     cut = [[c if len(c) <= widest else c[: widest - 1] + "…" for c in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cut, strict=True)]
-    lines = ["  ".join(f"{c:<{w}}" for c, w in zip(row, widths, strict=True)).rstrip() for row in cut]
+    lines = [
+        "  ".join(f"{c:<{w}}" for c, w in zip(row, widths, strict=True)).rstrip() for row in cut
+    ]
     return "\n".join([lines[0], "  ".join("-" * w for w in widths), *lines[1:]])
 
 

@@ -8,8 +8,8 @@ wrote waits for them. Among the steps that could run next, the scheduler takes o
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import networkx as nx
@@ -17,7 +17,7 @@ import networkx as nx
 from graphnn.errors import PlanError
 from graphnn.fusion import Group, root
 from graphnn.graph import Input, Node, Parameter
-from graphnn.op import Gemm, Permute, Reduction, Rows
+from graphnn.op import Gemm, Leaf, Permute, Reduction, Rows, Scalar
 from graphnn.spec import DimLike, Shape
 
 
@@ -55,12 +55,15 @@ class Step:
         What it reads and writes, and which parts.
     targets
         For each output the value whose memory takes it: itself, or the parameter that it updates.
+    over
+        For each output the input that it is written over, an element at a time, or None.
     """
 
     group: Group
     parts: DimLike
     accesses: tuple[Access, ...]
     targets: tuple[Node, ...]
+    over: tuple[Node | None, ...] = ()
 
 
 def leading(shape: Shape) -> tuple[int, DimLike]:
@@ -94,7 +97,7 @@ def _own_part(group: Group, value: Node) -> bool:
     if isinstance(kernel, Reduction) and axis in last.attrs["axes"]:
         return False
     place = axis - (len(group.shape) - len(shape))
-    return dim != 1 and 0 <= place and leading(shape) == (place, dim)
+    return dim != 1 and place >= 0 and leading(shape) == (place, dim)
 
 
 def _own_factor(node: Node, value: Node) -> bool:
@@ -136,6 +139,53 @@ def schedule(groups: Sequence[Group], updates: Mapping[Node, Node]) -> list[Step
     """
     steps = [step_of(group, updates) for group in groups]
     return _ordered(steps, dependencies(steps))
+
+
+def with_reuse(steps: Sequence[Step], keep: Iterable[Node]) -> list[Step]:
+    """Let elementwise steps write over inputs that nobody reads again, and over what they update.
+
+    Parameters
+    ----------
+    steps
+        In the order in which they run.
+    keep
+        Values that must last to the end.
+    """
+    kept = {root(node) for node in keep}
+    last: dict[Node, int] = {}
+    parts: dict[Node, set[DimLike | None]] = {}
+    for i, step in enumerate(steps):
+        for access in step.accesses:
+            last[access.node] = i
+            parts.setdefault(access.node, set()).add(access.parts)
+
+    def ends(node: Node, i: int, step: Step) -> bool:
+        """Whether a computed value's life ends at step i, each thread having touched its own part."""
+        given = isinstance(node.op.kernel, Leaf) or node in kept
+        return not given and last[node] == i and parts[node] == {step.parts}
+
+    made = []
+    for i, step in enumerate(steps):
+        free = [v for v in step.group.inputs if ends(root(v), i, step)]
+        made.append(replace(step, over=_overwritten(step, free, kept)))
+    return made
+
+
+def _overwritten(step: Step, free: list[Node], kept: set[Node]) -> tuple[Node | None, ...]:
+    """For each output the input that it takes the place of."""
+    if not isinstance(step.group.last.op.kernel, Scalar):
+        return (None,) * len(step.targets)
+    chosen: list[Node | None] = []
+    for output, target in zip(step.group.outputs, step.targets, strict=True):
+        if target is not output:
+            candidates = [v for v in step.group.inputs if root(v) is target]
+        else:
+            candidates = [] if output in kept else free
+        match = next((v for v in candidates if v.spec == output.spec), None)
+        if target is output and match is not None:
+            free.remove(match)
+        chosen.append(match)
+    return tuple(chosen)
 
 
 def dependencies(steps: Sequence[Step]) -> nx.DiGraph[int]:

@@ -20,8 +20,32 @@ import numpy as np
 from graphnn.errors import KernelError
 
 MATH_FUNCTIONS = frozenset(
-    "exp log sqrt tanh sin cos tan erf expm1 log1p fabs floor ceil pow atan atan2 "
-    "sinh cosh asin acos trunc isnan isinf copysign".split()
+    [
+        "exp",
+        "log",
+        "sqrt",
+        "tanh",
+        "sin",
+        "cos",
+        "tan",
+        "erf",
+        "expm1",
+        "log1p",
+        "fabs",
+        "floor",
+        "ceil",
+        "pow",
+        "atan",
+        "atan2",
+        "sinh",
+        "cosh",
+        "asin",
+        "acos",
+        "trunc",
+        "isnan",
+        "isinf",
+        "copysign",
+    ]
 )
 _NUMPY_NAMES = {"abs": "fabs", "power": "pow", "arctan": "atan", "arctan2": "atan2"}
 _CONSTANTS = {"pi": math.pi, "e": math.e, "inf": math.inf, "nan": math.nan, "tau": math.tau}
@@ -130,9 +154,7 @@ class Body:
         clone.tree, clone.name, clone.params = tree, name, tuple(params)
         return clone
 
-    def inline(
-        self, arguments: Sequence[str], result: str, mark: str, dtype: str
-    ) -> list[str]:
+    def inline(self, arguments: Sequence[str], result: str, mark: str, dtype: str) -> list[str]:
         """Lines that leave ``body(*arguments)`` in ``result``; locals end in ``mark``."""
         names = dict(zip(self.params, arguments, strict=True))
         for statement in self.statements:

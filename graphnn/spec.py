@@ -102,6 +102,15 @@ def symbol(name: str) -> Dim:
 BATCH = symbol("N")
 
 
+def symbol_name(dim: DimLike) -> str | None:
+    """The name of a plain symbol; None for numbers and for anything computed from symbols."""
+    if isinstance(dim, Dim) and len(dim.terms) == 1:
+        ((monomial, coefficient),) = dim.terms
+        if len(monomial) == 1 and coefficient == 1:
+            return monomial[0]
+    return None
+
+
 def evaluate(dim: DimLike, sizes: Mapping[str, int]) -> int:
     """``dim`` as a number, given the size of each symbol."""
     return dim.evaluate(sizes) if isinstance(dim, Dim) else dim

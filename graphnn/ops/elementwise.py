@@ -11,8 +11,8 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from graphnn.errors import DTypeError, GraphError, KernelError
-from graphnn.graph import Node, NodeLike, apply, as_nodes, role
+from graphnn.errors import GraphError, KernelError
+from graphnn.graph import Node, NodeLike, apply, as_nodes
 from graphnn.op import Draw, Example, Mismatch, Op, Scalar, Vjp, register, registry
 from graphnn.ops.lift import lift
 from graphnn.source import Body
@@ -329,7 +329,11 @@ def _examples(ranges: Sequence[tuple[float, float] | str]) -> tuple[Example, ...
     def draw(shape: tuple[int, ...], domain: tuple[float, float] | str) -> Draw:
         return Draw(shape, dtype=domain) if isinstance(domain, str) else Draw(shape, *domain)
 
-    shapes: list[list[tuple[int, ...]]] = [[(3, 5)] * len(ranges), [(17,)] * len(ranges), [()] * len(ranges)]
+    shapes: list[list[tuple[int, ...]]] = [
+        [(3, 5)] * len(ranges),
+        [(17,)] * len(ranges),
+        [()] * len(ranges),
+    ]
     if len(ranges) > 1:
         rest: list[tuple[int, ...]] = [(4, 3)] * (len(ranges) - 2)
         shapes += [[(4, 3), (3,), *rest], [(4, 1), (1, 3), *rest], [(), (4, 3), *rest]]
@@ -340,6 +344,7 @@ def _examples(ranges: Sequence[tuple[float, float] | str]) -> tuple[Example, ...
 
 
 # Arithmetic. Gradients are nodes, so that they can be differentiated again.
+
 
 def _add_vjp(node: Node, dy: Node) -> list[Node | None]:
     return [dy, dy]
@@ -372,12 +377,16 @@ def accumulate(a, b):  # type: ignore[no-untyped-def]
     return a + b
 
 
-@elementwise(reference=np.subtract, floats=False, formula="a - b", color=ARITHMETIC, vjp=_subtract_vjp)
+@elementwise(
+    reference=np.subtract, floats=False, formula="a - b", color=ARITHMETIC, vjp=_subtract_vjp
+)
 def subtract(a, b):  # type: ignore[no-untyped-def]
     return a - b
 
 
-@elementwise(reference=np.multiply, floats=False, formula="a b", color=ARITHMETIC, vjp=_multiply_vjp)
+@elementwise(
+    reference=np.multiply, floats=False, formula="a b", color=ARITHMETIC, vjp=_multiply_vjp
+)
 def multiply(a, b):  # type: ignore[no-untyped-def]
     return a * b
 
@@ -428,6 +437,7 @@ def _(dy, x, y):  # type: ignore[no-untyped-def]
 
 
 # Functions of one variable.
+
 
 @elementwise(reference=np.exp, formula="eˣ", color=ARITHMETIC)
 def exp(x):  # type: ignore[no-untyped-def]
@@ -511,6 +521,7 @@ def _(dy, x, y):  # type: ignore[no-untyped-def]
 
 # Choice and comparison.
 
+
 @elementwise(reference=np.maximum, formula="max(a, b)", color=ARITHMETIC)
 def maximum(a, b):  # type: ignore[no-untyped-def]
     return a if a > b or a != a else b
@@ -580,9 +591,7 @@ def equal(a, b):  # type: ignore[no-untyped-def]
     return a == b
 
 
-@elementwise(
-    reference=np.not_equal, result="bool", floats=False, formula="a ≠ b", color=ARITHMETIC
-)
+@elementwise(reference=np.not_equal, result="bool", floats=False, formula="a ≠ b", color=ARITHMETIC)
 def not_equal(a, b):  # type: ignore[no-untyped-def]
     return a != b
 
@@ -598,6 +607,7 @@ def logical_or(a, b):  # type: ignore[no-untyped-def]
 
 
 # Dtype: the one place where it changes, and only on request.
+
 
 def _same(x):  # type: ignore[no-untyped-def]
     return x
@@ -619,7 +629,9 @@ CAST = register(
         kernel=Scalar(Body(_same)),
         reference=lambda x, *, dtype: x.astype(dtype),
         vjp=_cast_vjp,
-        examples=tuple(Example((Draw((3, 5)),), {"dtype": d}) for d in ("float32", "float64", "int64", "bool")),
+        examples=tuple(
+            Example((Draw((3, 5)),), {"dtype": d}) for d in ("float32", "float64", "int64", "bool")
+        ),
         formula="(dtype) x",
         color=ARITHMETIC,
     )

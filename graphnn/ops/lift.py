@@ -8,7 +8,6 @@ comes out is an ordinary graph of primitive ops, which autodiff and fusion treat
 from __future__ import annotations
 
 import ast
-import math
 from collections.abc import Sequence
 from typing import Any
 

@@ -218,7 +218,9 @@ def cross_entropy(
     ShapeError, DTypeError
         If labels are not one whole number a row. Labels out of range raise when data is given.
     """
-    rows = apply(CROSS_ENTROPY, as_nodes(logits, labels), name=name if reduction == "none" else None)
+    rows = apply(
+        CROSS_ENTROPY, as_nodes(logits, labels), name=name if reduction == "none" else None
+    )
     return reduced(rows, reduction, name)
 
 
@@ -260,15 +262,15 @@ def _difference_vjp(_node: Node, dy: Node) -> list[Node | None]:
 
 ERROR = register(
     Op(
-            name="error",
-            spec=_same_shape_spec,
-            kernel=Scalar(Body(_difference)),
-            reference=lambda a, b: np.subtract(a, b),
-            vjp=_difference_vjp,
-            flops=lambda out, *_rest: out.size,
-            examples=(Example((Draw((3, 2)), Draw((3, 2)))),),
-            formula="ŷ - y",
-            color=LOSS,
+        name="error",
+        spec=_same_shape_spec,
+        kernel=Scalar(Body(_difference)),
+        reference=lambda a, b: np.subtract(a, b),
+        vjp=_difference_vjp,
+        flops=lambda out, *_rest: out.size,
+        examples=(Example((Draw((3, 2)), Draw((3, 2)))),),
+        formula="ŷ - y",
+        color=LOSS,
     )
 )
 

@@ -101,9 +101,7 @@ def _row_op(name: str, body: Body, reference: Any, vjp: Vjp, formula: str) -> Op
     )
 
 
-SOFTMAX = _row_op(
-    "softmax", Body(_softmax_rows), _softmax_reference, _softmax_vjp, "eˣⁱ / Σⱼ eˣʲ"
-)
+SOFTMAX = _row_op("softmax", Body(_softmax_rows), _softmax_reference, _softmax_vjp, "eˣⁱ / Σⱼ eˣʲ")
 LOG_SOFTMAX = _row_op(
     "log_softmax",
     Body(_log_softmax_rows),

@@ -3,52 +3,28 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from llvmlite import binding as llvm
 from numba.extending import get_cython_function_address
 
-_AVX512 = ("avx512f", "avx512bw", "avx512dq", "avx512vl")
 _FUNCTIONS = {"float32": "sgemm", "float64": "dgemm"}
 
 
 @cache
 def gemm_address(dtype: str) -> int:
     """The address of ``sgemm`` or ``dgemm`` (Fortran calling convention, 32-bit integers)."""
-    _load()
     return int(get_cython_function_address("scipy.linalg.cython_blas", _FUNCTIONS[dtype]))
 
 
 @cache
-def _load() -> None:
-    """Load SciPy's BLAS, with kernels that use the machine's full width.
-
-    OpenBLAS 0.3.30 takes processors that it does not know (AMD Zen 5) for AVX2 machines and then
-    runs at half their speed: 113-121 instead of 199-224 GFLOP/s a core. Its documented variable
-    OPENBLAS_CORETYPE says otherwise; it counts only while the library loads, is left alone where
-    the user set it, and is taken back afterwards.
-    """
-    wide = all(llvm.get_host_cpu_features().get(name) for name in _AVX512)
-    if wide and "OPENBLAS_CORETYPE" not in os.environ and "scipy.linalg" not in sys.modules:
-        os.environ["OPENBLAS_CORETYPE"] = "SkylakeX"
-        try:
-            import scipy.linalg.cython_blas  # noqa: PLC0415 - only after the variable is set
-        finally:
-            del os.environ["OPENBLAS_CORETYPE"]
-    else:
-        import scipy.linalg.cython_blas  # noqa: F401, PLC0415 - heavy: when first needed
-
-
-@cache
 def _libraries() -> list[Any]:
+    import scipy.linalg.cython_blas  # noqa: F401, PLC0415 - heavy: when first needed
     from threadpoolctl import ThreadpoolController  # noqa: PLC0415 - scans the loaded libraries
 
-    _load()
     found = ThreadpoolController().select(user_api="blas").lib_controllers
     ours = [library for library in found if "scipy" in os.path.basename(library.filepath)]
     return ours or list(found)

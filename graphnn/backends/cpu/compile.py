@@ -27,7 +27,13 @@ from graphnn.errors import KernelError
 _HERE = Path(__file__).parent
 # No reassociation: the error bounds of vecmath depend on the order of operations.
 FASTMATH = frozenset({"contract", "nsz"})
-OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": set(FASTMATH), "boundscheck": False}
+# No reference counting: kernels own no memory, and cached code must not need numba's runtime.
+OPTIONS: dict[str, Any] = {
+    "error_model": "numpy",
+    "fastmath": set(FASTMATH),
+    "boundscheck": False,
+    "_nrt": False,
+}
 
 _addresses: dict[str, int] = {}
 _libraries: list[Any] = []  # keeps the code in memory
@@ -58,10 +64,19 @@ def kernel_address(source: str, name: str, signature: str = "kernel") -> int:
         return _addresses[key]
 
 
+def processor() -> str:
+    """The host as LLVM knows it, and the widest vectors that it has."""
+    features = llvm.get_host_cpu_features()
+    wide = next(
+        (n for n in ("avx512f", "avx2", "avx", "sse2", "neon") if features.get(n)), "scalar"
+    )
+    return f"{llvm.get_host_cpu_name()}, {wide}"
+
+
 @once
 def _salt() -> str:
     """What compiled code depends on besides its source."""
-    support = [(_HERE / f"{part}.py").read_text() for part in ("vecmath", "intrinsics", "executor")]
+    support = [(_HERE / f"{part}.py").read_text() for part in ("vecmath", "intrinsics")]
     facts = [
         numba.__version__,
         llvmlite.__version__,
@@ -110,7 +125,7 @@ def _compiled(source: str, name: str, signature: str, key: str) -> int:
         function.__name__ = function.__qualname__ = unique
         made = numba.cfunc(_signature(signature), **OPTIONS)(function)
     except Exception as error:
-        raise KernelError(f"{name}: numba cannot compile this kernel:\n{source}\n{error}") from error
+        raise KernelError(_explained(name, source, error)) from None
     library = made._library
     label, _kind, (object_code, bitcode) = library.serialize_using_object_code()
     entry = cache.Entry(made.native_name, label, bytes(object_code), bytes(bitcode))
@@ -118,6 +133,12 @@ def _compiled(source: str, name: str, signature: str, key: str) -> int:
     counts["unwritten"] += not cache.store(key, entry)
     _libraries.append(made)
     return int(made.address)
+
+
+def _explained(name: str, source: str, error: Exception) -> str:
+    """What numba said, without its stack, below the source."""
+    said = [line for line in str(error).splitlines() if line.strip()]
+    return "\n".join([f"{name}: numba cannot compile this kernel:", source, *said[:12]])
 
 
 def _signature(kind: str) -> Any:
@@ -133,7 +154,6 @@ def namespace() -> dict[str, Any]:
     return {
         **{k: v for k, v in vars(intrinsics).items() if not k.startswith("_")},
         **vecmath.FUNCTIONS,
-        "carray": numba.carray,
         "helper": numba.njit(**OPTIONS),
         "float32": np.float32,
         "float64": np.float64,

@@ -206,9 +206,7 @@ def bind(plan: Plan, kernels: Sequence[Kernel], memory: Memory) -> Bound:
     return Bound(plan, table, data_table, meta_table, inputs, offsets, keep)
 
 
-def _leaf_address(
-    node: Node, sizes: Mapping[str, int], memory: Memory, keep: list[Any]
-) -> Address:
+def _leaf_address(node: Node, sizes: Mapping[str, int], memory: Memory, keep: list[Any]) -> Address:
     if isinstance(node, Parameter):
         return address_of(node.value)
     if isinstance(node, Constant):
@@ -236,7 +234,15 @@ def _loop_source() -> str:
         for name, value in vars(loop).items()
         if name.isupper() and isinstance(value, int)
     ]
-    helpers = [loop.mulhilo, loop.wait, loop.shuffle, loop.accumulate, loop.gather, loop.run]
+    helpers = [
+        loop.mulhilo,
+        loop.wait,
+        loop.shuffle,
+        loop.look_at_clock,
+        loop.accumulate,
+        loop.gather,
+        loop.run,
+    ]
     texts = [f"@helper\n{inspect.getsource(function)}" for function in helpers]
     return "\n\n".join(["\n".join(constants), *texts, inspect.getsource(loop.execute)])
 
@@ -248,6 +254,7 @@ class _System:
     syscall: Address
     futex: int
     give_way: Address
+    now: Address
 
 
 @cache
@@ -255,12 +262,18 @@ def _system() -> _System:
     numbers = {"x86_64": 202, "aarch64": 98}
     if sys.platform == "win32":
         switch = ctypes.windll.kernel32.SwitchToThread
-        return _System(0, 0, ctypes.cast(switch, ctypes.c_void_p).value or 0)
+        return _System(0, 0, ctypes.cast(switch, ctypes.c_void_p).value or 0, 0)
     library = ctypes.CDLL(None)
-    give_way = ctypes.cast(library.sched_yield, ctypes.c_void_p).value or 0
-    number = numbers.get(platform.machine(), 0) if sys.platform == "linux" else 0
-    syscall = ctypes.cast(library.syscall, ctypes.c_void_p).value if number else 0
-    return _System(syscall or 0, number, give_way)
+
+    def address(name: str) -> Address:
+        return ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0
+
+    linux = sys.platform == "linux"
+    number = numbers.get(platform.machine(), 0) if linux else 0
+    syscall = address("syscall") if number else 0
+    return _System(
+        syscall, number, address("sched_yield"), address("clock_gettime") if linux else 0
+    )
 
 
 SPINS = 4000  # loads before a thread sleeps: a few microseconds
@@ -289,7 +302,7 @@ class Job:
         self.set(TAIL_TABLE=address_of(small.table), TAIL_STEPS=len(small.plan.steps))
         self.set(CONTROL=address_of(self.control), PROGRESS=address_of(self.progress))
         self.set(EPOCHS=1, SAMPLES=1, BATCH=1, SPIN=SPINS)
-        self.set(SYSCALL=system.syscall, FUTEX=system.futex, YIELD=system.give_way)
+        self.set(SYSCALL=system.syscall, FUTEX=system.futex, YIELD=system.give_way, NOW=system.now)
 
     def set(self, **fields: int) -> None:
         """Fill fields of the table by name."""

@@ -12,6 +12,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
+from numba.np.arrayobj import make_array, populate_array
 
 I32 = ir.IntType(32)
 I64 = ir.IntType(64)
@@ -56,7 +57,7 @@ float_of_bits_f64 = _bitcast(types.int64, types.float64, "float_of_bits_f64")
 
 @intrinsic
 def fast_add(typingctx: Any, a: Any, b: Any) -> Any:
-    """a + b that may be reassociated: the only sum that LLVM turns into a vector reduction."""
+    """A + b that may be reassociated: the only sum that LLVM turns into a vector reduction."""
     result = typingctx.unify_types(a, b)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -68,8 +69,29 @@ def fast_add(typingctx: Any, a: Any, b: Any) -> Any:
 
 
 @intrinsic
+def array_at(typingctx: Any, pointer: Any, shape: Any) -> Any:
+    """A C-ordered array over memory that numba does not own: no reference is counted."""
+    array_type = types.Array(pointer.dtype, len(shape), "C")
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array = make_array(array_type)(context, builder)
+        sizes = cgutils.unpack_tuple(builder, args[1])
+        itemsize = I64(context.get_abi_sizeof(context.get_data_type(pointer.dtype)))
+        strides, step = [], itemsize
+        for size in reversed(sizes):
+            strides.insert(0, step)
+            step = builder.mul(step, size)
+        populate_array(
+            array, data=args[0], shape=sizes, strides=strides, itemsize=itemsize, meminfo=None
+        )
+        return array._getvalue()
+
+    return array_type(pointer, shape), generate
+
+
+@intrinsic
 def copy_bytes(typingctx: Any, target: Any, source: Any, count: Any) -> Any:
-    """memcpy between two addresses."""
+    """Memcpy between two addresses."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         byte_pointer = ir.IntType(8).as_pointer()
@@ -131,6 +153,12 @@ def _call(argument_types: list[Any], returns: Any, name: str) -> Any:
             return typed, generate
 
         chosen: Any = call0
+    elif count == 2:
+
+        def call2(typingctx: Any, address: Any, a: Any, b: Any) -> Any:
+            return typed, generate
+
+        chosen = call2
     elif count == 4:
 
         def call4(typingctx: Any, address: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
@@ -150,6 +178,7 @@ def _call(argument_types: list[Any], returns: Any, name: str) -> Any:
 
 
 call_kernel = _call([types.int64] * 4, types.void, "call_kernel")
+call_clock = _call([types.int64, types.int64], types.int32, "call_clock")
 call_yield = _call([], types.int32, "call_yield")
 call_syscall = _call([types.int64] * 6, types.int64, "call_syscall")
 

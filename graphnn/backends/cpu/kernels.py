@@ -177,9 +177,17 @@ def _index(moves: Sequence[int]) -> str:
 def _elementwise(step: Step) -> Kernel:
     group = step.group
     pointers = {f"x{i}": node for i, node in enumerate(group.inputs)}
-    pointers |= {f"y{i}": node for i, node in enumerate(group.outputs)}
-    shapes = [node.spec.shape for node in pointers.values()]
-    loops = nested(group.shape, shapes)
+    # An output that is written over an input has its pointer: LLVM then knows that they are equal.
+    places = {v: name for name, v in pointers.items()}
+    stores = [
+        (f"y{i}" if old is None else places[old], node, target)
+        for i, (node, old, target) in enumerate(
+            zip(group.outputs, step.over, step.targets, strict=True)
+        )
+    ]
+    new = [(name, node, target) for name, node, target in stores if name[0] == "y"]
+    pointers |= {name: node for name, node, _ in new}
+    loops = nested(group.shape, [node.spec.shape for node in pointers.values()])
     depth = len(loops.sizes)
     inner = divide(loops.sizes[0], step.parts) if depth else 1
     assert inner is not None
@@ -206,12 +214,12 @@ def _elementwise(step: Step) -> Kernel:
         load(level)
     formulas = _Formulas(group.nodes, loaded)
     lines.add(*formulas.lines)
-    for (name, node), moves in operands:
-        if name[0] == "y":
-            lines.add(_store(name, node, _index(moves), formulas.names[node]))
+    moved = {name: moves for (name, _), moves in operands}
+    for name, node, _ in stores:
+        lines.add(_store(name, node, _index(moved[name]), formulas.names[node]))
     text = lines.text(group.name, list(formulas.helpers.values()))
     meta = (step.parts, inner, *loops.sizes[1:])
-    return Kernel(group.name, text, (*group.inputs, *step.targets), meta)
+    return Kernel(group.name, text, (*group.inputs, *(target for *_, target in new)), meta)
 
 
 # Reductions.
@@ -266,7 +274,9 @@ class _ReductionForm:
         self.outer = product(sizes[i] for i in before)
         self.count = product(sizes[i] for i in inside)
         self.inner = product(sizes[i] for i in after)
-        self.letter = {i: "o" for i in before} | {i: "r" for i in inside} | {i: "k" for i in after}
+        self.letter = (
+            dict.fromkeys(before, "o") | dict.fromkeys(inside, "r") | dict.fromkeys(after, "k")
+        )
         self.by_rows = self.outer != 1 or not after
 
     def index(self, moves: Sequence[int]) -> str:
@@ -328,7 +338,9 @@ class _ReductionForm:
         lines.depth -= 1
         lines.add("total += part")
         lines.depth -= 1
-        lines.add(f"y[o] = {dtype}(total / count)" if self.kind == "mean" else f"y[o] = {dtype}(total)")
+        lines.add(
+            f"y[o] = {dtype}(total / count)" if self.kind == "mean" else f"y[o] = {dtype}(total)"
+        )
         return helpers
 
     def _columns(self, lines: _Lines, place: str, bounds: str) -> list[str]:
@@ -378,7 +390,7 @@ def _rows(step: Step) -> Kernel:
         places = ", ".join(f"meta[{len(meta) + j}]" for j in range(len(dims)))
         pointer = f"{POINTERS[node.dtype]}(data[{i}])"
         shape = f"({places},)" if len(dims) == 1 else f"({places})"
-        lines.add(f"{name} = carray({pointer}, {shape if dims else '(1,)'})")
+        lines.add(f"{name} = array_at({pointer}, {shape if dims else '(1,)'})")
         meta += dims
     arguments = ["start * quantum", "stop * quantum", *names]
     for key in body.keywords:

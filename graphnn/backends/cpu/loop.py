@@ -10,6 +10,7 @@ from graphnn.backends.cpu.intrinsics import (
     atomic_add,
     atomic_load,
     atomic_store,
+    call_clock,
     call_kernel,
     call_syscall,
     call_yield,
@@ -34,13 +35,16 @@ SUM_SOURCES = 14  # rows: address, bytes an element
 SEED, FIRST_EPOCH = 15, 16
 PROGRESS = 17  # address of int64 (epochs done, batches done)
 SPIN, SYSCALL, FUTEX, YIELD = 18, 19, 20, 21
-SECONDS = 22  # address of float64 (epochs): reserved for the clock of the main thread
-FIELDS = 23
+CLOCK, NOW = 22, 23  # address of float64 (epochs + 1), of the system's clock_gettime
+FIELDS = 24
 
 # The 32-bit words of control, by their offset in bytes. Each pair that different threads write
 # often stands on a cache line of its own.
 COUNT, GENERATION, WAITERS, STOP, GO = 0, 64, 128, 192, 256
-CONTROL_BYTES = 320
+MOMENT = 320  # seconds and nanoseconds, int64 each
+CONTROL_BYTES = 384
+
+MONOTONIC = 1  # CLOCK_MONOTONIC of Linux
 
 FUTEX_WAIT, FUTEX_WAKE = 128, 129  # private to the process
 
@@ -53,6 +57,8 @@ def execute(job, thread, threads):
     control = job[CONTROL]
     progress = pointer_i64(job[PROGRESS])
     done = 0
+    if thread == 0:
+        look_at_clock(job, 0)
     for epoch in range(job[EPOCHS]):
         if job[ORDER] != 0:
             if thread == 0:
@@ -74,8 +80,19 @@ def execute(job, thread, threads):
             if atomic_load(control + GO) == 0:
                 return done
         if thread == 0:
+            look_at_clock(job, epoch + 1)
             progress[0] = epoch + 1
     return done
+
+
+def look_at_clock(job, place):
+    """Write the time in seconds to the job's clock, where it has one."""
+    if job[CLOCK] == 0 or job[NOW] == 0:
+        return
+    moment = job[CONTROL] + MOMENT
+    call_clock(job[NOW], MONOTONIC, moment)
+    words = pointer_i64(moment)
+    pointer_f64(job[CLOCK])[place] = words[0] + words[1] * 1e-9
 
 
 def run(job, table, steps, thread, threads):

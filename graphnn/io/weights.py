@@ -1,0 +1,65 @@
+"""Weights in safetensors: names, shapes, dtypes and bytes, and no code."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from graphnn.errors import DataError
+
+
+def save_weights(path: str | os.PathLike[str], state: Mapping[str, NDArray[Any]]) -> Path:
+    """Write arrays by name; the file is whole or not there, whatever happens.
+
+    Raises
+    ------
+    DataError
+        If the folder is missing or the file cannot be written; an older file is kept.
+    """
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise DataError(f"{target}: the folder {target.parent} does not exist; create it first")
+    data = save(dict(state), metadata={"format": "graphnn"})
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, target)
+    except BaseException as error:
+        Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise DataError(f"{target}: cannot be written: {error}") from error
+        raise
+    return target
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def load_weights(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
+    """The arrays of a file by name.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or damaged.
+    """
+    try:
+        return dict(load(Path(path).read_bytes()))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise DataError(f"{path}: not a whole safetensors file: {error}") from error

@@ -1,0 +1,438 @@
+"""``gn.Model``: a graph with inputs and outputs that can be trained, asked, drawn and kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from graphnn import optim
+from graphnn.errors import DataError, GraphError
+from graphnn.function import Function, fitting
+from graphnn.graph import Graph, Input, Node, Parameter
+from graphnn.io import load_weights, save_weights
+from graphnn.nn.module import load_parameters
+from graphnn.op import Leaf
+from graphnn.ops.loss import accuracy, cross_entropy, mse_loss
+from graphnn.plan import readable_count
+from graphnn.render import render
+from graphnn.spec import BATCH, evaluate
+from graphnn.train.epochs import EpochRun
+from graphnn.train.history import History
+from graphnn.train.progress import reporter
+
+Data: TypeAlias = "ArrayLike | Sequence[ArrayLike] | Mapping[str, ArrayLike]"
+Pass: TypeAlias = Literal["forward", "backward", "joint"]
+
+LOSSES: dict[str, Callable[[Node, Node], Node]] = {
+    "cross_entropy": cross_entropy,
+    "mse": mse_loss,
+    "mse_loss": mse_loss,
+}
+METRICS: dict[str, Callable[[Node, Node], Node]] = {"accuracy": accuracy, "mse": mse_loss}
+INFERENCE_BATCH = 1024
+
+
+class Model:
+    """Inputs and outputs of a graph, to be trained and asked.
+
+    Parameters
+    ----------
+    inputs
+        What is given for a prediction: one input or several.
+    outputs
+        What is predicted: one node or several.
+
+    Attributes
+    ----------
+    training
+        The compiled training step, after :meth:`compile`.
+    history
+        What the last :meth:`fit` brought, also after Ctrl-C.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import graphnn as gn
+    >>> from graphnn import nn
+    >>> x = gn.Input((None, 2), name="x")
+    >>> model = gn.Model(inputs=x, outputs=nn.Linear(2, 1)(x))
+    >>> model.compile("sgd", loss="mse")
+    >>> X = np.ones((8, 2), np.float32)
+    >>> history = model.fit(X, X[:, :1], epochs=3, verbose=0)
+    >>> len(history.history["loss"])
+    3
+    """
+
+    def __init__(self, inputs: Input | Sequence[Input], outputs: Node | Sequence[Node]) -> None:
+        self.inputs: tuple[Input, ...] = (inputs,) if isinstance(inputs, Node) else tuple(inputs)
+        self.single = isinstance(outputs, Node)
+        self.outputs: tuple[Node, ...] = (outputs,) if isinstance(outputs, Node) else tuple(outputs)
+        self.graph = Graph(self.outputs)
+        self.loss: Node | None = None
+        self.optimizer: optim.Optimizer | None = None
+        self.metrics: dict[str, Node] = {}
+        self.targets: tuple[Input, ...] = ()
+        self.training: Function | None = None
+        self.history = History()
+        self._evaluation: Function | None = None
+        self._prediction = Function(self.inputs, self.outputs, training=False)
+        self._epochs_done = 0
+
+    # Declaring how it is trained.
+
+    def compile(
+        self,
+        optimizer: str | optim.Optimizer = "adam",
+        loss: str | Node = "cross_entropy",
+        metrics: Iterable[str] | Mapping[str, Node] = (),
+        device: str = "cpu",
+    ) -> None:
+        """Say how the model is trained. Kernels are compiled when they are first needed.
+
+        Parameters
+        ----------
+        optimizer
+            An optimizer, or ``"adam"`` or ``"sgd"`` with its default settings.
+        loss
+            A scalar node; its inputs beyond the model's are the targets. Or ``"cross_entropy"`` or
+            ``"mse"``, which declares the target as an input ``y`` itself.
+        metrics
+            Names (``"accuracy"``, ``"mse"``), or scalar nodes by name.
+        device
+            ``"cpu"``.
+
+        Raises
+        ------
+        GraphError
+            For unknown names, a loss without a gradient, or several candidates for the target.
+        """
+        self.optimizer = optim.by_name(optimizer) if isinstance(optimizer, str) else optimizer
+        self.loss = self._declared_loss(loss) if isinstance(loss, str) else loss
+        found = Graph(self.loss)
+        self.targets = tuple(node for node in found.inputs if node not in self.inputs)
+        self.metrics = self._declared_metrics(metrics)
+        inputs = self._all_inputs()
+        results = [self.loss, *self.metrics.values()]
+        trainable = [p for p in found.parameters if p.trainable]
+        updates = self.optimizer.updates(self.loss, trainable)
+        self.training = Function(inputs, results, updates, device=device)
+        self._evaluation = Function(inputs, results, training=False, device=device)
+
+    def _all_inputs(self) -> list[Input]:
+        return [*self.inputs, *self.targets]
+
+    def _declared_loss(self, name: str) -> Node:
+        if name not in LOSSES:
+            raise GraphError(f"loss is a node or one of {sorted(LOSSES)}; got {name!r}")
+        output = self._only_output(f"loss={name!r}")
+        if name == "cross_entropy":
+            shape, dtype = output.spec.shape[:-1], "int64"
+        else:
+            shape, dtype = output.spec.shape, output.dtype
+        target = Input([None if dim == BATCH else dim for dim in shape], dtype, name="y")
+        return LOSSES[name](output, target)
+
+    def _only_output(self, why: str) -> Node:
+        if len(self.outputs) != 1:
+            raise GraphError(
+                f"{why} needs a model with one output; it has {len(self.outputs)}. Declare the "
+                "node yourself and pass it."
+            )
+        return self.outputs[0]
+
+    def _declared_metrics(self, metrics: Iterable[str] | Mapping[str, Node]) -> dict[str, Node]:
+        if isinstance(metrics, Mapping):
+            return dict(metrics)
+        made = {}
+        for name in [metrics] if isinstance(metrics, str) else metrics:
+            if name not in METRICS:
+                raise GraphError(f"a metric is one of {sorted(METRICS)}; got {name!r}")
+            if len(self.targets) != 1:
+                names = ", ".join(node.name for node in self.targets) or "none"
+                raise GraphError(
+                    f"metrics=[{name!r}] needs a loss with one target; it has {names}. Pass "
+                    f"metrics={{{name!r}: node}}."
+                )
+            made[name] = METRICS[name](self._only_output(f"metrics=[{name!r}]"), self.targets[0])
+        return made
+
+    # Training and asking.
+
+    def fit(
+        self,
+        x: Data,
+        y: Data | None = None,
+        *,
+        epochs: int = 1,
+        batch_size: int = 32,
+        shuffle: bool = True,
+        validation_data: Any = None,
+        verbose: int = 1,
+    ) -> History:
+        """Train on a data set, whole epochs inside the compiled executor.
+
+        Parameters
+        ----------
+        x, y
+            Arrays for the model's inputs and for the targets; or one dict with all of them by name.
+            Samples lie along the first axis.
+        epochs
+            How often the data is gone through.
+        batch_size
+            Samples a step; a smaller last batch is trained too.
+        shuffle
+            Whether each epoch has an order of its own, repeatable by ``gn.set_seed``.
+        validation_data
+            ``(x, y)`` or a dict: evaluated after each epoch.
+        verbose
+            0: silent; 1: a progress bar, or lines where there is no terminal; 2: a line an epoch.
+
+        Returns
+        -------
+        History
+            Loss and metrics by epoch.
+
+        Raises
+        ------
+        DataError, ShapeError, DTypeError
+            For data that does not fit; nothing is trained then.
+        KeyboardInterrupt
+            After Ctrl-C; the parameters are those of the last whole step.
+        """
+        function = self._compiled().training
+        assert function is not None
+        data = self._data(x, y)
+        checked = self._validation(validation_data)
+        _check_whole("epochs", epochs, 1)
+        _check_whole("batch_size", batch_size, 1)
+        if verbose not in (0, 1, 2):
+            raise GraphError(f"verbose is 0, 1 or 2; got {verbose!r}")
+        self.history = History()
+        together = epochs if checked is None and verbose != 2 else 1
+        names = ["loss", *self.metrics]
+        with reporter(verbose, epochs, names) as shown:
+            for epoch in range(0, epochs, together):
+                run = EpochRun(
+                    function, data, batch_size, together,
+                    shuffle=shuffle, first_epoch=self._epochs_done,
+                )  # fmt: skip
+                told = 0
+
+                def watch(run: EpochRun = run, epoch: int = epoch) -> None:
+                    nonlocal told
+                    shown.watch(run, epoch)
+                    if verbose and checked is None:
+                        while told < run.progress[0]:
+                            shown.epoch_done(epoch + told, names, run.means(told))
+                            told += 1
+
+                try:
+                    run.run(watch)
+                finally:
+                    done = run.progress[0]
+                    self._epochs_done += done
+                    self.history.extend(names, run.sums[:done] / run.samples, run.seconds)
+                if checked is not None:
+                    values = self._evaluated(checked)
+                    self.history.add_validation(values)
+                    shown.epoch_done(
+                        epoch,
+                        [*names, *(f"val_{name}" for name in values)],
+                        [*run.means(), *values.values()],
+                    )
+                elif verbose:
+                    watch()
+        return self.history
+
+    def evaluate(self, x: Data, y: Data | None = None) -> dict[str, float]:
+        """Loss and metrics on a data set, dropout off.
+
+        Returns
+        -------
+        dict
+            Means over the samples by name.
+        """
+        self._compiled()
+        return self._evaluated(self._data(x, y))
+
+    def _evaluated(self, data: Mapping[Input, NDArray[Any]]) -> dict[str, float]:
+        assert self._evaluation is not None
+        run = EpochRun(self._evaluation, data, INFERENCE_BATCH)
+        run.run()
+        return dict(zip(["loss", *self.metrics], run.means(), strict=True))
+
+    def predict(self, x: Data, batch_size: int = INFERENCE_BATCH) -> Any:
+        """The outputs for given inputs, dropout off.
+
+        Parameters
+        ----------
+        x
+            Arrays for the model's inputs.
+        batch_size
+            Samples a call.
+
+        Returns
+        -------
+        array, or list of arrays for several outputs
+        """
+        _check_whole("batch_size", batch_size, 1)
+        data = self._named(x, self.inputs)
+        arrays = [fitting(node, data[node]) for node in self.inputs]
+        count = len(arrays[0]) if arrays and arrays[0].ndim else 1
+        batched = all(node.spec.shape[:1] == (BATCH,) for node in self.inputs)
+        if not batched or count <= batch_size:
+            return self._prediction(*arrays)
+        parts = [
+            self._prediction(*(array[i : i + batch_size] for array in arrays))
+            for i in range(0, count, batch_size)
+        ]
+        if self.single:
+            return np.concatenate(parts)
+        return [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+    def _compiled(self) -> Model:
+        if self.training is None:
+            raise GraphError("call model.compile(optimizer, loss) before training or evaluating")
+        return self
+
+    # Data.
+
+    def _data(self, x: Data, y: Data | None) -> dict[Input, NDArray[Any]]:
+        if isinstance(x, Mapping):
+            if y is not None:
+                raise DataError("give all arrays in one dict by name, or x and y; not both")
+            named = self._named(x, self._all_inputs())
+        else:
+            if y is None:
+                raise DataError(
+                    "fit and evaluate need targets: fit(x, y), or a dict with "
+                    f"{[node.name for node in self._all_inputs()]}"
+                )
+            named = self._named(x, self.inputs) | self._named(y, self.targets)
+        function = self.training
+        assert function is not None
+        arrays, _ = function.checked([named[node] for node in function.inputs])
+        lengths = {node.name: len(a) for node, a in zip(function.inputs, arrays, strict=True)}
+        if 0 in lengths.values():
+            raise DataError(f"there is no sample: {lengths}")
+        return dict(zip(function.inputs, arrays, strict=True))
+
+    def _named(self, data: Data, nodes: Sequence[Input]) -> dict[Input, ArrayLike]:
+        if isinstance(data, Mapping):
+            names = {node.name: node for node in nodes}
+            if set(data) != set(names):
+                raise DataError(f"the data must have the names {sorted(names)}; got {sorted(data)}")
+            return {names[name]: array for name, array in data.items()}
+        if len(nodes) == 1:
+            return {nodes[0]: data}  # type: ignore[dict-item]
+        if not isinstance(data, list | tuple) or len(data) != len(nodes):
+            raise DataError(
+                f"give a list of {len(nodes)} arrays ({', '.join(n.name for n in nodes)}) or a dict"
+            )
+        return dict(zip(nodes, data, strict=True))
+
+    def _validation(self, data: Any) -> dict[Input, NDArray[Any]] | None:
+        if data is None:
+            return None
+        if isinstance(data, Mapping):
+            return self._data(data, None)
+        if isinstance(data, tuple | list) and len(data) == 2:
+            return self._data(data[0], data[1])
+        raise DataError("validation_data is (x, y) or a dict of arrays by name")
+
+    # Parameters.
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """Every parameter by its name in the graph."""
+        names = self.graph.names()
+        return {names[parameter]: parameter for parameter in self.graph.parameters}
+
+    def state_dict(self) -> dict[str, NDArray[Any]]:
+        """Copies of all parameters by name."""
+        return {name: p.value.copy() for name, p in self.parameters.items()}
+
+    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
+        """Set all parameters by name; nothing is changed if anything does not fit."""
+        load_parameters(self.parameters, state)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the parameters to a safetensors file, whole or not at all."""
+        return save_weights(path, self.state_dict())
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Set the parameters from a safetensors file; nothing is changed if it does not fit."""
+        self.load_state_dict(load_weights(path))
+
+    # Looking.
+
+    @property
+    def updates(self) -> tuple[tuple[Parameter, Node], ...]:
+        """The update of each parameter, after :meth:`compile`."""
+        return () if self.training is None else self.training.updates
+
+    def render(self, path: str | os.PathLike[str], passes: Pass = "joint", **options: Any) -> Path:
+        """Draw the graph: SVG, PNG or DOT by the suffix of ``path``.
+
+        Parameters
+        ----------
+        path
+            File to write.
+        passes
+            ``"forward"``, ``"backward"`` or ``"joint"``; the last two need :meth:`compile`.
+        """
+        if passes != "forward":
+            return render(self._compiled().training, path, passes=passes, **options)
+        return render(self.graph, path, passes=passes, **options)
+
+    def summary(self) -> None:
+        """Print a table: layer, output shape, parameters, FLOPs a sample."""
+        from rich.console import Console  # noqa: PLC0415 - 50 ms that only this needs
+        from rich.table import Table  # noqa: PLC0415
+
+        table = Table(title="graphnn model", title_justify="left")
+        for head, side in (
+            ("layer", "left"), ("ops", "left"), ("output", "left"),
+            ("parameters", "right"), ("FLOPs a sample", "right"),
+        ):  # fmt: skip
+            table.add_column(head, justify=side)  # type: ignore[arg-type]
+        for scope, nodes in self._layers().items():
+            owned = {v for node in nodes for v in node.inputs if isinstance(v, Parameter)}
+            table.add_row(
+                scope or "-",
+                ", ".join(dict.fromkeys(node.op.name for node in nodes)),
+                str(nodes[-1].shape),
+                f"{sum(p.value.size for p in owned):,}",
+                readable_count(sum(_flops(node) for node in nodes)),
+            )
+        Console().print(table)
+        total = sum(p.value.size for p in self.graph.parameters if p.trainable)
+        print(f"{total:,} trainable parameters")
+
+    def _layers(self) -> dict[str, list[Node]]:
+        layers: dict[str, list[Node]] = {}
+        for node in self.graph.nodes:
+            if not isinstance(node.op.kernel, Leaf):
+                layers.setdefault(node.scope, []).append(node)
+        return layers
+
+    def __repr__(self) -> str:
+        return (
+            f"<Model: {', '.join(n.name for n in self.inputs)} -> "
+            f"{', '.join(n.name for n in self.outputs)}>"
+        )
+
+
+def _flops(node: Node) -> int:
+    count = node.op.flops(node.spec, *(value.spec for value in node.inputs), **node.attrs)
+    return evaluate(count, {"N": 1})
+
+
+def _check_whole(name: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise GraphError(f"{name} is a whole number >= {least}; got {value!r}")

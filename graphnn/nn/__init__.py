@@ -1,0 +1,24 @@
+"""Layers: they hold parameters and declare nodes, and never compile anything."""
+
+from graphnn.nn import init
+from graphnn.nn.activation import Identity, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from graphnn.nn.container import Sequential
+from graphnn.nn.dropout import Dropout
+from graphnn.nn.linear import Linear
+from graphnn.nn.module import Module
+from graphnn.nn.reshape import Flatten
+
+__all__ = [
+    "Dropout",
+    "Flatten",
+    "Identity",
+    "Linear",
+    "LogSoftmax",
+    "Module",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+    "init",
+]

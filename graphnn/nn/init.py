@@ -1,0 +1,138 @@
+"""Initial weights: arrays drawn from a counter-based generator.
+
+Every function takes a shape, a dtype and a seed. Without a seed, the numbers follow from
+``gn.set_seed``, and each call draws fresh ones.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphnn.errors import ShapeError
+from graphnn.ops.random import seed_and_stream
+from graphnn.spec import as_dtype
+
+Layout: TypeAlias = Literal["io", "oi"]
+Array: TypeAlias = NDArray[Any]
+
+
+def _generator(seed: int | None) -> np.random.Generator:
+    key = (seed, 0) if seed is not None else seed_and_stream()
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
+
+
+def fans(shape: Sequence[int], layout: Layout | None = None) -> tuple[int, int]:
+    """Number of inputs and of outputs of one neuron of a weight.
+
+    Parameters
+    ----------
+    shape
+        At least two axes; those behind the second are a kernel's window.
+    layout
+        ``"io"``: (in, out), as in ``x @ W``, the default for matrices; ``"oi"``: (out, in), as in
+        ``nn.Linear``, the default for kernels with windows.
+
+    Raises
+    ------
+    ShapeError
+        For fewer than two axes.
+    """
+    if len(shape) < 2:
+        raise ShapeError(
+            f"fan-in and fan-out need a weight of at least two axes; got {tuple(shape)}. "
+            "Use nn.init.uniform or nn.init.normal for a vector."
+        )
+    window = math.prod(shape[2:])
+    chosen = layout or ("io" if len(shape) == 2 else "oi")
+    first, second = (shape[0], shape[1]) if chosen == "io" else (shape[1], shape[0])
+    return first * window, second * window
+
+
+def zeros(shape: Sequence[int], dtype: object = "float32") -> Array:
+    """All 0."""
+    return np.zeros(shape, as_dtype(dtype))
+
+
+def constant(shape: Sequence[int], value: float, dtype: object = "float32") -> Array:
+    """All ``value``."""
+    return np.full(shape, value, as_dtype(dtype))
+
+
+def uniform(
+    shape: Sequence[int],
+    low: float = -0.05,
+    high: float = 0.05,
+    dtype: object = "float32",
+    seed: int | None = None,
+) -> Array:
+    """Uniform over [low, high)."""
+    return _generator(seed).uniform(low, high, tuple(shape)).astype(as_dtype(dtype))
+
+
+def normal(
+    shape: Sequence[int],
+    mean: float = 0.0,
+    std: float = 0.05,
+    dtype: object = "float32",
+    seed: int | None = None,
+) -> Array:
+    """Gaussian with the given mean and standard deviation."""
+    return _generator(seed).normal(mean, std, tuple(shape)).astype(as_dtype(dtype))
+
+
+def xavier_uniform(
+    shape: Sequence[int],
+    gain: float = 1.0,
+    dtype: object = "float32",
+    seed: int | None = None,
+    layout: Layout | None = None,
+) -> Array:
+    """Uniform with variance 2 gain² / (fan_in + fan_out) (Glorot & Bengio, AISTATS 2010, eq. 16)."""
+    bound = gain * math.sqrt(6 / sum(fans(shape, layout)))
+    return uniform(shape, -bound, bound, dtype, seed)
+
+
+def xavier_normal(
+    shape: Sequence[int],
+    gain: float = 1.0,
+    dtype: object = "float32",
+    seed: int | None = None,
+    layout: Layout | None = None,
+) -> Array:
+    """Gaussian with variance 2 gain² / (fan_in + fan_out) (Glorot & Bengio, AISTATS 2010)."""
+    return normal(shape, 0.0, gain * math.sqrt(2 / sum(fans(shape, layout))), dtype, seed)
+
+
+def he_uniform(
+    shape: Sequence[int],
+    gain: float = math.sqrt(2),
+    dtype: object = "float32",
+    seed: int | None = None,
+    layout: Layout | None = None,
+) -> Array:
+    """Uniform with variance gain² / fan_in (He et al., ICCV 2015); gain √2 suits ReLU."""
+    bound = gain * math.sqrt(3 / fans(shape, layout)[0])
+    return uniform(shape, -bound, bound, dtype, seed)
+
+
+def he_normal(
+    shape: Sequence[int],
+    gain: float = math.sqrt(2),
+    dtype: object = "float32",
+    seed: int | None = None,
+    layout: Layout | None = None,
+) -> Array:
+    """Gaussian with variance gain² / fan_in (He et al., ICCV 2015, eq. 10); gain √2 suits ReLU.
+
+    Examples
+    --------
+    >>> from graphnn import nn
+    >>> nn.init.he_normal((784, 256), seed=0).shape
+    (784, 256)
+    """
+    return normal(shape, 0.0, gain / math.sqrt(fans(shape, layout)[0]), dtype, seed)

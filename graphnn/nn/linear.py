@@ -1,0 +1,86 @@
+"""The dense layer."""
+
+from __future__ import annotations
+
+import math
+
+from graphnn.errors import GraphError, ShapeError
+from graphnn.graph import Node, Parameter, declared_at
+from graphnn.nn import init
+from graphnn.nn.module import Module
+from graphnn.ops.linalg import product_of
+from graphnn.spec import format_shape
+
+
+class Linear(Module):
+    """``y = x Wᵀ + b``: x (..., in), W (out, in), b (out,), y (..., out).
+
+    Initialised as in torch: weight and bias uniform over ±1/√in.
+
+    Parameters
+    ----------
+    in_features, out_features
+        Sizes of the last axis before and after.
+    bias
+        Whether b is added.
+    dtype
+        float32 or float64.
+    name
+        Scope of its nodes.
+
+    Attributes
+    ----------
+    weight
+        Parameter (out, in).
+    bias
+        Parameter (out,), or None.
+
+    Raises
+    ------
+    ShapeError
+        When called with another last axis: names the layer that would fit.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.nn.Linear(784, 10)(gn.Input((None, 784))).shape
+    (None, 10)
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        dtype: object = "float32",
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name)
+        for size in (in_features, out_features):
+            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+                raise GraphError(
+                    f"nn.Linear takes two whole numbers >= 1; got ({in_features!r}, {out_features!r})"
+                )
+        self.in_features, self.out_features = in_features, out_features
+        bound = 1 / math.sqrt(in_features)
+        shape = (out_features, in_features)
+        self.weight = Parameter(init.uniform(shape, -bound, bound, dtype))
+        self.bias = Parameter(init.uniform((out_features,), -bound, bound, dtype)) if bias else None
+
+    def forward(self, x: Node) -> Node:
+        """Declare the product and the sum."""
+        if x.ndim == 0 or x.spec.shape[-1] != self.in_features:
+            width = x.spec.shape[-1] if x.ndim else 1
+            raise ShapeError(
+                f"{self._name or 'linear'}: Linear needs x.shape[-1] == in_features; got "
+                f"{format_shape(x.spec.shape)} @ weightᵀ of weight "
+                f"{format_shape(self.weight.spec.shape)}. Declared at {declared_at()}. "
+                f"Did you mean nn.Linear({width}, {self.out_features})?"
+            )
+        z = product_of(x, self.weight, False, True)
+        return z if self.bias is None else z + self.bias
+
+    def __repr__(self) -> str:
+        extra = "" if self.bias is not None else ", bias=False"
+        return f"Linear({self.in_features}, {self.out_features}{extra})"

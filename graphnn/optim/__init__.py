@@ -1,0 +1,18 @@
+"""Optimizers: they declare update nodes, and never compile anything."""
+
+from graphnn.optim.adam import Adam
+from graphnn.optim.optimizer import Optimizer
+from graphnn.optim.sgd import SGD
+
+__all__ = ["SGD", "Adam", "Optimizer", "by_name"]
+
+
+def by_name(name: str) -> Optimizer:
+    """The optimizer that a short name means: ``"adam"`` or ``"sgd"``.
+
+    Raises
+    ------
+    GraphError
+        For any other name.
+    """
+    return Optimizer.named(name)

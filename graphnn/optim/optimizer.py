@@ -1,0 +1,121 @@
+"""What all optimizers share: gradients in, pairs (parameter, new value) out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from graphnn.autodiff import grad
+from graphnn.errors import GraphError
+from graphnn.graph import Node, Parameter, role
+from graphnn.ops.elementwise import cast
+from graphnn.ops.update import decayed
+
+Pairs = list[tuple[Parameter, Node]]
+
+
+class Optimizer(ABC):
+    """Declares update nodes for parameters.
+
+    Parameters
+    ----------
+    lr
+        Learning rate, > 0.
+    weight_decay
+        λ of an L2 penalty λ/2 ‖p‖², added to the gradient as in torch; >= 0.
+
+    Attributes
+    ----------
+    rate
+        The learning rate as a parameter: setting ``optimizer.lr`` changes compiled functions too.
+    state
+        Parameters that the optimizer keeps: momenta, counters.
+    """
+
+    names: ClassVar[dict[str, type[Optimizer]]] = {}
+
+    def __init__(self, lr: float, weight_decay: float = 0.0) -> None:
+        _check("lr", lr, lr > 0)
+        _check("weight_decay", weight_decay, weight_decay >= 0)
+        self.rate = Parameter(np.float64(lr), name="lr", trainable=False)
+        self.weight_decay = weight_decay
+        self.state: list[Parameter] = []
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        Optimizer.names[cls.__name__.lower()] = cls
+
+    @classmethod
+    def named(cls, name: str) -> Optimizer:
+        """An optimizer with its default settings, by its class's name in lower case."""
+        if name not in cls.names:
+            raise GraphError(f"optimizer is one of {sorted(cls.names)}; got {name!r}")
+        made = cls.names[name]
+        return made()  # type: ignore[call-arg]
+
+    @property
+    def lr(self) -> float:
+        """The learning rate."""
+        return float(self.rate.value)
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        _check("lr", value, value > 0)
+        self.rate.value = np.float64(value)
+
+    def updates(self, loss: Node, parameters: Sequence[Parameter]) -> Pairs:
+        """Pairs (parameter, node of its new value), for ``gn.function``.
+
+        Parameters
+        ----------
+        loss
+            Float scalar.
+        parameters
+            What is changed; ones that are not trainable are left alone.
+        """
+        chosen = [parameter for parameter in parameters if parameter.trainable]
+        if not chosen:
+            raise GraphError("there is no trainable parameter to update")
+        gradients = grad(loss, chosen)
+        with role("update"):
+            shared = self.shared_nodes()
+        pairs = shared
+        for parameter, gradient in zip(chosen, gradients, strict=True):
+            with role("update", forward_of=parameter):
+                if self.weight_decay:
+                    gradient = decayed(gradient, parameter, self.weight_decay)
+                pairs = pairs + self.step(parameter, gradient)
+        return pairs
+
+    def rate_for(self, parameter: Parameter) -> Node:
+        """The learning rate in the dtype of a parameter."""
+        return cast(self.rate, parameter.dtype)
+
+    def keep(self, parameter: Parameter, name: str) -> Parameter:
+        """A new state of the shape of ``parameter``, zero at first."""
+        made = Parameter(
+            np.zeros_like(parameter.value), name=f"{parameter.label}.{name}", trainable=False
+        )
+        self.state.append(made)
+        return made
+
+    def shared_nodes(self) -> Pairs:
+        """Updates that all parameters share: step counters and what follows from them."""
+        return []
+
+    @abstractmethod
+    def step(self, parameter: Parameter, gradient: Node) -> Pairs:
+        """The updates of one parameter and of its state."""
+
+
+def _check(name: str, value: float, good: bool) -> None:
+    if not good or not np.isfinite(value):
+        raise GraphError(f"{name}={value!r} is out of range")
+
+
+def check_share(name: str, value: float) -> None:
+    """A decay rate lies in [0, 1)."""
+    _check(name, value, 0 <= value < 1)

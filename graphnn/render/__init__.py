@@ -1,0 +1,4 @@
+from typing import Any
+
+
+def render(*a: Any, **k: Any) -> Any: ...

@@ -1,0 +1,110 @@
+"""The drawing model: what a picture of a graph shows, before anything has a place or a colour.
+
+Only text and numbers, so that every way to show a graph - a file, a page, a terminal - starts from
+the same thing and can be tested without looking.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from graphnn.errors import GraphError
+
+Passes: TypeAlias = Literal["forward", "backward", "joint"]
+Lane: TypeAlias = Literal["forward", "backward", "update"]
+BoxKind: TypeAlias = Literal["input", "parameter", "state", "op", "loss", "sum", "update", "saved"]
+EdgeKind: TypeAlias = Literal["data", "saved", "gradient", "turn", "update"]
+
+PASSES: tuple[Passes, ...] = ("forward", "backward", "joint")
+
+
+@dataclass(frozen=True)
+class Box:
+    """One box of the picture; it stands for one node, or for several that belong together.
+
+    Parameters
+    ----------
+    id
+        Unique in the drawing.
+    kind
+        What it is, which decides how it looks.
+    lane
+        The pass that it belongs to.
+    title, lines
+        What is written in it: the op, then name, constants, shape.
+    tooltip
+        Equations, formula, and the user's line.
+    scope
+        Names of the layers around it, outermost first.
+    nodes
+        Names of the nodes that it stands for, as ``print(graph)`` gives them.
+    column, row
+        Its place in the mirrored lanes. Columns count from left to right, and a backward box has
+        the column of the forward box that it belongs to. Row 0 is the main road; branches run in
+        rows 1, 2, ... above it, and in the reverse pass as far beneath it.
+    home
+        For a parameter and for an input beside the road: the box that reads it. For an update: the
+        parameter. For the gradient of a parameter: that parameter.
+    """
+
+    id: str
+    kind: BoxKind
+    lane: Lane
+    title: str
+    lines: tuple[str, ...] = ()
+    tooltip: tuple[str, ...] = ()
+    scope: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
+    column: int = 0
+    row: int = 0
+    home: str | None = None
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A value on its way from one box to another.
+
+    Parameters
+    ----------
+    source, target
+        Ids of boxes.
+    kind
+        ``data`` flows forward, ``gradient`` back, ``saved`` is a forward value that the reverse
+        pass reads, ``turn`` is where the loss becomes a gradient, ``update`` is a new value.
+    tooltip
+        The values that flow.
+    """
+
+    source: str
+    target: str
+    kind: EdgeKind
+    tooltip: str = ""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Boxes and edges, each in a fixed order."""
+
+    passes: Passes
+    boxes: tuple[Box, ...]
+    edges: tuple[Edge, ...]
+
+    def check(self) -> None:
+        """Prove that the drawing is whole.
+
+        Raises
+        ------
+        GraphError
+            If an id stands twice, or an edge or a home leads nowhere.
+        """
+        ids = [box.id for box in self.boxes]
+        if len(set(ids)) < len(ids):
+            raise GraphError("two boxes of the drawing have one id")
+        known = set(ids)
+        for edge in self.edges:
+            if not {edge.source, edge.target} <= known:
+                raise GraphError(f"the edge {edge.source} -> {edge.target} leads nowhere")
+        for box in self.boxes:
+            if box.home is not None and box.home not in known:
+                raise GraphError(f"{box.id} lives at {box.home}, which is not drawn")

@@ -1,0 +1,6 @@
+"""The training loop: epochs inside the compiled executor, watched from outside."""
+
+from graphnn.train.epochs import EpochRun
+from graphnn.train.history import History
+
+__all__ = ["EpochRun", "History"]

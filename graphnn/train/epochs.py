@@ -1,0 +1,148 @@
+"""Whole epochs in one call of the executor: the job that ``fit`` and ``evaluate`` hand over."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphnn.backends.cpu import executor
+from graphnn.backends.cpu.executor import Job, address_of
+from graphnn.errors import GraphError
+from graphnn.function import Function
+from graphnn.fusion import is_computed, root
+from graphnn.graph import Input, Node
+from graphnn.ops.random import GENERATOR
+from graphnn.spec import BATCH, evaluate
+
+
+class EpochRun:
+    """A function run over all batches of a data set, for some epochs.
+
+    Parameters
+    ----------
+    function
+        Its first outputs, all float scalars, are summed over each epoch.
+    data
+        For each input an array that fits it, samples along the first axis.
+    batch_size
+        Samples a batch; the last batch of an epoch may be smaller, and counts by its size.
+    epochs
+        How often the data is gone through.
+    shuffle
+        Whether each epoch has an order of its own, from the seed and the number of the epoch.
+    first_epoch
+        Number of the first epoch.
+
+    Attributes
+    ----------
+    sums
+        float64 (epochs, outputs): sums over samples so far.
+    samples
+        Number of samples.
+    batches
+        Batches an epoch.
+    """
+
+    def __init__(
+        self,
+        function: Function,
+        data: Mapping[Input, NDArray[Any]],
+        batch_size: int,
+        epochs: int = 1,
+        *,
+        shuffle: bool = False,
+        first_epoch: int = 0,
+    ) -> None:
+        self.function = function
+        self.samples = len(next(iter(data.values())))
+        self.batch = min(batch_size, self.samples)
+        self.batches = -(-self.samples // self.batch)
+        self.epochs = epochs
+        _check_inputs(function)
+        tail = self.samples % self.batch
+        self.bound = function.bind({"N": self.batch}, gathered=True)
+        small = function.bind({"N": tail}, gathered=True, like=self.bound) if tail else None
+        self.job = Job(self.bound, small)
+        self.sums = np.zeros((epochs, len(function.outputs)))
+        self._total = 0.0
+        self._clock = np.zeros(epochs + 1)
+        self._set_tables(data)
+        self.job.set(EPOCHS=epochs, SAMPLES=self.samples, BATCH=self.batch)
+        self.job.set(CLOCK=address_of(self._clock))
+        if shuffle:
+            order = np.empty(self.samples, np.int64)
+            self.job.hold(order)
+            seed = int(GENERATOR.value[0])
+            self.job.set(ORDER=address_of(order), SEED=seed, FIRST_EPOCH=first_epoch)
+
+    def _set_tables(self, data: Mapping[Input, NDArray[Any]]) -> None:
+        arena = address_of(self.function._memory.arena)
+        gathers = []
+        for node, array in data.items():
+            if node not in self.bound.offsets:
+                continue
+            width = evaluate(node.spec.nbytes, {"N": 1})
+            gathers.append((address_of(array), arena + self.bound.offsets[node], width))
+            self.job.hold(array)
+        sources = [self._source(i) for i in range(len(self.function.outputs))]
+        table = np.array(gathers or [(0, 0, 0)], np.int64)
+        scalars = np.array(sources or [(0, 0)], np.int64)
+        self.job.hold(table, scalars, self.sums, self._clock)
+        self.job.set(GATHERS=address_of(table), GATHER_COUNT=len(gathers))
+        self.job.set(SUM_SOURCES=address_of(scalars), SUM_COUNT=len(sources))
+        self.job.set(SUMS=address_of(self.sums))
+
+    def _source(self, index: int) -> tuple[int, int]:
+        """Address and bytes of an output: a float scalar in the arena."""
+        node: Node = self.function.result(index)
+        if node.spec.shape != () or not is_computed(root(node)):
+            raise GraphError(
+                f"{node.name} must be a float scalar that depends on the inputs, to be summed over "
+                f"an epoch; it has shape {node.shape}. Declared at {node.origin}."
+            )
+        return address_of(self.function.view(node, self.bound)), node.spec.itemsize
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Epochs done, and batches done of the present one."""
+        return int(self.job.progress[0]), int(self.job.progress[1])
+
+    @property
+    def seconds(self) -> list[float]:
+        """Wall time of each epoch that is done."""
+        done = self.progress[0]
+        if not self._clock.any():  # a system without clock_gettime: the total, shared out
+            return [self._total / max(done, 1)] * done
+        return np.diff(self._clock[: done + 1]).tolist()  # type: ignore[no-any-return]
+
+    def means(self, epoch: int = 0) -> list[float]:
+        """The outputs' means over an epoch that is done."""
+        return (self.sums[epoch] / self.samples).tolist()  # type: ignore[no-any-return]
+
+    def run(self, watch: Callable[[], None] | None = None) -> None:
+        """Run to the end, on as many threads as the work is worth.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            After Ctrl-C, once the step under way is whole.
+        """
+        threads = 1 if self.bound.plan.lanes == 1 else executor.get_num_threads()
+        started = time.perf_counter()
+        with self.function._lock:
+            self.job.run(threads, watch)
+        self._total = time.perf_counter() - started
+
+
+def _check_inputs(function: Function) -> None:
+    for node in function.inputs:
+        shape: Sequence[object] = node.spec.shape
+        if not shape or shape[0] != BATCH or any(dim == BATCH for dim in shape[1:]):
+            raise GraphError(
+                f"a data set is cut into batches along the first axis: input {node.name} must be "
+                f"declared (None, ...); it is {node.shape} at {node.origin}."
+            )

@@ -1,0 +1,46 @@
+"""What a training run leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass
+class History:
+    """Loss and metrics by epoch.
+
+    Attributes
+    ----------
+    history
+        Lists by name: ``loss``, each metric, and ``val_...`` where there was validation data. The
+        training values are means over the epoch, weighted by batch, while the weights moved.
+    seconds
+        Wall time of each epoch of training, without validation.
+    """
+
+    history: dict[str, list[float]] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
+
+    @property
+    def epoch(self) -> list[int]:
+        """Numbers of the epochs, from 0."""
+        return list(range(len(self.seconds)))
+
+    def extend(self, names: list[str], values: NDArray[np.float64], seconds: list[float]) -> None:
+        """Add epochs: ``values`` has shape (epochs, names)."""
+        for name, column in zip(names, values.T, strict=True):
+            self.history.setdefault(name, []).extend(column.tolist())
+        self.seconds.extend(seconds)
+
+    def add_validation(self, values: Mapping[str, float]) -> None:
+        """Add one epoch's validation values."""
+        for name, value in values.items():
+            self.history.setdefault(f"val_{name}", []).append(value)
+
+    def __repr__(self) -> str:
+        last = ", ".join(f"{name}={values[-1]:.4g}" for name, values in self.history.items())
+        return f"<History of {len(self.seconds)} epochs: {last}>"

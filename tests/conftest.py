@@ -1,0 +1,68 @@
+"""What all tests share: one cache of kernels, repeatable random numbers, the registry as shipped."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Before graphnn is imported: one cache for all tests, never the user's own.
+if "GRAPHNN_CACHE_DIR" not in os.environ:
+    _folder = tempfile.TemporaryDirectory(prefix="graphnn-kernels-", ignore_cleanup_errors=True)
+    os.environ["GRAPHNN_CACHE_DIR"] = _folder.name
+
+import graphnn as gn
+from graphnn.backends.cpu import executor
+
+# Compiling takes longer than hypothesis likes, and only the first time; runs are repeatable.
+settings.register_profile(
+    "graphnn",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.load_profile("graphnn")
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20240607)
+
+
+@pytest.fixture(autouse=True)
+def _leave_no_settings_behind():
+    """Threads and seed are global: each test starts with the defaults."""
+    gn.set_num_threads(None)
+    gn.set_seed(0)
+    yield
+    gn.set_num_threads(None)
+
+
+@pytest.fixture
+def many_lanes(monkeypatch):
+    """However small: every plan is split into three lanes, and runs on as many threads as are set."""
+    monkeypatch.setattr(executor, "SPLIT_SECONDS", -1.0)
+    monkeypatch.setattr(executor, "THREAD_SECONDS", -1.0)
+    monkeypatch.setattr(executor, "machine_lanes", lambda: 3)
+
+
+@pytest.fixture
+def on_each_number_of_threads(many_lanes):
+    """Calls a function on 1, 2 and 3 threads, and asserts that the results are the same bits."""
+
+    def run(call):
+        found = []
+        for count in (1, 2, 3):
+            gn.set_num_threads(count)
+            result = call()
+            found.append(result if isinstance(result, list) else [result])
+        for count, other in zip((2, 3), found[1:], strict=True):
+            for place, (a, b) in enumerate(zip(found[0], other, strict=True)):
+                same = a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+                assert same, f"output {place}: {count} threads give other bits than 1"
+        return found[0]
+
+    return run

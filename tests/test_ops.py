@@ -1,0 +1,289 @@
+"""One suite over the registry: registering an op is what gets it tested.
+
+Each op is called as its own ``examples`` say: shape, dtype, value, both derivatives, batch sizes and
+numbers of threads.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import graphnn as gn
+from graphnn.backends import reference
+from graphnn.errors import GraphError
+from graphnn.graph import Node, apply
+from graphnn.op import Draw, Example, Leaf, Mismatch, Op, Scalar, registry
+from graphnn.spec import BATCH, FLOATS, TensorSpec
+from graphnn.testing import check_grads, check_values
+
+# As shipped: other test modules register ops of their own.
+OPS = {name: op for name, op in registry.items() if not isinstance(op.kernel, Leaf)}
+CALLS = [(op, i) for op in OPS.values() for i in range(len(op.examples))]
+BACKWARD = tuple(name for name in OPS if "_backward" in name and not OPS[name].examples)
+# Ops for which no batch axis exists among the inputs: their shape is an attribute.
+WITHOUT_BATCH = {"dropout_mask"}
+# Ops without a gradient: they return bool, whole numbers or counts, which change in jumps.
+PIECEWISE_CONSTANT = {"one_hot", "correct", "dropout_mask"}
+
+TOLERANCE = {"float32": (1e-5, 1e-6), "float64": (1e-12, 1e-13)}
+# A product of 33 terms may lose a few bits by cancellation, whatever the order of its sums.
+LOOSER = {"matmul": {"float32": (1e-4, 1e-5), "float64": (1e-11, 1e-12)}}
+
+every_call = pytest.mark.parametrize(
+    ("op", "index"), CALLS, ids=[f"{op.name}-{i}" for op, i in CALLS]
+)
+every_op = pytest.mark.parametrize("op", [op for op in OPS.values() if op.examples], ids=repr)
+every_dtype = pytest.mark.parametrize("dtype", FLOATS)
+
+
+def dtypes_of(example: Example, dtype: str) -> list[str]:
+    return [draw.dtype or dtype for draw in example.inputs]
+
+
+def declared(example: Example, dtype: str, shapes: Sequence | None = None) -> list[gn.Input]:
+    shapes = [draw.shape for draw in example.inputs] if shapes is None else shapes
+    names = zip(shapes, dtypes_of(example, dtype), strict=True)
+    return [gn.Input(shape, name, name=f"in{i}") for i, (shape, name) in enumerate(names)]
+
+
+def sampled(example: Example, dtype: str, seed: int = 0) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [draw.sample(rng, dtype) for draw in example.inputs]
+
+
+def attrs_for(op: Op, example: Example, dtype: str) -> dict:
+    """The attributes; a result that only an attribute types takes the dtype under test."""
+    attrs = dict(example.attrs)
+    if op.name == "one_hot":
+        attrs["dtype"] = dtype
+    return attrs
+
+
+def close(op: Op, dtype: str) -> tuple[float, float]:
+    return LOOSER.get(op.name, TOLERANCE)[dtype]
+
+
+def test_every_op_with_a_kernel_has_examples():
+    """Only derived backward ops have none: they are tested through the op that they belong to."""
+    without = {op.name for op in OPS.values() if not op.examples}
+    assert without == set(BACKWARD)
+    assert all(name.split("_backward")[0] in OPS for name in BACKWARD)
+
+
+@every_call
+@every_dtype
+def test_shape_and_values(op, index, dtype):
+    """Declared shape = computed shape; kernel = NumPy reference."""
+    example = op.examples[index]
+    inputs, arrays = declared(example, dtype), sampled(example, dtype)
+    node = apply(op, inputs, attrs_for(op, example, dtype))
+    rtol, atol = close(op, dtype)
+    if node.dtype == "float32" or dtype == "float32":
+        rtol, atol = close(op, "float32")
+    exact = node.dtype not in FLOATS
+    check_values(
+        node,
+        dict(zip(inputs, arrays, strict=True)),
+        rtol=0 if exact else rtol,
+        atol=0 if exact else atol,
+    )
+
+
+def float_places(example: Example) -> list[int]:
+    return [i for i, draw in enumerate(example.inputs) if draw.dtype is None]
+
+
+def call_of(op: Op, example: Example):
+    def call(*inputs: Node) -> Node:
+        return apply(op, inputs, attrs_for(op, example, "float64"))
+
+    return call
+
+
+def has_gradient(op: Op, example: Example) -> bool:
+    """Whether a small change of a float input changes a float result, by a rule."""
+    result = apply(op, declared(example, "float64"), attrs_for(op, example, "float64")).dtype
+    return bool(float_places(example)) and result == "float64" and op.name not in PIECEWISE_CONSTANT
+
+
+DIFFERENTIABLE = [(op, i) for op, i in CALLS if has_gradient(op, op.examples[i])]
+CONSTANT = [(op, i) for op, i in CALLS if not has_gradient(op, op.examples[i])]
+
+
+@pytest.mark.parametrize(
+    ("op", "index"), DIFFERENTIABLE, ids=[f"{op.name}-{i}" for op, i in DIFFERENTIABLE]
+)
+def test_first_and_second_derivative(op, index):
+    """The rule of the gradient, by the references: every example, no compiling."""
+    assert op.vjp is not None or op.expand is not None
+    example = op.examples[index]
+    check_grads(call_of(op, example), *sampled(example, "float64"), order=2, backend="reference")
+
+
+@pytest.mark.parametrize(("op", "index"), CONSTANT, ids=[f"{op.name}-{i}" for op, i in CONSTANT])
+def test_without_gradient_grad_raises(op, index):
+    example = op.examples[index]
+    inputs = [gn.Input(d.shape, d.dtype or "float64") for d in example.inputs]
+    node = apply(op, inputs, attrs_for(op, example, "float64"))
+    to_float = gn.cast(node, "float64")  # itself without a gradient from whole numbers and bools
+    wrt = gn.Input((), "float64", name="w")
+    floats = [value for value in inputs if value.dtype == "float64"]
+    with pytest.raises(GraphError, match="does not depend on"):
+        gn.grad(gn.sum(to_float), floats or [wrt])
+
+
+def kinds_of_example(op: Op) -> list[Example]:
+    """The first example, and for elementwise ops of several inputs the first that broadcasts."""
+    usable = [example for example in op.examples if has_gradient(op, example)]
+    broadcast = [e for e in usable if len({draw.shape for draw in e.inputs}) > 1]
+    return usable[:1] + (broadcast[:1] if isinstance(op.kernel, Scalar) else [])
+
+
+@pytest.mark.parametrize(
+    "op", dict.fromkeys(op for op, _ in DIFFERENTIABLE), ids=lambda op: op.name
+)
+@every_dtype
+def test_kernels_of_the_gradient(op, dtype):
+    """The backward ops, compiled and fused as they are used, equal their references."""
+    for example in kinds_of_example(op):
+        inputs, arrays = declared(example, dtype), sampled(example, dtype)
+        weights = gn.Input(apply(op, inputs, attrs_for(op, example, dtype)).spec.shape, dtype)
+        loss = gn.sum(apply(op, inputs, attrs_for(op, example, dtype)) * weights)
+        wrt = [inputs[i] for i in float_places(example)]
+        drawn = np.random.default_rng(1).standard_normal(weights.spec.shape).astype(dtype)
+        rtol, atol = (1e-4, 1e-5) if dtype == "float32" else (1e-11, 1e-12)
+        given = dict(zip([*inputs, weights], [*arrays, drawn], strict=True))
+        check_values(gn.grad(loss, wrt), given, rtol=rtol, atol=atol)
+
+
+def test_the_second_derivative_runs_compiled():
+    check_grads(lambda x, w: gn.tanh(gn.matmul(x, w)), *np.ones((2, 3, 3)), order=2, backend="cpu")
+    check_grads(gn.softmax, np.arange(6.0).reshape(2, 3), order=2, backend="cpu")
+
+
+# ------------------------------------------------------------------------------ batch sizes
+
+
+def batched(op: Op, example: Example) -> Iterator[tuple[list[tuple], dict, int]]:
+    """Ways to make the leading axis the batch: shapes with BATCH, attributes, size in the example."""
+    shapes = [draw.shape for draw in example.inputs]
+    for size in sorted({shape[0] for shape in shapes if shape and shape[0] > 1}, reverse=True):
+        places = [i for i, shape in enumerate(shapes) if shape and shape[0] == size]
+        for count in range(len(places), 0, -1):
+            for chosen in itertools.combinations(places, count):
+                for symbolic in (True, False):
+                    new = [
+                        (BATCH, *shape[1:]) if i in chosen else shape
+                        for i, shape in enumerate(shapes)
+                    ]
+                    attrs = with_leading(example.attrs, size, BATCH) if symbolic else example.attrs
+                    if accepts(op, example, new, attrs):
+                        yield new, dict(attrs), size
+
+
+def with_leading(attrs, size, new):
+    shape = attrs.get("shape")
+    if not shape or shape[0] != size:
+        return dict(attrs)
+    return {**attrs, "shape": (new, *shape[1:])}
+
+
+def accepts(op: Op, example: Example, shapes: Sequence[tuple], attrs) -> bool:
+    names = dtypes_of(example, "float64")
+    try:
+        op.spec(*map(TensorSpec, shapes, names), **attrs)
+    except Mismatch:
+        return False
+    return True
+
+
+@every_op
+def test_batch_axis(op, monkeypatch):
+    """One function declared with None serves every size, and gives the bits of the static one."""
+    ways = [(example, way) for example in op.examples for way in [*batched(op, example)][:1]]
+    assert bool(ways) == (op.name not in WITHOUT_BATCH), "no example of this op has a batch axis"
+    for example, (shapes, attrs, size) in ways[:4]:
+        attrs = attrs_for(op, replace(example, attrs=attrs), "float32")
+        inputs = declared(example, "float32", shapes)
+        node = apply(op, inputs, attrs)
+        function = gn.function(inputs, node)
+        for batch in (size, 1, 2, 7, 0):
+            now = replace(
+                example,
+                inputs=tuple(
+                    replace(draw, shape=tuple(batch if d is BATCH else d for d in shape))
+                    for draw, shape in zip(example.inputs, shapes, strict=True)
+                ),
+            )
+            arrays = sampled(now, "float32")
+            if batch == 0 and reduces_nothing(node):
+                continue
+            found = function(*arrays)
+            wanted = reference.evaluate(node, dict(zip(inputs, arrays, strict=True)))
+            assert found.shape == wanted.shape
+            np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+            if batch == size:
+                static = declared(example, "float32")
+                fixed = apply(op, static, attrs_for(op, example, "float32"))
+                assert gn.function(static, fixed)(*arrays).tobytes() == found.tobytes()
+
+
+def reduces_nothing(node: Node) -> bool:
+    """The mean of nothing is nan and its maximum does not exist: not for NumPy either."""
+    return node.op.name in ("mean", "max") and 0 in node.attrs["axes"]
+
+
+# ------------------------------------------------------------------------------- threads
+
+
+@every_op
+@every_dtype
+def test_same_bits_on_every_number_of_threads(op, dtype, on_each_number_of_threads):
+    for index, example in enumerate(op.examples):
+        inputs, arrays = declared(example, dtype), sampled(example, dtype)
+        node = apply(op, inputs, attrs_for(op, example, dtype))
+        function = gn.function(inputs, node)
+        (found,) = on_each_number_of_threads(lambda f=function, a=arrays: f(*a))
+        wanted = reference.evaluate(node, dict(zip(inputs, arrays, strict=True)))
+        rtol, atol = close(op, "float32" if node.dtype == "float32" else dtype)
+        np.testing.assert_allclose(found, wanted, rtol=rtol, atol=atol, err_msg=f"example {index}")
+
+
+# ------------------------------------------------------------- what the registry promises
+
+
+@every_op
+def test_what_an_op_says_of_itself(op):
+    assert registry[op.name] is op
+    assert op.name.isidentifier()
+    assert op.formula or op.name in ("logical_and", "logical_or")
+    assert op.color.startswith("#")
+    example = op.examples[0]
+    specs = [TensorSpec(d.shape, d.dtype or "float32") for d in example.inputs]
+    attrs = attrs_for(op, example, "float32")
+    flops = op.flops(op.spec(*specs, **attrs), *specs, **attrs)
+    assert isinstance(flops, int)
+    assert flops >= 0
+
+
+def test_an_op_is_registered_once():
+    with pytest.raises(GraphError, match="an op named 'add' is registered already"):
+        gn.Op  # noqa: B018 - public
+        from graphnn.op import register
+
+        register(replace(OPS["add"], formula="again"))
+
+
+def test_draws_keep_to_their_domain():
+    rng = np.random.default_rng(0)
+    drawn = Draw((1000,), 0.5, 2.0).sample(rng, "float32")
+    assert drawn.dtype == np.float32
+    assert drawn.min() >= 0.5
+    assert drawn.max() <= 2.0
+    assert set(Draw((1000,), 0, 3, "int64").sample(rng, "float32")) == {0, 1, 2}
+    assert Draw((9,), dtype="bool").sample(rng, "float64").dtype == bool
