@@ -1,7 +1,7 @@
 """Reverse mode: the reverse pass becomes nodes of the same graph.
 
-The algorithm is the lecture's: walk the nodes backwards, hand each one the sum of the cotangents that
-arrived, let it say what its inputs get.
+The algorithm is the lecture's: walk the nodes backwards, hand each one the sum of the cotangents
+that arrived, let it say what its inputs get.
 """
 
 from __future__ import annotations
@@ -103,13 +103,16 @@ def vjp(output: Node, wrt: Sequence[Node], cotangent: Node) -> list[Node | None]
     return [_finished(node, arrived.get(node)) for node in wrt]
 
 
-def pull_back(output: Node, wrt: Sequence[Node], cotangent: Node) -> dict[Node, Node]:
-    """Every cotangent on the way from ``output`` to ``wrt``."""
+def pull_back(
+    output: Node, wrt: Sequence[Node], cotangent: Node, *, no_further: Sequence[Node] = ()
+) -> dict[Node, Node]:
+    """Every cotangent on the way from ``output`` to ``wrt``; none behind ``no_further``."""
     order = needed([output])
     reached = _reached_from(wrt, order)
+    ends = set(no_further)
     arrived: dict[Node, Node] = {output: cotangent} if output in reached else {}
     for node in reversed(order):
-        if node not in arrived or node not in reached or not node.inputs:
+        if node not in arrived or node not in reached or node in ends or not node.inputs:
             continue
         for value, part in zip(node.inputs, _input_cotangents(node, arrived[node]), strict=True):
             if part is None or value not in reached:
@@ -127,8 +130,10 @@ def _input_cotangents(node: Node, dy: Node) -> Sequence[Node | None]:
         if node.op.expand is not None:
             expanded = node.op.expand(*node.inputs)
             wanted = [value for value in node.inputs if value.dtype in FLOATS]
-            found = pull_back(expanded, wanted, dy)
-            return [found.get(value) for value in node.inputs]
+            # The inputs' own inputs are the caller's: one input may be computed from another.
+            found = pull_back(expanded, wanted, dy, no_further=wanted)
+            # An input that stands in several places gets its whole cotangent at the first.
+            return [found.pop(value, None) for value in node.inputs]
     return [None] * len(node.inputs)
 
 

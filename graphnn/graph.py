@@ -1,7 +1,7 @@
 """The graph: nodes that know their op, their inputs, their shape, and the line that declared them.
 
-A graph is only a set of outputs; everything else - printing, scheduling, drawing, differentiating - is
-a walk over the nodes that they need.
+A graph is only a set of outputs; everything else - printing, scheduling, drawing, differentiating
+- is a walk over the nodes that they need.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class _Context:
     forward_of: Node | None = None
 
 
-_context: ContextVar[_Context] = ContextVar("graphnn_context", default=_Context())
+_context: ContextVar[_Context] = ContextVar("graphnn_context", default=_Context())  # noqa: B039 - frozen
 
 
 @contextmanager
@@ -328,7 +328,8 @@ class Parameter(Node):
     Parameters
     ----------
     value
-        Initial value; it is copied. Python floats and lists become float32, arrays keep their dtype.
+        Initial value; it is copied. Python floats and lists become float32, arrays keep their
+        dtype.
     name
         By which ``state_dict`` and error messages call it.
     trainable
@@ -459,7 +460,7 @@ def as_node(value: NodeLike, like: Node | None = None) -> Node:
 
 
 def as_nodes(*values: NodeLike) -> tuple[Node, ...]:
-    """Several values as nodes; Python numbers take the dtype of the first node that is no condition."""
+    """Several values as nodes; numbers take the dtype of the first node that is no condition."""
     nodes = [v for v in values if isinstance(v, Node)]
     like = next((v for v in nodes if v.dtype != "bool"), nodes[0] if nodes else None)
     return tuple(as_node(value, like) for value in values)
@@ -511,9 +512,10 @@ def rebuilt(
         return node
     kept = node.attrs if attrs is None else attrs
     spec = spec or node.op.spec(*(value.spec for value in inputs), **kept)
-    made = Node(node.op, inputs, kept, spec=spec, name=(like or node).label)
+    model = node if like is None else like
+    made = Node(node.op, inputs, kept, spec=spec, name=model.label)
     for key in ("scope", "origin", "role", "forward_of"):
-        object.__setattr__(made, key, getattr(like or node, key))
+        object.__setattr__(made, key, getattr(model, key))
     return made
 
 

@@ -1,8 +1,8 @@
 """The memory planner: every value gets its place in one arena before anything runs.
 
-Values whose lives do not meet share memory; an elementwise step writes over an input that nobody reads
-again; gradients of parameters lie together at the front, so that they can be summed over processes in
-one call. Sharing never costs a barrier that the schedule does not have already.
+Values whose lives do not meet share memory; an elementwise step writes over an input that nobody
+reads again; gradients of parameters lie together at the front, so that they can be summed over
+processes in one call. Sharing never costs a barrier that the schedule does not have already.
 """
 
 from __future__ import annotations

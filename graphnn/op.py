@@ -1,7 +1,7 @@
 """What an op is: one declaration that every layer of graphnn reads.
 
-Shape rule, gradient, kernels, NumPy reference, FLOP count, test examples and looks stand together in
-one :class:`Op`, and the registry holds them by name. The test-suite is parametrised over the
+Shape rule, gradient, kernels, NumPy reference, FLOP count, test examples and looks stand together
+in one :class:`Op`, and the registry holds them by name. The test-suite is parametrised over the
 registry: registering an op is what gets it tested.
 """
 
@@ -26,7 +26,7 @@ Vjp: TypeAlias = "Callable[[Node, Node], Sequence[Node | None]]"
 Rewrite: TypeAlias = "Callable[[Node, Sequence[Node]], Node]"
 
 
-class Mismatch(Exception):
+class Mismatch(Exception):  # noqa: N818 - becomes ShapeError or DTypeError
     """Raised by a shape rule; the graph adds node, shapes and the user's line.
 
     Parameters

@@ -186,7 +186,8 @@ class Plan:
 
     def __str__(self) -> str:
         head = (
-            "step", "pass", "kernel", "nodes", "inputs", "outputs@slot", "bytes", "flops", "barrier",
+            "step", "pass", "kernel", "nodes", "inputs", "outputs@slot", "bytes", "flops",
+            "barrier",
         )  # fmt: skip
         flops, nbytes = self.work
         sizes = ", ".join(f"{name} = {value}" for name, value in sorted(self.sizes.items()))

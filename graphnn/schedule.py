@@ -1,8 +1,9 @@
 """The scheduler: one order for forward, reverse and update, and who waits for whom.
 
-A step's work is split into parts along its leading axis, and each thread takes a run of parts. Steps
-that hand a thread its own parts on need no barrier between them; a step that reads what other threads
-wrote waits for them. Among the steps that could run next, the scheduler takes one that need not wait.
+A step's work is split into parts along its leading axis, and each thread takes a run of parts.
+Steps that hand a thread its own parts on need no barrier between them; a step that reads what other
+threads wrote waits for them. Among the steps that could run next, the scheduler takes one that
+need not wait.
 """
 
 from __future__ import annotations
@@ -79,7 +80,16 @@ def parts_of(group: Group) -> DimLike:
     kernel, out = group.last.op.kernel, group.last.spec.shape
     if isinstance(kernel, Gemm):
         return out[0]
+    if isinstance(kernel, Rows):
+        return _parts_in_view(out, kernel.views[-1])
     return leading(out)[1]
+
+
+def _parts_in_view(shape: Shape, view: str) -> DimLike:
+    """Into how many parts a value is split that a kernel over rows sees in this way."""
+    if view == "all":
+        return shape[0] if shape else 1
+    return leading(shape[:-1] if view == "rows" else shape)[1]
 
 
 def _own_part(group: Group, value: Node) -> bool:
@@ -91,8 +101,10 @@ def _own_part(group: Group, value: Node) -> bool:
     if isinstance(kernel, Gemm):
         return _own_factor(last, value)
     if isinstance(kernel, Rows):
-        view = kernel.views[last.inputs.index(value)]
-        return view != "all" and leading(shape)[1] == leading(out)[1] and leading(shape)[1] != 1
+        parts = _parts_in_view(out, kernel.views[-1])
+        views = {v for v, node in zip(kernel.views, last.inputs, strict=False) if node is value}
+        own = parts != 1 and "all" not in views
+        return own and all(_parts_in_view(shape, view) == parts for view in views)
     axis, dim = leading(group.shape)
     if isinstance(kernel, Reduction) and axis in last.attrs["axes"]:
         return False
@@ -160,7 +172,7 @@ def with_reuse(steps: Sequence[Step], keep: Iterable[Node]) -> list[Step]:
             parts.setdefault(access.node, set()).add(access.parts)
 
     def ends(node: Node, i: int, step: Step) -> bool:
-        """Whether a computed value's life ends at step i, each thread having touched its own part."""
+        """Whether a value's life ends at step i, each thread having touched its own part."""
         given = isinstance(node.op.kernel, Leaf) or node in kept
         return not given and last[node] == i and parts[node] == {step.parts}
 

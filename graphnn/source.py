@@ -1,8 +1,8 @@
 """Python functions read as source: the bodies from which every backend's kernels are made.
 
 An op's formula is written once, in plain Python. Here it is parsed, its constants are resolved, and
-its text is emitted for one dtype: ``math.exp`` becomes ``exp``, a literal ``1`` becomes ``T(1)``, so
-that nothing promotes to float64 behind the user's back.
+its text is emitted for one dtype: ``math.exp`` becomes ``exp``, a literal ``1`` becomes ``T(1)``,
+so that nothing promotes to float64 behind the user's back.
 """
 
 from __future__ import annotations
@@ -20,32 +20,11 @@ import numpy as np
 from graphnn.errors import KernelError
 
 MATH_FUNCTIONS = frozenset(
-    [
-        "exp",
-        "log",
-        "sqrt",
-        "tanh",
-        "sin",
-        "cos",
-        "tan",
-        "erf",
-        "expm1",
-        "log1p",
-        "fabs",
-        "floor",
-        "ceil",
-        "pow",
-        "atan",
-        "atan2",
-        "sinh",
-        "cosh",
-        "asin",
-        "acos",
-        "trunc",
-        "isnan",
-        "isinf",
-        "copysign",
-    ]
+    {
+        *("exp", "log", "sqrt", "tanh", "sin", "cos", "tan", "erf", "expm1", "log1p", "fabs"),
+        *("floor", "ceil", "pow", "atan", "atan2", "sinh", "cosh", "asin", "acos", "trunc"),
+        *("isnan", "isinf", "copysign"),
+    }
 )
 _NUMPY_NAMES = {"abs": "fabs", "power": "pow", "arctan": "atan", "arctan2": "atan2"}
 _CONSTANTS = {"pi": math.pi, "e": math.e, "inf": math.inf, "nan": math.nan, "tau": math.tau}
@@ -213,7 +192,8 @@ class _Typed(ast.NodeTransformer):
         if node.id in self.names:
             return ast.Name(self.names[node.id], node.ctx)
         if node.id in self.body.constants:
-            return self.visit(ast.Constant(self.body.constants[node.id]))
+            number: ast.AST = self.visit(ast.Constant(self.body.constants[node.id]))
+            return number
         if node.id in self.body.callees:
             return ast.Name(f"{node.id}_{SUFFIX[self.dtype]}", node.ctx)
         return node
@@ -253,7 +233,7 @@ def _is_whole(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, int)
 
 
-def _copy(node: ast.AST) -> ast.AST:
+def _copy(node: ast.AST) -> ast.stmt:
     return ast.parse(ast.unparse(ast.fix_missing_locations(node))).body[0]
 
 
@@ -296,8 +276,8 @@ def _parse(function: Callable[..., object]) -> ast.FunctionDef:
 
 
 def _free_names(tree: ast.FunctionDef) -> list[str]:
-    bound = {arg.arg for arg in [*tree.args.args, *tree.args.kwonlyargs]}
-    read = []
+    bound: set[str] = {arg.arg for arg in [*tree.args.args, *tree.args.kwonlyargs]}
+    read: list[str] = []
     for statement in tree.body:
         for node in ast.walk(statement):
             if isinstance(node, ast.Name):

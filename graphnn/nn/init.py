@@ -92,7 +92,7 @@ def xavier_uniform(
     seed: int | None = None,
     layout: Layout | None = None,
 ) -> Array:
-    """Uniform with variance 2 gain² / (fan_in + fan_out) (Glorot & Bengio, AISTATS 2010, eq. 16)."""
+    """Uniform with variance 2 gain² / (fan_in + fan_out) (Glorot & Bengio, 2010, eq. 16)."""
     bound = gain * math.sqrt(6 / sum(fans(shape, layout)))
     return uniform(shape, -bound, bound, dtype, seed)
 

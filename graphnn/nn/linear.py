@@ -60,7 +60,8 @@ class Linear(Module):
         for size in (in_features, out_features):
             if isinstance(size, bool) or not isinstance(size, int) or size < 1:
                 raise GraphError(
-                    f"nn.Linear takes two whole numbers >= 1; got ({in_features!r}, {out_features!r})"
+                    "nn.Linear takes two whole numbers >= 1; "
+                    f"got ({in_features!r}, {out_features!r})"
                 )
         self.in_features, self.out_features = in_features, out_features
         bound = 1 / math.sqrt(in_features)

@@ -15,8 +15,9 @@ from graphnn.graph import Parameter, scope
 class Module:
     """A part of a network: parameters, other modules, and a ``forward`` that declares nodes.
 
-    Parameters and modules are found among the attributes, and named after them, as in torch. Calling
-    the module declares its nodes in the scope of its name; calling it twice shares its parameters.
+    Parameters and modules are found among the attributes, and named after them, as in torch.
+    Calling the module declares its nodes in the scope of its name; calling it twice shares its
+    parameters.
 
     Parameters
     ----------
@@ -49,6 +50,7 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """Declare the module's nodes in its scope."""
         if "_name" not in self.__dict__:
             raise GraphError(f"{type(self).__name__}.__init__ must call super().__init__() first")
         if self._name is None:
@@ -123,7 +125,8 @@ def load_parameters(parameters: Mapping[str, Parameter], state: Mapping[str, Arr
     unknown = [name for name in state if name not in parameters]
     if missing or unknown:
         raise DataError(
-            f"the state does not fit: missing {missing or 'nothing'}, unknown {unknown or 'nothing'}"
+            f"the state does not fit: missing {missing or 'nothing'}, "
+            f"unknown {unknown or 'nothing'}"
         )
     arrays = {name: np.asarray(value) for name, value in state.items()}
     for name, parameter in parameters.items():

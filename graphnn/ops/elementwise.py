@@ -39,6 +39,7 @@ class Elementwise:
         return self.op.kernel.body
 
     def __call__(self, *values: NodeLike, name: str | None = None) -> Node:
+        """A node that applies the op."""
         params = self.body.params
         if len(values) != len(params):
             raise GraphError(
@@ -186,7 +187,7 @@ def reference_of(body: Body) -> Callable[..., NDArray[Any]]:
 
 def _flat(array: NDArray[Any], shape: tuple[int, ...]) -> list[Any]:
     wide = np.broadcast_to(array, shape).ravel()
-    return (wide if wide.dtype == bool else wide.astype(np.float64)).tolist()  # type: ignore[no-any-return]
+    return list((wide if wide.dtype == bool else wide.astype(np.float64)).tolist())
 
 
 def _flops_of(body: Body) -> Callable[..., DimLike]:
@@ -272,15 +273,23 @@ def elementwise(
     >>> swish(gn.Input((None, 3), name="x")).shape
     (None, 3)
     """
+    options = (domain, reference, result, floats, formula, color, vjp, name)
     if function is None:
+        return lambda body: _declared(body, *options)
+    return _declared(function, *options)
 
-        def decorate(body: Callable[..., object]) -> Elementwise:
-            return elementwise(
-                body, domain=domain, reference=reference, result=result, floats=floats,
-                formula=formula, color=color, vjp=vjp, name=name,
-            )  # type: ignore[call-overload,no-any-return]  # fmt: skip
 
-        return decorate
+def _declared(
+    function: Callable[..., object],
+    domain: Sequence[tuple[float, float] | str] | None,
+    reference: Callable[..., Any] | None,
+    result: str | None,
+    floats: bool,
+    formula: str,
+    color: str,
+    vjp: Vjp | None,
+    name: str | None,
+) -> Elementwise:
     body = Body(function)
     label = name or body.name
     known = registry.get(label)

@@ -8,6 +8,7 @@ comes out is an ordinary graph of primitive ops, which autodiff and fusion treat
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -98,8 +99,6 @@ class _Reader:
             case ast.Call():
                 return self._call(node)
             case ast.Attribute(value=ast.Name(id=module)) if module in self.body.modules:
-                import math
-
                 return getattr(math, node.attr)
             case _:
                 raise self._cannot(node)

@@ -104,7 +104,7 @@ def _mask_flat(start, stop, rng, out, *, threshold, stream):  # type: ignore[no-
                     out[first + 48] = c3 < threshold
 
 
-def mulhilo(a, b):  # type: ignore[no-untyped-def]
+def mulhilo(a: int, b: int) -> tuple[int, int]:
     """High and low 32 bits of a product of two 32-bit numbers held in 64 bits."""
     # The product needs 64 unsigned bits; in signed ones its bits are the same.
     product = a * b
@@ -145,8 +145,8 @@ DROPOUT_MASK = register(
 
 
 def _dropout_vjp(node: Node, dy: Node) -> list[Node | None]:
-    _x, mask, scale = node.inputs
-    return [apply(DROPOUT, [dy, mask, scale]), None, None]
+    x, mask, scale = node.inputs
+    return [apply(DROPOUT, [dy, mask, scale]), None, apply(DROPOUT, [dy, mask, x])]
 
 
 def _dropout_spec(x: TensorSpec, mask: TensorSpec, scale: TensorSpec) -> TensorSpec:

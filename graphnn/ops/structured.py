@@ -26,6 +26,7 @@ class StructuredOp:
         self.__doc__ = declared.formula or declared.name
 
     def __call__(self, *values: NodeLike, name: str | None = None, **attrs: Any) -> Node:
+        """A node that applies the op."""
         return apply(self.op, as_nodes(*values), attrs, name=name)
 
 

@@ -13,7 +13,8 @@ from graphnn.optim.optimizer import Optimizer, Pairs, check_share
 class Adam(Optimizer):
     """``p ← p - lr m̂ / (√v̂ + ε)``, with running means m of g and v of g².
 
-    Kingma & Ba, *Adam* (ICLR 2015), algorithm 1. The bias corrections 1 - βᵗ are computed in float64.
+    Kingma & Ba, *Adam* (ICLR 2015), algorithm 1. The bias corrections 1 - βᵗ are computed in
+    float64.
 
     Parameters
     ----------

@@ -62,7 +62,7 @@ class Folding:
     groups
         The boxes of ops: for the last node of each, all its nodes in order.
     owner
-        For each node the last node of its box; nodes that are only written about have none.
+        For each computed node the last node of its box; a draw has the box that applies it.
     texts
         What is written in place of nodes that have no box.
     updates
@@ -98,7 +98,7 @@ def fold(subject: Subject) -> Folding:
     owner = _owners(subject, lanes, readers, texts)
     groups: dict[Node, list[Node]] = {}
     for node in subject.graph.nodes:
-        if node in owner:
+        if node in owner and node not in texts:
             groups.setdefault(owner[node], []).append(node)
     return Folding(
         lanes,
@@ -127,6 +127,8 @@ def _lanes(subject: Subject) -> dict[Node, Lane]:
         before = {lanes[value] for value in node.inputs}
         if node.role == "backward":
             lanes[node] = "backward"
+        elif isinstance(node, Input) or getattr(node, "trainable", False):
+            lanes[node] = "forward"
         elif node not in live or "update" in before:
             lanes[node] = "update"
         else:
@@ -199,7 +201,11 @@ def _owners(
     results = set(subject.results)
     owner: dict[Node, Node] = {}
     for node in reversed(subject.graph.nodes):
-        if is_leaf(node) or node in texts or lanes[node] == "update":
+        if is_leaf(node) or lanes[node] == "update":
+            continue
+        if node in texts:
+            applied = next(reader for reader in readers[node] if lanes[reader] == "forward")
+            owner[node] = owner[applied]
             continue
         owner[node] = node
         if lanes[node] != "backward" or node in results:

@@ -1,4 +1,4 @@
-"""BLAS by address: SciPy's own, one thread a call; graphnn's threads share the work among themselves."""
+"""BLAS by address: SciPy's own, one thread a call; graphnn's own threads share the work."""
 
 from __future__ import annotations
 

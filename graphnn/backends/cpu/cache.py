@@ -1,7 +1,7 @@
 """Compiled kernels on disk, by the hash of what they were made from.
 
-An entry is found only by the hash of its source, signature, flags, the versions of numba, llvmlite and
-graphnn's own kernel support, and the processor's name and features; it carries the hash of its
+An entry is found only by the hash of its source, signature, flags, the versions of numba, llvmlite
+and graphnn's own kernel support, and the processor's name and features; it carries the hash of its
 payload. Whatever is damaged, foreign or unreadable is compiled again.
 """
 

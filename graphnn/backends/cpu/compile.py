@@ -1,7 +1,7 @@
 """From a kernel's source to its address. Every compile option is decided here.
 
-A kernel is a C function; it is called by address from the executor. Compiled code is looked up in this
-process, then in the cache on disk, then made.
+A kernel is a C function; it is called by address from the executor. Compiled code is looked up in
+this process, then in the cache on disk, then made.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from llvmlite import binding as llvm
 from numba import types
 from numba.core.registry import cpu_target
 
-from graphnn.backends.cpu import cache
+from graphnn.backends.cpu import cache, intrinsics, vecmath
 from graphnn.errors import KernelError
 
 _HERE = Path(__file__).parent
@@ -123,7 +123,7 @@ def _compiled(source: str, name: str, signature: str, key: str) -> int:
         exec(compile(source, file, "exec"), names)
         function = names[name]
         function.__name__ = function.__qualname__ = unique
-        made = numba.cfunc(_signature(signature), **OPTIONS)(function)
+        made: Any = numba.cfunc(_signature(signature), **OPTIONS)(function)
     except Exception as error:
         raise KernelError(_explained(name, source, error)) from None
     library = made._library
@@ -149,8 +149,6 @@ def _signature(kind: str) -> Any:
 
 def namespace() -> dict[str, Any]:
     """The names that generated source may use."""
-    from graphnn.backends.cpu import intrinsics, vecmath
-
     return {
         **{k: v for k, v in vars(intrinsics).items() if not k.startswith("_")},
         **vecmath.FUNCTIONS,

@@ -1,7 +1,7 @@
 """The CPU executor: binds a plan to addresses and runs it on threads.
 
-Python threads call one compiled loop without the GIL, each with its number; the main thread sleeps and
-polls, so that progress, Ctrl-C and stopping cost the loop nothing.
+Python threads call one compiled loop without the GIL, each with its number; the main thread sleeps
+and polls, so that progress, Ctrl-C and stopping cost the loop nothing.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from graphnn.fusion import root
 from graphnn.graph import Constant, Input, Node, Parameter, Size
 from graphnn.memory import ALIGNMENT
 from graphnn.op import Gemm
+from graphnn.ops.random import mulhilo
 from graphnn.plan import Plan
 from graphnn.spec import evaluate
 
@@ -234,8 +235,8 @@ def _loop_source() -> str:
         for name, value in vars(loop).items()
         if name.isupper() and isinstance(value, int)
     ]
-    helpers = [
-        loop.mulhilo,
+    helpers: list[Any] = [
+        mulhilo,
         loop.wait,
         loop.shuffle,
         loop.look_at_clock,

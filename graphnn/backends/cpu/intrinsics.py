@@ -1,9 +1,10 @@
-"""What kernels need and Python cannot say: typed addresses, bit patterns, atomics, calls by address.
+"""What kernels need and Python cannot say: typed addresses, bit patterns, atomics, calls.
 
 Addresses are data here, never constants of the code: a kernel's object code can then be cached and
 loaded by another process.
 """
 
+# mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
 
 from typing import Any
@@ -77,7 +78,8 @@ def array_at(typingctx: Any, pointer: Any, shape: Any) -> Any:
         array = make_array(array_type)(context, builder)
         sizes = cgutils.unpack_tuple(builder, args[1])
         itemsize = I64(context.get_abi_sizeof(context.get_data_type(pointer.dtype)))
-        strides, step = [], itemsize
+        strides: list[Any] = []
+        step = itemsize
         for size in reversed(sizes):
             strides.insert(0, step)
             step = builder.mul(step, size)

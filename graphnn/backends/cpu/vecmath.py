@@ -7,13 +7,13 @@ run as wide as the machine. Errors are in units in the last place, measured agai
 ============  =========  =========  ====================================================
 function      float32    float64    method
 ============  =========  =========  ====================================================
-``exp``       <= 1.5     <= 1.5     Cody-Waite reduction to \\|r\\| <= ln2/2, Taylor series
+``exp``       <= 1.5     <= 1.5     Cody-Waite reduction to ln2/2 at most, Taylor series
 ``log``       <= 1.5     <= 1.5     x = 2^e m, series of atanh((m-1)/(m+1))
 ``tanh``      <= 3       <= 3       Lambert's continued fraction; 1 - 2/(e^2x + 1)
 ============  =========  =========  ====================================================
 
-Special values follow C99: exp(-inf) = 0, log(0) = -inf, log(-1) = nan, tanh(inf) = 1, nan stays nan.
-The rest (``sin``, ``pow``, ...) are numba's, by name, so that a kernel has one vocabulary.
+Special values follow C99: exp(-inf) = 0, log(0) = -inf, log(-1) = nan, tanh(inf) = 1, nan stays
+nan. The rest (``sin``, ``pow``, ...) are numba's, by name, so that a kernel has one vocabulary.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ _compiled = njit(error_model="numpy", fastmath={"contract"}, forceinline=True, n
 def _lambert(depth: int) -> tuple[list[int], list[int]]:
     """Numerator and denominator, in x², of x / (1 + x²/(3 + x²/(5 + ...))) cut at ``depth``.
 
-    J. H. Lambert, *Mémoire sur quelques propriétés remarquables des quantités transcendantes* (1768).
+    J. H. Lambert, *Mémoire sur quelques propriétés remarquables des quantités transcendantes*
+    (1768).
     """
     top, bottom = [Fraction(2 * depth - 1)], [Fraction(1)]
     for odd in range(2 * depth - 3, 0, -2):
@@ -209,12 +210,12 @@ def _numbas(name: str) -> Callable[..., Any]:
         def two(a, b):  # type: ignore[no-untyped-def]
             return function(a, b)
 
-        return _compiled(two)  # type: ignore[no-any-return]
+        return _compiled(two)
 
     def one(x):  # type: ignore[no-untyped-def]
         return function(x)
 
-    return _compiled(one)  # type: ignore[no-any-return]
+    return _compiled(one)
 
 
 _PLAIN = (

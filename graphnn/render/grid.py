@@ -1,0 +1,125 @@
+"""Columns and rows of the forward lane; the reverse lane mirrors them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TypeAlias
+
+Place: TypeAlias = tuple[int, int]  # column, row
+Span: TypeAlias = tuple[float, float]
+
+
+def places(
+    order: Sequence[str], inputs: Mapping[str, Sequence[str]], sources: Collection[str], end: str
+) -> dict[str, Place]:
+    """Column and row of every box of the forward lane.
+
+    The longest way to ``end`` is the main road, row 0. What is left is cut into chains, the longest
+    first, and each takes the lowest row above the road that is free along its way.
+
+    Parameters
+    ----------
+    order
+        All boxes, each after those that it reads.
+    inputs
+        What each box reads.
+    sources
+        Boxes that read nothing; they get a place only if the road starts at one.
+    end
+        Where the road ends: the loss.
+
+    Returns
+    -------
+    dict
+        (column, row) of every box but the sources beside the road.
+    """
+    depth = _depths(order, inputs, sources)
+    road = _chain(end, inputs, depth, set())
+    on_road = set(road)
+    computed = [box for box in order if box not in sources or box in on_road]
+    columns = _pulled_to_readers(computed, inputs, depth, on_road)
+    first = min(columns.values(), default=0)
+    rows = _rows(computed, inputs, depth, columns, road)
+    return {box: (columns[box] - first, rows[box]) for box in computed}
+
+
+def _depths(
+    order: Sequence[str], inputs: Mapping[str, Sequence[str]], sources: Collection[str]
+) -> dict[str, int]:
+    depth: dict[str, int] = {}
+    for box in order:
+        before = [depth[value] for value in inputs[box]]
+        depth[box] = 0 if box in sources else 1 + max(before, default=0)
+    return depth
+
+
+def _chain(
+    end: str, inputs: Mapping[str, Sequence[str]], depth: Mapping[str, int], taken: set[str]
+) -> list[str]:
+    """The longest way to ``end`` through boxes that no other chain has taken."""
+    chain = [end]
+    while True:
+        free = [value for value in inputs[chain[-1]] if value not in taken]
+        if not free:
+            return chain[::-1]
+        chain.append(max(free, key=lambda value: depth[value]))
+
+
+def _pulled_to_readers(
+    computed: Sequence[str],
+    inputs: Mapping[str, Sequence[str]],
+    depth: Mapping[str, int],
+    on_road: Collection[str],
+) -> dict[str, int]:
+    """Columns by depth, but a box beside the road stands just before the first that reads it."""
+    columns = {box: depth[box] for box in computed}
+    first_reader: dict[str, int] = {}
+    for box in reversed(computed):
+        if box not in on_road and box in first_reader:
+            columns[box] = first_reader[box] - 1
+        for value in inputs[box]:
+            first_reader[value] = min(first_reader.get(value, columns[box]), columns[box])
+    return columns
+
+
+def _rows(
+    computed: Sequence[str],
+    inputs: Mapping[str, Sequence[str]],
+    depth: Mapping[str, int],
+    columns: Mapping[str, int],
+    road: Sequence[str],
+) -> dict[str, int]:
+    rows = dict.fromkeys(road, 0)
+    kept = {box: [v for v in inputs[box] if v in columns] for box in computed}
+    readers: dict[str, list[str]] = {box: [] for box in computed}
+    for box in computed:
+        for value in kept[box]:
+            readers[value].append(box)
+    busy: list[list[Span]] = []  # for each row above the road, the spans that are taken
+    for end in sorted(computed, key=lambda box: -depth[box]):
+        if end in rows:
+            continue
+        chain = _chain(end, kept, depth, set(rows))
+        span = _span(columns, chain, kept[chain[0]], readers[end])
+        row = _free_row(busy, span)
+        rows.update((box, row) for box in chain)
+    return rows
+
+
+def _span(
+    columns: Mapping[str, int], chain: Sequence[str], before: Sequence[str], after: Sequence[str]
+) -> Span:
+    """The columns that a chain takes, with half a column more where it leaves and joins others."""
+    start = [columns[chain[0]], *(columns[box] + 0.5 for box in before)]
+    stop = [columns[chain[-1]], *(columns[box] - 0.5 for box in after)]
+    return min(start), max(stop)
+
+
+def _free_row(busy: list[list[Span]], span: Span) -> int:
+    """The lowest row above the road where ``span`` meets no other; it is taken from now on."""
+    for row, spans in enumerate(busy):
+        if all(span[1] < start or stop < span[0] for start, stop in spans):
+            spans.append(span)
+            return row + 1
+    busy.append([span])
+    return len(busy)
