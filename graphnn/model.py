@@ -11,16 +11,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from graphnn import optim
-from graphnn.errors import DataError, GraphError
+from graphnn.errors import DataError, GraphError, ShapeError
 from graphnn.function import Function, fitting
 from graphnn.graph import Graph, Input, Node, Parameter
 from graphnn.io import load_weights, save_weights
 from graphnn.nn.module import load_parameters
 from graphnn.op import Leaf
 from graphnn.ops.loss import accuracy, cross_entropy, mse_loss
+from graphnn.ops.random import GENERATOR
 from graphnn.plan import readable_count
 from graphnn.render import render
-from graphnn.spec import BATCH, evaluate
+from graphnn.spec import BATCH, FLOATS, Dim, DimLike, evaluate
 from graphnn.train.epochs import EpochRun
 from graphnn.train.history import History
 from graphnn.train.progress import reporter
@@ -70,7 +71,6 @@ class Model:
 
     def __init__(self, inputs: Input | Sequence[Input], outputs: Node | Sequence[Node]) -> None:
         self.inputs: tuple[Input, ...] = (inputs,) if isinstance(inputs, Node) else tuple(inputs)
-        self.single = isinstance(outputs, Node)
         self.outputs: tuple[Node, ...] = (outputs,) if isinstance(outputs, Node) else tuple(outputs)
         self.graph = Graph(self.outputs)
         self.loss: Node | None = None
@@ -80,7 +80,7 @@ class Model:
         self.training: Function | None = None
         self.history = History()
         self._evaluation: Function | None = None
-        self._prediction = Function(self.inputs, self.outputs, training=False)
+        self._prediction = Function(self.inputs, outputs, training=False)
         self._epochs_done = 0
 
     # Declaring how it is trained.
@@ -108,20 +108,27 @@ class Model:
 
         Raises
         ------
-        GraphError
-            For unknown names, a loss without a gradient, or several candidates for the target.
+        GraphError, ShapeError
+            For unknown names, a loss without a gradient, metrics that are no scalars, or several
+            candidates for the target; the model stays as it was.
         """
-        self.optimizer = optim.by_name(optimizer) if isinstance(optimizer, str) else optimizer
-        self.loss = self._declared_loss(loss) if isinstance(loss, str) else loss
-        found = Graph(self.loss)
-        self.targets = tuple(node for node in found.inputs if node not in self.inputs)
-        self.metrics = self._declared_metrics(metrics)
-        inputs = self._all_inputs()
-        results = [self.loss, *self.metrics.values()]
+        rule = optim.by_name(optimizer) if isinstance(optimizer, str) else optimizer
+        if not isinstance(rule, optim.Optimizer):
+            raise GraphError(f"optimizer is optim.Adam(lr=1e-3), or a name; got {optimizer!r}")
+        score = self._declared_loss(loss) if isinstance(loss, str) else loss
+        if not isinstance(score, Node):
+            raise GraphError(f"loss is a node or one of {sorted(LOSSES)}; got {loss!r}")
+        found = Graph(score)
+        targets = tuple(node for node in found.inputs if node not in self.inputs)
+        measures = self._declared_metrics(metrics, targets)
+        results = [score, *measures.values()]
+        inputs = [*self.inputs, *targets]
         trainable = [p for p in found.parameters if p.trainable]
-        updates = self.optimizer.updates(self.loss, trainable)
-        self.training = Function(inputs, results, updates, device=device)
-        self._evaluation = Function(inputs, results, training=False, device=device)
+        updates = rule.updates(score, trainable)
+        training = Function(inputs, results, updates, device=device)
+        evaluation = Function(inputs, results, training=False, device=device)
+        self.optimizer, self.loss, self.targets, self.metrics = rule, score, targets, measures
+        self.training, self._evaluation = training, evaluation
 
     def _all_inputs(self) -> list[Input]:
         return [*self.inputs, *self.targets]
@@ -145,20 +152,24 @@ class Model:
             )
         return self.outputs[0]
 
-    def _declared_metrics(self, metrics: Iterable[str] | Mapping[str, Node]) -> dict[str, Node]:
+    def _declared_metrics(
+        self, metrics: Iterable[str] | Mapping[str, Node], targets: Sequence[Input]
+    ) -> dict[str, Node]:
         if isinstance(metrics, Mapping):
+            for name, node in metrics.items():
+                _check_metric(name, node)
             return dict(metrics)
         made = {}
         for name in [metrics] if isinstance(metrics, str) else metrics:
             if name not in METRICS:
                 raise GraphError(f"a metric is one of {sorted(METRICS)}; got {name!r}")
-            if len(self.targets) != 1:
-                names = ", ".join(node.name for node in self.targets) or "none"
+            if len(targets) != 1:
+                names = ", ".join(node.name for node in targets) or "none"
                 raise GraphError(
                     f"metrics=[{name!r}] needs a loss with one target; it has {names}. Pass "
                     f"metrics={{{name!r}: node}}."
                 )
-            made[name] = METRICS[name](self._only_output(f"metrics=[{name!r}]"), self.targets[0])
+            made[name] = METRICS[name](self._only_output(f"metrics=[{name!r}]"), targets[0])
         return made
 
     # Training and asking.
@@ -291,7 +302,7 @@ class Model:
             self._prediction(*(array[i : i + batch_size] for array in arrays))
             for i in range(0, count, batch_size)
         ]
-        if self.single:
+        if self._prediction.single:
             return np.concatenate(parts)
         return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
@@ -308,12 +319,16 @@ class Model:
                 raise DataError("give all arrays in one dict by name, or x and y; not both")
             named = self._named(x, self._all_inputs())
         else:
-            if y is None:
+            if y is None and self.targets:
                 raise DataError(
                     "fit and evaluate need targets: fit(x, y), or a dict with "
                     f"{[node.name for node in self._all_inputs()]}"
                 )
-            named = self._named(x, self.inputs) | self._named(y, self.targets)
+            if y is not None and not self.targets:
+                raise DataError("the loss has no target: fit and evaluate take x alone; got a y")
+            named = self._named(x, self.inputs)
+            if y is not None:
+                named |= self._named(y, self.targets)
         function = self.training
         assert function is not None
         arrays, _ = function.checked([named[node] for node in function.inputs])
@@ -349,9 +364,11 @@ class Model:
 
     @property
     def parameters(self) -> dict[str, Parameter]:
-        """Every parameter by its name in the graph."""
+        """Every parameter of the layers by its name in the graph."""
         names = self.graph.names()
-        return {names[parameter]: parameter for parameter in self.graph.parameters}
+        # The generator of dropout's masks belongs to gn.set_seed, not to any one model.
+        own = [parameter for parameter in self.graph.parameters if parameter is not GENERATOR]
+        return {names[parameter]: parameter for parameter in own}
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
         """Copies of all parameters by name."""
@@ -402,13 +419,14 @@ class Model:
         ):  # fmt: skip
             table.add_column(head, justify=side)  # type: ignore[arg-type]
         for scope, nodes in self._layers().items():
-            owned = {v for node in nodes for v in node.inputs if isinstance(v, Parameter)}
+            read = {value for node in nodes for value in node.inputs}
+            owned = [p for p in self.parameters.values() if p in read]
             table.add_row(
                 scope or "-",
                 ", ".join(dict.fromkeys(node.op.name for node in nodes)),
                 str(nodes[-1].shape),
                 f"{sum(p.value.size for p in owned):,}",
-                readable_count(sum(_flops(node) for node in nodes)),
+                _readable_flops(nodes),
             )
         Console().print(table)
         total = sum(p.value.size for p in self.graph.parameters if p.trainable)
@@ -428,9 +446,26 @@ class Model:
         )
 
 
-def _flops(node: Node) -> int:
-    count = node.op.flops(node.spec, *(value.spec for value in node.inputs), **node.attrs)
-    return evaluate(count, {"N": 1})
+def _readable_flops(nodes: Sequence[Node]) -> str:
+    """FLOPs of some nodes for one sample, or on which other sizes they depend."""
+    count: DimLike = 0
+    for node in nodes:
+        count += node.op.flops(node.spec, *(v.spec for v in node.inputs), **node.attrs)
+    terms = count.terms if isinstance(count, Dim) else ()
+    others = {name for monomial, _ in terms for name in monomial} - {"N"}
+    if others:
+        return f"depends on {', '.join(sorted(others))}"
+    return readable_count(evaluate(count, {"N": 1}))
+
+
+def _check_metric(name: str, node: object) -> None:
+    if not isinstance(node, Node):
+        raise GraphError(f"metrics[{name!r}] is a node; got {node!r}")
+    if node.shape != () or node.dtype not in FLOATS:
+        raise ShapeError(
+            f"metrics[{name!r}] must be a float scalar, a mean over the batch; {node.name} is "
+            f"{node.spec}. Declared at {node.origin}. Take gn.mean of it."
+        )
 
 
 def _check_whole(name: str, value: object, least: int) -> None:

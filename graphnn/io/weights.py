@@ -27,7 +27,10 @@ def save_weights(path: str | os.PathLike[str], state: Mapping[str, NDArray[Any]]
     if not target.parent.is_dir():
         raise DataError(f"{target}: the folder {target.parent} does not exist; create it first")
     data = save(dict(state), metadata={"format": "graphnn"})
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
+    try:
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".writing-")
+    except OSError as error:
+        raise DataError(f"{target}: cannot be written: {error}") from error
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

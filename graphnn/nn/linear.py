@@ -74,7 +74,7 @@ class Linear(Module):
         if x.ndim == 0 or x.spec.shape[-1] != self.in_features:
             width = x.spec.shape[-1] if x.ndim else 1
             raise ShapeError(
-                f"{self._name or 'linear'}: Linear needs x.shape[-1] == in_features; got "
+                f"{self.weight.scope or 'linear'}: Linear needs x.shape[-1] == in_features; got "
                 f"{format_shape(x.spec.shape)} @ weightᵀ of weight "
                 f"{format_shape(self.weight.spec.shape)}. Declared at {declared_at()}. "
                 f"Did you mean nn.Linear({width}, {self.out_features})?"

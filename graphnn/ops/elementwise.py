@@ -422,7 +422,8 @@ def power(a, b):  # type: ignore[no-untyped-def]
 
 @power.backward
 def _(dy, a, b, y):  # type: ignore[no-untyped-def]
-    return dy * b * math.pow(a, b - 1), dy * y * math.log(a) if a > 0 else 0
+    # x⁰ is 1 everywhere: its slope is 0 also where 0 · pow(0, -1) would be nan.
+    return dy * b * math.pow(a, b - 1) if b != 0 else 0, dy * y * math.log(a) if a > 0 else 0
 
 
 @elementwise(reference=np.square, formula="x²", color=ARITHMETIC)

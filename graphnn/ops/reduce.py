@@ -71,6 +71,11 @@ def _reference(function: Callable[..., Any]) -> Callable[..., NDArray[Any]]:
     return reference
 
 
+def _largest(x: NDArray[Any], axis: tuple[int, ...], keepdims: bool) -> NDArray[Any]:
+    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    return np.asarray(np.max(x, axis=axis, keepdims=keepdims, initial=lowest))
+
+
 def _reduction(kind: str, function: Callable[..., Any], vjp: Vjp, formula: str) -> Op:
     return register(
         Op(
@@ -102,7 +107,7 @@ def _reduction(kind: str, function: Callable[..., Any], vjp: Vjp, formula: str) 
 
 SUM = _reduction("sum", np.sum, _sum_vjp, "Σ x")
 MEAN = _reduction("mean", np.mean, _mean_vjp, "Σ x / n")
-MAX = _reduction("max", np.max, _max_vjp, "max x")
+MAX = _reduction("max", _largest, _max_vjp, "max x")
 
 
 def _axes(node: Node, axis: int | Sequence[int] | None) -> tuple[int, ...]:
@@ -148,7 +153,10 @@ def max(
     keepdims: bool = False,
     name: str | None = None,
 ) -> Node:
-    """Maximum over ``axis``, or over all axes; in the gradient, ties share equally."""
+    """Maximum over ``axis``, or over all axes; in the gradient, ties share equally.
+
+    The maximum of nothing is -inf, of whole numbers the smallest that there is.
+    """
     return _reduce(MAX, x, axis, keepdims, name)
 
 

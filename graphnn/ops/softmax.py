@@ -30,7 +30,7 @@ def row_spec(x: TensorSpec) -> TensorSpec:
 
 def _softmax_rows(start, stop, x, out):  # type: ignore[no-untyped-def]
     columns = x.shape[1]
-    for i in range(start, stop):
+    for i in range(start, stop if columns else start):
         top = x[i, 0]
         for j in range(1, columns):
             top = max(top, x[i, j])
@@ -45,7 +45,7 @@ def _softmax_rows(start, stop, x, out):  # type: ignore[no-untyped-def]
 
 def _log_softmax_rows(start, stop, x, out):  # type: ignore[no-untyped-def]
     columns = x.shape[1]
-    for i in range(start, stop):
+    for i in range(start, stop if columns else start):
         top = x[i, 0]
         for j in range(1, columns):
             top = max(top, x[i, j])
@@ -58,12 +58,12 @@ def _log_softmax_rows(start, stop, x, out):  # type: ignore[no-untyped-def]
 
 
 def _softmax_reference(x: NDArray[Any]) -> NDArray[Any]:
-    powers = np.exp(x - x.max(axis=-1, keepdims=True))
+    powers = np.exp(x - x.max(axis=-1, keepdims=True, initial=-np.inf))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
 def _log_softmax_reference(x: NDArray[Any]) -> NDArray[Any]:
-    shifted = x - x.max(axis=-1, keepdims=True)
+    shifted = x - x.max(axis=-1, keepdims=True, initial=-np.inf)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 

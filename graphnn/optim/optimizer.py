@@ -38,8 +38,8 @@ class Optimizer(ABC):
     names: ClassVar[dict[str, type[Optimizer]]] = {}
 
     def __init__(self, lr: float, weight_decay: float = 0.0) -> None:
-        _check("lr", lr, lr > 0)
-        _check("weight_decay", weight_decay, weight_decay >= 0)
+        check("lr", lr, lr > 0, "> 0")
+        check("weight_decay", weight_decay, weight_decay >= 0, ">= 0")
         self.rate = Parameter(np.float64(lr), name="lr", trainable=False)
         self.weight_decay = weight_decay
         self.state: list[Parameter] = []
@@ -63,7 +63,7 @@ class Optimizer(ABC):
 
     @lr.setter
     def lr(self, value: float) -> None:
-        _check("lr", value, value > 0)
+        check("lr", value, value > 0, "> 0")
         self.rate.value = np.float64(value)
 
     def updates(self, loss: Node, parameters: Sequence[Parameter]) -> Pairs:
@@ -111,11 +111,12 @@ class Optimizer(ABC):
         """The updates of one parameter and of its state."""
 
 
-def _check(name: str, value: float, good: bool) -> None:
+def check(name: str, value: float, good: bool, needed: str) -> None:
+    """A setting is finite and in its range, or a GraphError says which range that is."""
     if not good or not np.isfinite(value):
-        raise GraphError(f"{name}={value!r} is out of range")
+        raise GraphError(f"{name}={value!r} is out of range: it must be {needed}")
 
 
 def check_share(name: str, value: float) -> None:
     """A decay rate lies in [0, 1)."""
-    _check(name, value, 0 <= value < 1)
+    check(name, value, 0 <= value < 1, "in [0, 1)")

@@ -1,4 +1,5 @@
-from typing import Any
+"""Graphs as pictures: the forward pass, and the reverse pass mirrored beneath it."""
 
+from graphnn.render.static import render
 
-def render(*a: Any, **k: Any) -> Any: ...
+__all__ = ["render"]

@@ -178,9 +178,8 @@ class _Builder:
         for last in self.lane_boxes("backward"):
             of = self.subject.forward_of(last)
             shown = None if of is None else self.folding.owner.get(of, of)
-            known[last] = (
-                known.get(shown, (self.last_column, 0)) if shown else self._beside(last, known)
-            )
+            found = None if shown is None else known.get(shown)
+            known[last] = found or self._beside(last, known)
         return known
 
     def _beside(self, last: Node, known: Mapping[Node, Place]) -> Place:
@@ -213,7 +212,7 @@ class _Builder:
             nodes=(self.names[node],),
             column=self.place[node][0],
             row=self.place[node][1],
-            home=self.homes.get(node),
+            aside=self.ids[node] not in self.forward_places,
         )
 
     def _scope(self, node: Node) -> tuple[str, ...]:
@@ -328,8 +327,7 @@ def _shown(whole: Drawing, passes: Passes) -> Drawing:
         for edge in whole.edges
         if {edge.source, edge.target} <= kept and (passes == "forward" or edge.kind != "data")
     ]
-    homed = [box if box.home in kept else replace(box, home=None) for box in boxes]
-    return Drawing(passes, tuple(homed), tuple(edges))
+    return Drawing(passes, tuple(boxes), tuple(edges))
 
 
 def _kept(whole: Drawing, passes: Passes) -> set[str]:

@@ -156,7 +156,7 @@ def _draws(
         applied = [reader for reader in readers[node] if lanes[reader] == "forward"]
         kept = node in subject.results or len(applied) != 1
         if values and all(value in texts for value in values) and not kept:
-            texts[node] = f"{node.op.name}({', '.join(texts[value] for value in values)})"
+            texts[node] = ", ".join(texts[value] for value in values)
     return texts
 
 

@@ -43,9 +43,11 @@ class Box:
         Its place in the mirrored lanes. Columns count from left to right, and a backward box has
         the column of the forward box that it belongs to. Row 0 is the main road; branches run in
         rows 1, 2, ... above it, and in the reverse pass as far beneath it.
+    aside
+        Whether it is given and stands beside the road: a parameter, an input that joins later.
     home
-        For a parameter and for an input beside the road: the box that reads it. For an update: the
-        parameter. For the gradient of a parameter: that parameter.
+        For an update and for the gradient of a parameter: the box of that parameter, which a
+        picture of one pass may leave out.
     """
 
     id: str
@@ -58,6 +60,7 @@ class Box:
     nodes: tuple[str, ...] = ()
     column: int = 0
     row: int = 0
+    aside: bool = False
     home: str | None = None
 
 
@@ -96,7 +99,7 @@ class Drawing:
         Raises
         ------
         GraphError
-            If an id stands twice, or an edge or a home leads nowhere.
+            If an id stands twice, or an edge leads nowhere.
         """
         ids = [box.id for box in self.boxes]
         if len(set(ids)) < len(ids):
@@ -105,6 +108,3 @@ class Drawing:
         for edge in self.edges:
             if not {edge.source, edge.target} <= known:
                 raise GraphError(f"the edge {edge.source} -> {edge.target} leads nowhere")
-        for box in self.boxes:
-            if box.home is not None and box.home not in known:
-                raise GraphError(f"{box.id} lives at {box.home}, which is not drawn")

@@ -59,13 +59,11 @@ def _modes(node: Node) -> list[str]:
 
 def _arguments(node: Node, texts: Mapping[Node, str]) -> list[str]:
     """Inputs that have no box: ``scale = 1.7`` where they have names, else ``(·, 2)``."""
-    if not any(value in texts for value in node.inputs):
-        return []
-    named = _names_of_inputs(node)
-    if any(len(name) == 1 for name in named):
+    named = zip(_names_of_inputs(node), node.inputs, strict=True)
+    written = [(name, value) for name, value in named if value in texts]
+    if any(len(name) == 1 for name, _ in written):
         return [f"({', '.join(texts.get(value, '·') for value in node.inputs)})"]
-    pairs = zip(named, node.inputs, strict=True)
-    return [f"{name} = {texts[value]}" for name, value in pairs if value in texts]
+    return [f"{name} {'=' if is_leaf(value) else '~'} {texts[value]}" for name, value in written]
 
 
 def _names_of_inputs(node: Node) -> Sequence[str]:
@@ -93,7 +91,7 @@ def update_lines(update: Update) -> list[str]:
     return [
         f"{clean(parameter.label or 'parameter', 18)} ← …",
         *joined(words),
-        *(joined([f"state {kept[0]}", *kept[1:]]) if kept else []),
+        *joined(kept),
     ]
 
 

@@ -64,8 +64,11 @@ class EpochRun:
         self.epochs = epochs
         _check_inputs(function)
         tail = self.samples % self.batch
-        self.bound = function.bind({"N": self.batch}, gathered=True)
-        small = function.bind({"N": tail}, gathered=True, like=self.bound) if tail else None
+        _, sizes = function.checked([data[node] for node in function.inputs])
+        self.bound = function.bind({**sizes, "N": self.batch}, gathered=True)
+        small = (
+            function.bind({**sizes, "N": tail}, gathered=True, like=self.bound) if tail else None
+        )
         self.job = Job(self.bound, small)
         self.sums = np.zeros((epochs, len(function.outputs)))
         self._total = 0.0
@@ -85,7 +88,7 @@ class EpochRun:
         for node, array in data.items():
             if node not in self.bound.offsets:
                 continue
-            width = evaluate(node.spec.nbytes, {"N": 1})
+            width = evaluate(node.spec.nbytes, {**self.bound.plan.sizes, "N": 1})
             gathers.append((address_of(array), arena + self.bound.offsets[node], width))
             self.job.hold(array)
         sources = [self._source(i) for i in range(len(self.function.outputs))]

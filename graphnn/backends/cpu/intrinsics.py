@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
@@ -234,13 +234,13 @@ gemm_f32 = _gemm(types.float32, ir.FloatType(), "gemm_f32")
 gemm_f64 = _gemm(types.float64, ir.DoubleType(), "gemm_f64")
 
 
-@njit(inline="always")
-def double_of(bits):  # type: ignore[no-untyped-def]
-    """A float64 that travels in a table of int64."""
-    return float_of_bits_f64(bits)
-
-
-@njit(inline="always")
-def share(parts, lane, lanes):  # type: ignore[no-untyped-def]
+@intrinsic
+def share(typingctx: Any, parts: Any, lane: Any, lanes: Any) -> Any:
     """The first of ``parts`` that belongs to ``lane``: a single part is lane 0's."""
-    return (parts * lane + lanes - 1) // lanes
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        parts, lane, lanes = args
+        rounded = builder.sub(builder.add(builder.mul(parts, lane), lanes), I64(1))
+        return builder.sdiv(rounded, lanes)
+
+    return types.int64(types.int64, types.int64, types.int64), generate

@@ -224,7 +224,10 @@ def _elementwise(step: Step) -> Kernel:
 
 # Reductions.
 
-_FIRST = {"sum": "0", "mean": "0"}
+
+def _lowest(dtype: str) -> str:
+    """What is below every number: the maximum of nothing."""
+    return f"{dtype}(-INF)" if dtype in FLOATS else f"{dtype}({np.iinfo(dtype).min})"
 
 
 def _reduction(step: Step) -> Kernel:
@@ -323,8 +326,8 @@ class _ReductionForm:
         dtype = self.dtype
         lines.open("for o in range(start * quantum, stop * quantum):")
         if self.kind == "max":
-            lines.add("r = 0", *body, f"best = {value}")
-            lines.open("for r in range(1, count):")
+            lines.add(f"best = {_lowest(dtype)}")
+            lines.open("for r in range(count):")
             lines.add(*body, f"best = {value} if {value} > best or {value} != {value} else best")
             lines.depth -= 1
             lines.add("y[o] = best")
@@ -347,12 +350,10 @@ class _ReductionForm:
         """One result a column: rows are added to the results, which stay in the cache."""
         body, value, helpers = self.value()
         lines.open(f"for k in range({bounds}):")
-        if self.kind == "max":
-            lines.add("r = 0", *body, f"y[{place}] = {value}")
-        else:
-            lines.add(f"y[{place}] = {self.dtype}(0)")
+        first = _lowest(self.dtype) if self.kind == "max" else f"{self.dtype}(0)"
+        lines.add(f"y[{place}] = {first}")
         lines.depth -= 1
-        lines.open("for r in range(1, count):" if self.kind == "max" else "for r in range(count):")
+        lines.open("for r in range(count):")
         lines.open(f"for k in range({bounds}):")
         if self.kind == "max":
             lines.add(*body, f"best = y[{place}]")
@@ -396,7 +397,7 @@ def _rows(step: Step) -> Kernel:
     for key in body.keywords:
         value = last.attrs[key]
         place = f"meta[{len(meta)}]"
-        arguments.append(f"double_of({place})" if isinstance(value, float) else place)
+        arguments.append(f"float_of_bits_f64({place})" if isinstance(value, float) else place)
         meta.append(float(value) if isinstance(value, float) else value)
     dtype = next((node.dtype for node in reversed(operands) if node.dtype in FLOATS), "int64")
     inner = f"{body.name.strip('_')}_{SUFFIX[dtype]}"

@@ -33,7 +33,14 @@ from graphnn.backends.cpu.intrinsics import (
     float_of_bits_f64,
 )
 
-_compiled = njit(error_model="numpy", fastmath={"contract"}, forceinline=True, nogil=True)
+_compiled = njit(
+    error_model="numpy",
+    fastmath={"contract"},
+    forceinline=True,
+    _nrt=False,
+    no_cpython_wrapper=True,
+    no_cfunc_wrapper=True,
+)
 
 
 def _lambert(depth: int) -> tuple[list[int], list[int]]:

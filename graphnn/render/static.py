@@ -1,0 +1,154 @@
+"""Pictures as files: SVG, PNG or DOT, drawn by Graphviz."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
+
+from graphnn.errors import GraphError
+from graphnn.render.dot import dot_of
+from graphnn.render.drawing import drawing_of
+from graphnn.render.layout import laid_out
+from graphnn.render.model import PASSES, Passes
+from graphnn.render.subject import subject_of
+
+FORMATS = {".svg": "svg", ".png": "png", ".dot": "dot", ".gv": "dot"}
+_PROGRAM = "graphviz-pure"  # the PyPI wheel, and the executable that it brings
+
+
+def render(
+    target: object, path: str | os.PathLike[str], passes: Passes = "joint", *, dpi: int = 144
+) -> Path:
+    """Draw a graph and how backprop flows through it.
+
+    Parameters
+    ----------
+    target
+        A node or several, a :class:`gn.Graph`, a :class:`gn.function`, or a compiled model.
+    path
+        File to write; its suffix chooses the format: ``.svg``, ``.png``, ``.dot`` or ``.gv``.
+    passes
+        ``"forward"``; ``"backward"``, the reverse pass with the forward values that it reads; or
+        ``"joint"``. Where a graph has no reverse pass, the gradients of its loss by all trainable
+        parameters are derived for the picture.
+    dpi
+        Dots per inch of a PNG.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    GraphError
+        For another target, suffix or pass, a missing folder, a graph without a loss, and where
+        Graphviz is missing.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import graphnn as gn
+    >>> from graphnn.render import render
+    >>> x = gn.Input((None, 2), name="x")
+    >>> w = gn.Parameter([[1.0], [2.0]], name="w")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     render(gn.mean(x @ w), f"{folder}/backprop.svg").name
+    'backprop.svg'
+    """
+    file = Path(path)
+    form = _format_of(file)
+    source = dot_source(target, passes)
+    data = source.encode() if form == "dot" else _drawn(source, form, dpi)
+    _write(file, data)
+    return file
+
+
+def dot_source(target: object, passes: Passes = "joint") -> str:
+    """The picture in DOT.
+
+    Parameters
+    ----------
+    target, passes
+        As for :func:`render`.
+    """
+    if passes not in PASSES:
+        raise GraphError(f"passes is 'forward', 'backward' or 'joint'; got {passes!r}")
+    drawing = drawing_of(subject_of(target, passes), passes)
+    return dot_of(drawing, laid_out(drawing))
+
+
+def _format_of(file: Path) -> str:
+    form = FORMATS.get(file.suffix.lower())
+    if form is None:
+        raise GraphError(
+            f"the suffix of a picture is one of {', '.join(FORMATS)}; got {str(file)!r}. "
+            f"Did you mean {str(file.with_suffix('.svg')) if file.name else 'graph.svg'!r}?"
+        )
+    if not file.parent.is_dir():
+        raise GraphError(
+            f"{file.name} cannot be written: the folder {str(file.parent)!r} does not exist. "
+            f"Make it first: os.makedirs({str(file.parent)!r})."
+        )
+    return form
+
+
+def _drawn(source: str, form: str, dpi: int) -> bytes:
+    """DOT drawn by Graphviz; the places of the boxes are kept (``-n2``)."""
+    command = [graphviz_program(), "-Kneato", "-n2", "-q", f"-T{form}"]
+    if form == "png":
+        command.append(f"-Gdpi={dpi}")
+    done = subprocess.run(command, input=source.encode(), capture_output=True, check=False)
+    if done.returncode or not done.stdout:
+        said = done.stderr.decode(errors="replace").strip() or f"exit status {done.returncode}"
+        raise GraphError(f"{command[0]} could not draw the graph: {said[-500:]}")
+    return done.stdout
+
+
+def graphviz_program() -> str:
+    """The program that draws: ``dot`` if it is installed, else the one that graphviz-pure brings.
+
+    Raises
+    ------
+    GraphError
+        If there is neither.
+    """
+    found = next((path for path in _candidates() if path and os.access(path, os.X_OK)), None)
+    if found is None:
+        raise GraphError(
+            f"SVG and PNG are drawn by Graphviz, which is not here. Run: pip install {_PROGRAM}; "
+            "or write a .dot file, which needs no program."
+        )
+    return found
+
+
+def _candidates() -> Iterator[str | None]:
+    yield shutil.which("dot")
+    try:
+        installed = files(_PROGRAM) or []
+    except PackageNotFoundError:
+        installed = []
+    yield from (str(file.locate()) for file in installed if file.stem == _PROGRAM)
+    for folder in (sysconfig.get_path("scripts"), os.path.dirname(sys.executable)):
+        yield shutil.which(_PROGRAM, path=folder)
+    yield shutil.which(_PROGRAM)
+
+
+def _write(file: Path, data: bytes) -> None:
+    """Write all of the file or nothing: a reader never sees half a picture."""
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+        os.chmod(name, 0o644)
+        os.replace(name, file)
+    except BaseException:
+        os.unlink(name)
+        raise
