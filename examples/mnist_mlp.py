@@ -1,7 +1,8 @@
 """784-256-128-10 with L2 weight decay on the full MNIST: the published test error is 2.3 %.
 
-ISL (James et al., *An Introduction to Statistical Learning*, 2nd ed., table 10.1) reports 2.3 % for this
-network with ridge regularisation. GRAPHNN_QUICK=1 trains one epoch on the embedded images instead.
+ISL (James et al., *An Introduction to Statistical Learning*, 2nd ed., table 10.1) reports 2.3 %
+for this network with ridge regularisation. GRAPHNN_QUICK=1 trains one epoch on the embedded images
+instead.
 """
 
 import os

@@ -67,11 +67,11 @@ def demonstrate(options: argparse.Namespace) -> int:
     model = gn.Model(inputs=x, outputs=logits)
     model.compile(optim.Adam(lr=1e-3), loss=gn.cross_entropy(logits, y), metrics=["accuracy"])
     model.summary()
+    picture = model.render(options.out, passes="joint")  # first: a bad path costs no training
     started = time.perf_counter()
     model.fit({"x": x_train, "y": y_train}, epochs=options.epochs, batch_size=options.batch_size)
     seconds = time.perf_counter() - started
     error = 1 - model.evaluate({"x": x_test, "y": y_test})["accuracy"]
-    picture = model.render(options.out, passes="joint")
     print(f"trained on {len(x_train):,} images for {options.epochs} epochs in {seconds:.1f} s")
     print(f"test error on {len(x_test):,} images: {error:.2%}")
     print(f"the backprop picture: {picture}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from graphnn.errors import PlanError
 from graphnn.graph import Node, needed
 from graphnn.op import Alias, Leaf, Reduction, Scalar
 from graphnn.spec import DimLike, Shape
@@ -71,9 +72,8 @@ def root(node: Node) -> Node:
 def fuse(outputs: Sequence[Node]) -> list[Group]:
     """The kernels that compute ``outputs``, in an order in which they could run."""
     order = needed(outputs)
-    ancestors = _ancestors(order)
-    members = _joined(order, ancestors)
     readers = _readers(order)
+    members = _Joined(order, readers).members
     kept = {root(node) for node in outputs}
     _take_in_producers(order, members, readers, kept)
     groups: dict[int, list[Node]] = {}
@@ -84,17 +84,6 @@ def fuse(outputs: Sequence[Node]) -> list[Group]:
     return _sorted(made)
 
 
-def _ancestors(order: Sequence[Node]) -> dict[Node, int]:
-    """For each node the set of itself and all that it needs, as bits."""
-    bits: dict[Node, int] = {}
-    for i, node in enumerate(order):
-        mask = 1 << i
-        for value in node.inputs:
-            mask |= bits[value]
-        bits[node] = mask
-    return bits
-
-
 def _readers(order: Sequence[Node]) -> dict[Node, list[Node]]:
     readers: dict[Node, list[Node]] = {node: [] for node in order}
     for node in order:
@@ -103,26 +92,63 @@ def _readers(order: Sequence[Node]) -> dict[Node, list[Node]]:
     return readers
 
 
-def _joined(order: Sequence[Node], ancestors: Mapping[Node, int]) -> dict[Node, list[Node]]:
-    """Elementwise nodes with the producers whose kernel they join."""
-    position = {node: i for i, node in enumerate(order)}
-    members: dict[Node, list[Node]] = {}
-    for node in order:
-        if not is_computed(node):
-            continue
-        members[node] = [node]
-        if not isinstance(node.op.kernel, Scalar):
-            continue
-        for value in node.inputs:
-            if value not in members or not _alike(node, value):
+class _Joined:
+    """Elementwise nodes with the producers whose kernel they join.
+
+    ``before`` holds, for each node, what has to run before its group or in it, as bits: all that
+    any node of the group needs, and all that the groups of those need. A node joins a group only if
+    nothing that would stay outside needs the joined group: else two kernels would wait for each
+    other.
+    """
+
+    def __init__(self, order: Sequence[Node], readers: Mapping[Node, Sequence[Node]]) -> None:
+        self.bit = {node: 1 << i for i, node in enumerate(order)}
+        self.readers = readers
+        self.members: dict[Node, list[Node]] = {}
+        self.before: dict[Node, int] = {}
+        for node in order:
+            self.before[node] = self.bit[node] | self._needed_by([node])
+            if not is_computed(node):
                 continue
-            if members[value] is members[node]:
+            self.members[node] = [node]
+            if isinstance(node.op.kernel, Scalar):
+                for value in node.inputs:
+                    if value in self.members and _alike(node, value):
+                        self._join(self.members[value], self.members[node])
+
+    def _needed_by(self, nodes: Sequence[Node]) -> int:
+        """All that must run before ``nodes``, if they were one group."""
+        inside = set(nodes)
+        mask = 0
+        for value in (value for node in nodes for value in node.inputs):
+            if value not in inside:
+                mask |= self.before[value]
+        return mask
+
+    def _join(self, producers: list[Node], own: list[Node]) -> None:
+        if producers is own:
+            return
+        union = sorted(producers + own, key=self.bit.__getitem__)
+        inside = sum(self.bit[node] for node in union)
+        outside = self._needed_by(union)
+        if outside & inside:
+            return
+        for node in union:
+            self.members[node] = union
+        self._note(union, inside | outside)
+
+    def _note(self, group: Sequence[Node], before: int) -> None:
+        """What comes before a group comes before all groups that need it, too."""
+        waiting = [group]
+        while waiting:
+            nodes = waiting.pop()
+            known = self.before[nodes[0]]
+            if known | before == known and nodes is not group:
                 continue
-            union = sorted(members[value] + members[node], key=position.__getitem__)
-            if _is_closed(union, ancestors, position):
-                for one in union:
-                    members[one] = union
-    return members
+            for node in nodes:
+                self.before[node] |= before
+            after = {other for node in nodes for other in self.readers[node]} - set(nodes)
+            waiting += [self.members.get(other, [other]) for other in after if other in self.before]
 
 
 def _alike(node: Node, value: Node) -> bool:
@@ -131,16 +157,6 @@ def _alike(node: Node, value: Node) -> bool:
         and value.spec.shape == node.spec.shape
         and value.role == node.role
     )
-
-
-def _is_closed(
-    nodes: Sequence[Node], ancestors: Mapping[Node, int], position: Mapping[Node, int]
-) -> bool:
-    """Whether no path leaves ``nodes`` and comes back into them."""
-    inside = set(nodes)
-    mask = sum(1 << position[node] for node in nodes)
-    outside = {value for node in nodes for value in node.inputs if value not in inside}
-    return not any(ancestors[value] & mask for value in outside)
 
 
 def _take_in_producers(
@@ -181,6 +197,7 @@ def _sorted(groups: list[Group]) -> list[Group]:
     """Groups in an order in which each comes after those that it needs."""
     maker = {node: group for group in groups for node in group.nodes}
     done: dict[int, Group] = {}
+    begun: set[int] = set()
 
     def visit(first: Group) -> None:
         stack: list[tuple[Group, bool]] = [(first, False)]
@@ -191,6 +208,9 @@ def _sorted(groups: list[Group]) -> list[Group]:
             if ready:
                 done[id(group)] = group
                 continue
+            if id(group) in begun:
+                raise PlanError(f"the kernel {group.name} waits for its own results")
+            begun.add(id(group))
             stack.append((group, True))
             for value in reversed(group.inputs):
                 before = maker.get(root(value))

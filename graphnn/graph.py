@@ -453,7 +453,8 @@ def as_node(value: NodeLike, like: Node | None = None) -> Node:
         if isinstance(value, float) and like.dtype not in FLOATS:
             raise DTypeError(
                 f"{like.name}: a float beside a {like.dtype} value would promote silently; "
-                f"got {value!r}. Cast the value with gn.cast(..., 'float32')."
+                f"got {value!r}. Declared at {declared_at()}. "
+                "Cast the value with gn.cast(..., 'float32')."
             )
         return Constant(value, dtype=like.dtype)
     return Constant(value)
@@ -544,7 +545,7 @@ class Graph:
     Raises
     ------
     GraphError
-        If an output is no node, two inputs or two parameters bear one name, or there is a cycle.
+        If an output is no node, two inputs bear one name, or there is a cycle.
 
     Examples
     --------
@@ -602,16 +603,21 @@ class Graph:
 
     def names(self) -> dict[Node, str]:
         """A name for each node that no other node of this graph has."""
-        taken: dict[str, int] = {}
+        taken: set[str] = set()
+        counts: dict[str, int] = {}
         result: dict[Node, str] = {}
         for node in self.nodes:
             base = node.name
             if isinstance(node, Constant | Size) and node.label:
                 result[node] = node.label
                 continue
-            count = taken.get(base, 0) + 1
-            taken[base] = count
-            result[node] = base if count == 1 else f"{base}_{count}"
+            name, count = base, counts.get(base, 1)
+            while name in taken:  # also what somebody called "h_2" himself
+                count += 1
+                name = f"{base}_{count}"
+            counts[base] = count
+            taken.add(name)
+            result[node] = name
         return result
 
     def to_networkx(self) -> nx.DiGraph[str]:

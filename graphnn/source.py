@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import hashlib
 import inspect
 import math
 import textwrap
@@ -56,10 +57,12 @@ class Body:
         If the source cannot be found, or a free name is not something a kernel can hold.
     """
 
-    def __init__(self, function: Callable[..., object]) -> None:
-        self.function = function
-        self.name = function.__name__ if function.__name__ != "_" else "body"
+    def __init__(
+        self, function: Callable[..., object], callers: tuple[Callable[..., object], ...] = ()
+    ) -> None:
         self.tree = _parse(function)
+        self.function, self.callers = function, (*callers, function)
+        self.name = function.__name__ if function.__name__ != "_" else "body"
         self.params = tuple(arg.arg for arg in self.tree.args.args)
         self.keywords = tuple(arg.arg for arg in self.tree.args.kwonlyargs)
         self.constants: dict[str, float] = {}
@@ -75,7 +78,9 @@ class Body:
         elif isinstance(value, bool | int | float | np.number):
             self.constants[name] = value.item() if isinstance(value, np.number) else value
         elif isinstance(value, FunctionType):
-            self.callees[name] = Body(value)
+            if value in self.callers:
+                raise KernelError(f"{self.name}: a kernel body cannot call itself, by {name!r}")
+            self.callees[name] = Body(value, self.callers)
         elif name not in _BUILTINS:
             raise KernelError(
                 f"{self.name}: a kernel body may use its arguments, numbers, math and plain "
@@ -105,18 +110,18 @@ class Body:
         read = {n.id for s in self.statements for n in ast.walk(s) if isinstance(n, ast.Name)}
         return tuple(p for p in self.params if p in read)
 
-    def returned(self, index: int) -> Body:
-        """The same function returning only element ``index`` of the tuple that it returns."""
+    def returned(self, index: int, count: int) -> Body:
+        """The same function returning only element ``index`` of the ``count`` that it returns."""
         clone = object.__new__(Body)
         clone.__dict__.update(self.__dict__)
         tree = ast.parse(ast.unparse(self.tree)).body[0]
         assert isinstance(tree, ast.FunctionDef)
         for node in ast.walk(tree):
             if isinstance(node, ast.Return):
-                if not isinstance(node.value, ast.Tuple):
+                if not isinstance(node.value, ast.Tuple) or len(node.value.elts) != count:
                     raise KernelError(
-                        f"{self.name}: the backward of an op of several inputs returns one "
-                        f"derivative for each, as a tuple; it returns {ast.unparse(node)!r}"
+                        f"{self.name}: the backward of an op of {count} inputs returns a tuple of "
+                        f"{count} derivatives; it has {ast.unparse(node)!r}"
                     )
                 node.value = node.value.elts[index]
         clone.tree = _without_dead_assignments(tree)
@@ -136,11 +141,15 @@ class Body:
     def inline(self, arguments: Sequence[str], result: str, mark: str, dtype: str) -> list[str]:
         """Lines that leave ``body(*arguments)`` in ``result``; locals end in ``mark``."""
         names = dict(zip(self.params, arguments, strict=True))
-        for statement in self.statements:
-            for node in ast.walk(statement):
-                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                    names[node.id] = f"{node.id}{mark}"
         lines = []
+        for node in (node for statement in self.statements for node in ast.walk(statement)):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                local = f"{node.id}{mark}"
+                if (
+                    node.id in self.params and names[node.id] != local
+                ):  # a new value for a parameter
+                    lines.append(f"{local} = {names[node.id]}")
+                names[node.id] = local
         for statement in self.statements:
             emitted = _Typed(self, names, dtype).visit(_copy(statement))
             if isinstance(emitted, ast.Return):
@@ -165,6 +174,11 @@ class Body:
         typed = _Typed(self, {}, dtype, literals).visit(tree)
         return ast.unparse(ast.fix_missing_locations(typed))
 
+    def symbol(self, name: str, dtype: str) -> str:
+        """What kernels call the function: two different ones of one name stay apart."""
+        text = self.definition(name, "float64")
+        return f"{name}_{hashlib.sha256(text.encode()).hexdigest()[:6]}_{SUFFIX[dtype]}"
+
     def all_callees(self) -> Iterator[tuple[str, Body]]:
         """Every function that the body calls, callees of callees first."""
         for name, callee in self.callees.items():
@@ -186,6 +200,14 @@ class _Typed(ast.NodeTransformer):
             return node
         if isinstance(value, int) and self.literals == "float":
             return node
+        return self._number(value)
+
+    def _number(self, value: float) -> ast.expr:
+        if self.dtype not in ("float32", "float64") and not float(value).is_integer():
+            raise KernelError(
+                f"{self.body.name}: {value} is no {self.dtype}, and nothing is rounded silently. "
+                "Cast the inputs: gn.cast(x, 'float32')."
+            )
         return _typed_number(value, self.dtype)
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
@@ -195,13 +217,13 @@ class _Typed(ast.NodeTransformer):
             number: ast.AST = self.visit(ast.Constant(self.body.constants[node.id]))
             return number
         if node.id in self.body.callees:
-            return ast.Name(f"{node.id}_{SUFFIX[self.dtype]}", node.ctx)
+            return ast.Name(self.body.callees[node.id].symbol(node.id, self.dtype), node.ctx)
         return node
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         if isinstance(node.value, ast.Name) and node.value.id in self.body.modules:
             if node.attr in _CONSTANTS:
-                return _typed_number(_CONSTANTS[node.attr], self.dtype)
+                return self._number(_CONSTANTS[node.attr])
             name = _NUMPY_NAMES.get(node.attr, node.attr)
             if name not in MATH_FUNCTIONS:
                 raise KernelError(
@@ -266,13 +288,22 @@ def _parse(function: Callable[..., object]) -> ast.FunctionDef:
         )
     try:
         text = textwrap.dedent(inspect.getsource(function))
-        tree = next(n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef))
-    except (OSError, TypeError, SyntaxError, StopIteration) as error:
+        defs = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef)]
+        problem = "" if defs else "it is no `def`"
+    except (OSError, TypeError, SyntaxError) as error:
+        defs, problem = [], str(error)
+    if not defs:
         raise KernelError(
-            f"{function.__name__}: its source cannot be read ({error}); define it with `def` in a "
+            f"{function.__name__}: its source cannot be read ({problem}); define it with `def` in a "
             "file or a notebook cell"
-        ) from error
-    return tree
+        )
+    arguments = defs[0].args
+    if arguments.vararg or arguments.kwarg or arguments.defaults:
+        raise KernelError(
+            f"{function.__name__}: the parameters of a kernel body are plain names, without "
+            f"defaults or *; got ({ast.unparse(arguments)})"
+        )
+    return defs[0]
 
 
 def _free_names(tree: ast.FunctionDef) -> list[str]:
@@ -289,7 +320,10 @@ def _lookup(function: Callable[..., object], name: str) -> object:
     assert isinstance(function, FunctionType)
     cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
     if name in cells:
-        return cells[name].cell_contents
+        try:
+            return cells[name].cell_contents
+        except ValueError:  # assigned only later, as by a function that calls itself
+            pass
     if name in function.__globals__:
         return function.__globals__[name]
     if name in _BUILTINS:

@@ -134,6 +134,8 @@ def divide(total: DimLike, part: DimLike) -> DimLike | None:
         return 1 if total == part and by != 0 else None
     quotient: dict[Monomial, int] = {}
     for monomial, coefficient in _terms(total):
+        if coefficient == 0:
+            continue
         left = list(monomial)
         for name in divisor:
             if name not in left:

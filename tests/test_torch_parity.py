@@ -325,7 +325,9 @@ def test_powers_at_the_edges():
 def test_softmax_does_not_overflow(row):
     array = np.array([row])
     x = gn.Input((1, 3), "float64")
-    found = gn.function([x], [gn.softmax(x), gn.log_softmax(x), gn.cross_entropy(x, gn.Constant([2]))])
+    found = gn.function(
+        [x], [gn.softmax(x), gn.log_softmax(x), gn.cross_entropy(x, gn.Constant([2]))]
+    )
     t = torch.tensor(array)
     wanted = [t.softmax(-1), t.log_softmax(-1), F.cross_entropy(t, torch.tensor([2]))]
     for ours, theirs in zip(found(array), wanted, strict=True):

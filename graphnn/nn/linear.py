@@ -8,7 +8,7 @@ from graphnn.errors import GraphError, ShapeError
 from graphnn.graph import Node, Parameter, declared_at
 from graphnn.nn import init
 from graphnn.nn.module import Module
-from graphnn.ops.linalg import product_of
+from graphnn.ops.linalg import matmul, product_of
 from graphnn.spec import format_shape
 
 
@@ -79,7 +79,8 @@ class Linear(Module):
                 f"{format_shape(self.weight.spec.shape)}. Declared at {declared_at()}. "
                 f"Did you mean nn.Linear({width}, {self.out_features})?"
             )
-        z = product_of(x, self.weight, False, True)
+        vector = x.ndim == 1
+        z = matmul(self.weight, x) if vector else product_of(x, self.weight, False, True)
         return z if self.bias is None else z + self.bias
 
     def __repr__(self) -> str:

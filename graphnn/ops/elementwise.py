@@ -74,7 +74,7 @@ class Elementwise:
                 f"got ({', '.join(body.params)})"
             )
         derivatives = [
-            _derivative(self.op, body if len(params) == 1 else body.returned(i), param)
+            _derivative(self.op, body if len(params) == 1 else body.returned(i, len(params)), param)
             for i, param in enumerate(params)
         ]
         self.op = register(replace(self.op, vjp=_vjp_of(derivatives)), replace=True)
@@ -172,7 +172,7 @@ def reference_of(body: Body) -> Callable[..., NDArray[Any]]:
     names: dict[str, Any] = {f"{f}_f64": getattr(math, f) for f in dir(math)}
     names |= {"float64": float, "INF": math.inf, "NAN": math.nan}
     for name, callee in body.all_callees():
-        exec(callee.definition(f"{name}_f64", "float64"), names)
+        exec(callee.definition(callee.symbol(name, "float64"), "float64"), names)
     exec(source, names)
     formula = names["formula"]
 

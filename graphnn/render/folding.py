@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from graphnn.graph import Constant, Input, Node, Parameter, Size, needed
 from graphnn.op import Leaf
@@ -77,6 +78,29 @@ class Folding:
     texts: Mapping[Node, str]
     updates: tuple[Update, ...]
     leaves: tuple[Node, ...]
+
+    @cached_property
+    def drawn(self) -> tuple[Node, ...]:
+        """The nodes that name the boxes, in the order of declaration."""
+        return tuple(sorted([*self.leaves, *self.groups], key=lambda node: node.serial))
+
+    @cached_property
+    def ids(self) -> Mapping[Node, str]:
+        """The id of the box that each of :attr:`drawn` names."""
+        return {node: f"box{i}" for i, node in enumerate(self.drawn)}
+
+    def shown_by(self, node: Node | None) -> Node | None:
+        """The node that names the box in which ``node`` is; None if it has none."""
+        last = None if node is None else self.owner.get(node, node)
+        return last if last in self.ids else None
+
+    def ops(self, lane: Lane) -> list[Node]:
+        """The nodes that name the boxes of ops in a lane."""
+        return [node for node in self.groups if self.lanes[node] == lane]
+
+    def inputs(self, last: Node) -> list[Node]:
+        """Every value that a box of ops reads, once."""
+        return list(dict.fromkeys(value for node in self.groups[last] for value in node.inputs))
 
 
 def is_number(node: Node) -> bool:

@@ -15,7 +15,7 @@ def places(
     """Column and row of every box of the forward lane.
 
     The longest way to ``end`` is the main road, row 0. What is left is cut into chains, the longest
-    first, and each takes the lowest row above the road that is free along its way.
+    first; each takes the row above the road that is free along its way and nearest to its reader.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def _rows(
             continue
         chain = _chain(end, kept, depth, set(rows))
         span = _span(columns, chain, kept[chain[0]], readers[end])
-        row = _free_row(busy, span)
+        row = _free_row(busy, span, rows[readers[end][0]] if readers[end] else 0)
         rows.update((box, row) for box in chain)
     return rows
 
@@ -115,11 +115,15 @@ def _span(
     return min(start), max(stop)
 
 
-def _free_row(busy: list[list[Span]], span: Span) -> int:
-    """The lowest row above the road where ``span`` meets no other; it is taken from now on."""
-    for row, spans in enumerate(busy):
-        if all(span[1] < start or stop < span[0] for start, stop in spans):
-            spans.append(span)
-            return row + 1
-    busy.append([span])
-    return len(busy)
+def _free_row(busy: list[list[Span]], span: Span, near: int) -> int:
+    """The row above the road nearest to ``near`` where ``span`` meets no other; it takes it."""
+    free = [
+        row
+        for row, spans in enumerate(busy, start=1)
+        if all(span[1] < start or stop < span[0] for start, stop in spans)
+    ]
+    row = min(free, key=lambda row: abs(row - near), default=len(busy) + 1)
+    if row > len(busy):
+        busy.append([])
+    busy[row - 1].append(span)
+    return row

@@ -1,18 +1,21 @@
 """From the drawing model to a place for every box: the two lanes, mirrored, and what is between.
 
 From top to bottom a column holds: branches of the forward lane, its main road, the parameters and
-inputs that it reads, their updates, their gradients, the main road of the reverse pass, its branches.
-So a gradient stands under the op that it belongs to, and a parameter between its op and its update.
+inputs that it reads, their updates, their gradients, the road of the reverse pass, its branches. So
+a gradient stands under the op that it belongs to, and a parameter between its op and its update.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import TypeAlias
 
-from graphnn.render.model import Box, Drawing
+from graphnn.render.frames import FRAME, LABEL, Frame, frames_of
+from graphnn.render.geometry import Rect, around
+from graphnn.render.model import Box, Drawing, EdgeKind
+from graphnn.render.routes import Route, routed
 from graphnn.render.typography import width_of
 
 TITLE, LINE, SMALL = 11.0, 9.0, 8.0  # font sizes in points
@@ -20,62 +23,25 @@ _LEADING = 1.22  # distance of lines in font sizes
 _PAD_X, _PAD_Y = 7.0, 5.0  # around the text of a box
 _GAP_X, _GAP_Y = 22.0, 20.0  # between boxes
 _STACK = 10.0  # between boxes of one cell
-_FRAME = 8.0  # around the boxes of a layer
-_LABEL = 13.0  # room for its name
 _SUM = 17.0  # diameter of a sum
 _MARGIN = 8.0
 
 
-@dataclass(frozen=True)
-class Rect:
-    """A rectangle, in points; y grows upwards, as in Graphviz."""
-
-    left: float
-    bottom: float
-    right: float
-    top: float
-
-    @property
-    def center(self) -> tuple[float, float]:
-        """x and y of the middle."""
-        return (self.left + self.right) / 2, (self.bottom + self.top) / 2
-
-    def grown(self, by: float, top: float = 0.0) -> Rect:
-        """With a margin on every side, and more above."""
-        return Rect(self.left - by, self.bottom - by, self.right + by, self.top + by + top)
-
-    def meets(self, other: Rect) -> bool:
-        """Whether the two overlap."""
-        across = self.left < other.right and other.left < self.right
-        return across and self.bottom < other.top and other.bottom < self.top
-
-
-def around(rects: Iterable[Rect]) -> Rect:
-    """The smallest rectangle that holds all."""
-    left, bottom, right, top = zip(*((r.left, r.bottom, r.right, r.top) for r in rects), strict=True)
-    return Rect(min(left), min(bottom), max(right), max(top))
+LEGEND: Mapping[EdgeKind, str] = {
+    "data": "values → forward",
+    "gradient": "← gradients, in reverse",
+    "saved": "- - - saved for the reverse pass",
+    "update": "↑ updates",
+}
 
 
 @dataclass(frozen=True)
-class Frame:
-    """What is drawn around a layer, or around one lane of it.
+class Caption:
+    """A line of the legend, for one kind of edge."""
 
-    Parameters
-    ----------
-    scope
-        Path of the layer.
-    label
-        Its name; empty on all but the first frame of a layer.
-    rect
-        Where it is.
-    boxes
-        Ids of the boxes of this layer that lie in it, without those of inner layers.
-    """
-
-    scope: tuple[str, ...]
-    label: str
+    kind: EdgeKind
+    words: str
     rect: Rect
-    boxes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -83,20 +49,22 @@ class Layout:
     """Where everything stands; points, y upwards."""
 
     rects: Mapping[str, Rect]
+    routes: Mapping[tuple[str, str], Route]
     frames: tuple[Frame, ...]
+    legend: tuple[Caption, ...]
     bounds: Rect
 
 
-Band: TypeAlias = tuple[int, int]  # lane and row in it: sorted from top to bottom
+Band: TypeAlias = tuple[int, int, int]  # sorted from top to bottom
 Cells: TypeAlias = dict[tuple[int, Band], list[Box]]  # what stands in a column and a band
 Size: TypeAlias = tuple[float, float]
-_FORWARD, _BETWEEN, _REVERSE = range(3)
+_FORWARD, _REVERSE = 0, 1
 
 
 def laid_out(drawing: Drawing) -> Layout:
     """Give every box its place."""
     if not drawing.boxes:
-        return Layout({}, (), Rect(0, 0, _MARGIN, _MARGIN))
+        return Layout({}, {}, (), (), Rect(0, 0, _MARGIN, _MARGIN))
     sizes = {box.id: size_of(box) for box in drawing.boxes}
     cells = _cells(drawing.boxes)
     middles = _middles(cells, sizes)
@@ -104,9 +72,13 @@ def laid_out(drawing: Drawing) -> Layout:
     rects: dict[str, Rect] = {}
     for (column, band), boxes in cells.items():
         rects |= _stacked(boxes, sizes, middles[column], axes[band])
-    frames = tuple(_frames(drawing.boxes, rects))
-    bounds = around([*rects.values(), *(frame.rect for frame in frames)])
-    return Layout(rects, frames, bounds.grown(_MARGIN))
+    frames = tuple(frames_of(drawing.boxes, rects))
+    picture = around([*rects.values(), *(frame.rect for frame in frames)])
+    legend = tuple(_legend(drawing, picture))
+    routes = routed(drawing.boxes, drawing.edges, rects)
+    bends = [Rect(x, y, x, y) for route in routes.values() for x, y in route]
+    bounds = around([picture, *bends, *(caption.rect for caption in legend)])
+    return Layout(rects, routes, frames, legend, bounds.grown(_MARGIN))
 
 
 def size_of(box: Box) -> Size:
@@ -116,8 +88,7 @@ def size_of(box: Box) -> Size:
     title, line = (LINE, SMALL) if box.kind == "saved" else (TITLE, LINE)
     widths = [width_of(box.title, title, bold=True), *(width_of(t, line) for t in box.lines)]
     height = _LEADING * (title + line * len(box.lines)) + 2 * _PAD_Y
-    lid = 8.0 if box.kind in ("parameter", "state") else 0.0  # of the cylinder
-    return max(widths) + 2 * _PAD_X, height + lid
+    return max(widths) + 2 * _PAD_X, height
 
 
 # Cells: what stands in which column and band.
@@ -128,7 +99,7 @@ def _cells(boxes: Sequence[Box]) -> Cells:
     cells: Cells = {}
     for box in boxes:
         cells.setdefault((_column(box), _band(box, slots)), []).append(box)
-    return cells
+    return {cell: sorted(found, key=lambda box: box.kind != "sum") for cell, found in cells.items()}
 
 
 def _column(box: Box) -> int:
@@ -136,25 +107,26 @@ def _column(box: Box) -> int:
     return 2 * box.column + (1 if box.kind == "sum" and box.home is None else 0)
 
 
-def _slots(boxes: Sequence[Box]) -> dict[tuple[int, str], int]:
-    """Between the lanes: each parameter of a column, with its update and gradient, has a slot."""
-    slots: dict[tuple[int, str], int] = {}
-    taken: dict[int, int] = {}
+def _slots(boxes: Sequence[Box]) -> dict[str, int]:
+    """Parameters and inputs beneath one op stand one beneath the other, each with its update."""
+    slots: dict[str, int] = {}
+    taken: dict[tuple[int, int], int] = {}
     for box in boxes:
-        if not (box.aside or box.home):
-            continue
-        key = box.column, box.home or box.id
-        if key not in slots:
-            slots[key] = taken.get(box.column, 0)
-            taken[box.column] = slots[key] + 1
+        if box.aside or box.home:
+            place = box.column, box.row
+            if (box.home or box.id) not in slots:
+                slots[box.home or box.id] = taken.get(place, 0)
+                taken[place] = slots[box.home or box.id] + 1
     return slots
 
 
-def _band(box: Box, slots: Mapping[tuple[int, str], int]) -> Band:
+def _band(box: Box, slots: Mapping[str, int]) -> Band:
+    """The lane, the row in it, and the place in that row, all counted from the top."""
+    if box.lane == "backward":
+        return _REVERSE, box.row, slots[box.home] if box.home else len(slots)
     if box.aside or box.home:
-        place = 0 if box.aside else 1 if box.lane == "update" else 2
-        return _BETWEEN, 3 * slots[box.column, box.home or box.id] + place
-    return (_FORWARD, -box.row) if box.lane == "forward" else (_REVERSE, box.row)
+        return _FORWARD, -box.row, 1 + 2 * slots[box.home or box.id] + (not box.aside)
+    return _FORWARD, -box.row, 0
 
 
 # Coordinates.
@@ -168,7 +140,7 @@ def _middles(cells: Cells, sizes: Mapping[str, Size]) -> dict[int, float]:
         for column in columns
     }
     middles: dict[int, float] = {}
-    right, before = 0.0, ()
+    right, before = 0.0, tuple[str, ...]()
     for column in columns:
         scope = max((box.scope for box in inside[column]), key=len)
         half = max(sizes[box.id][0] for box in inside[column]) / 2
@@ -180,8 +152,10 @@ def _middles(cells: Cells, sizes: Mapping[str, Size]) -> dict[int, float]:
 
 def _gap(before: tuple[str, ...], after: tuple[str, ...]) -> float:
     """Room between columns, with that for the frames that end and begin there."""
-    shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, after, strict=False)))
-    return _GAP_X + _FRAME * (len(before) + len(after) - 2 * shared)
+    shared = sum(
+        1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, after, strict=False))
+    )
+    return _GAP_X + FRAME * (len(before) + len(after) - 2 * shared)
 
 
 def _axes(cells: Cells, sizes: Mapping[str, Size]) -> dict[Band, float]:
@@ -190,11 +164,15 @@ def _axes(cells: Cells, sizes: Mapping[str, Size]) -> dict[Band, float]:
     axes: dict[Band, float] = {}
     bottom = 0.0
     for band in sorted({band for _, band in cells}):
-        stacks = [[sizes[box.id][1] for box in b] for (_, other), b in cells.items() if other == band]
+        stacks = [
+            [sizes[box.id][1] for box in b] for (_, other), b in cells.items() if other == band
+        ]
         above = max(heights[0] / 2 for heights in stacks)
-        below = max(sum(h + _STACK for h in heights) - _STACK - heights[0] / 2 for heights in stacks)
-        branch = band[0] == _FORWARD and axes and framed
-        gap = _GAP_Y + (_LABEL + 2 * _FRAME if branch else 0.0)
+        below = max(
+            sum(h + _STACK for h in heights) - _STACK - heights[0] / 2 for heights in stacks
+        )
+        branch = axes and framed and band[0] == _FORWARD and band[2] == 0
+        gap = _GAP_Y + (LABEL + 2 * FRAME if branch else 0.0)
         axes[band] = bottom - gap - above
         bottom = axes[band] - below
     return axes
@@ -213,43 +191,18 @@ def _stacked(
     return rects
 
 
-# Frames of layers.
+# The legend.
 
 
-def _frames(boxes: Sequence[Box], rects: Mapping[str, Rect]) -> Iterator[Frame]:
-    """Frames of all layers, outer ones first."""
-    scopes = {box.scope[:depth] for box in boxes for depth in range(1, len(box.scope) + 1)}
-    for scope in sorted(scopes, key=lambda scope: (len(scope), scope)):
-        inside = [box for box in boxes if box.scope[: len(scope)] == scope]
-        outside = [rects[box.id] for box in boxes if box.scope[: len(scope)] != scope]
-        levels = max(len(box.scope) for box in inside) - len(scope)
-        label = scope[-1]
-        for part in _parts(inside, rects, outside):
-            rect = _framed([rects[box.id] for box in part], levels)
-            own = tuple(box.id for box in part if box.scope == scope)
-            yield Frame(scope, label, rect, own)
-            label = ""
-
-
-def _framed(rects: Sequence[Rect], levels: int) -> Rect:
-    return around(rects).grown(_FRAME * (levels + 1), top=_LABEL * (levels + 1))
-
-
-def _parts(
-    inside: Sequence[Box], rects: Mapping[str, Rect], outside: Sequence[Rect]
-) -> Iterator[list[Box]]:
-    """All boxes of a layer, or as few lanes at a time as it takes to hold no stranger."""
-    part: list[Box] = []
-    for lane in (_FORWARD, _BETWEEN, _REVERSE):
-        more = [box for box in inside if _lane(box) == lane]
-        whole = around([rects[box.id] for box in (*part, *more)]) if part or more else None
-        if part and more and whole and any(whole.meets(rect) for rect in outside):
-            yield part
-            part = []
-        part += more
-    if part:
-        yield part
-
-
-def _lane(box: Box) -> int:
-    return _band(box, {(box.column, box.home or box.id): 0})[0]
+def _legend(drawing: Drawing, bounds: Rect) -> Iterator[Caption]:
+    """What the edges mean, in a row beneath the picture."""
+    shown = {edge.kind for edge in drawing.edges}
+    x, y = bounds.left, bounds.bottom - _GAP_Y - LINE
+    for kind, words in LEGEND.items():
+        if kind not in shown:
+            continue
+        width = width_of(words, LINE) + _PAD_X
+        if x > bounds.left and x + width > bounds.right:
+            x, y = bounds.left, y - 2 * LINE
+        yield Caption(kind, words, Rect(x, y, x + width, y + 2 * LINE))
+        x += width + _GAP_X

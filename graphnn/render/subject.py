@@ -1,14 +1,15 @@
-"""What is to be drawn: any target as a graph, with its results, its updates, and its reverse pass."""
+"""What is to be drawn: any target as a graph, with its results, updates and reverse pass."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from graphnn.autodiff import grad
 from graphnn.errors import GraphError
-from graphnn.graph import Graph, Node, Parameter
+from graphnn.graph import Graph, Node, Parameter, needed
+from graphnn.op import Op
 from graphnn.render.model import Passes
 from graphnn.spec import FLOATS
 
@@ -32,21 +33,31 @@ class Subject:
     updates: tuple[tuple[Parameter, Node], ...]
 
     @cached_property
+    def _became(self) -> dict[Node, Node | None]:
+        """What declared nodes have become, as far as it was asked for."""
+        return {node: node for node in self.graph.nodes}
+
+    @cached_property
     def _by_origin(self) -> dict[int, Node]:
         return {id(node.origin): node for node in self.graph.nodes}
 
     @cached_property
-    def _nodes(self) -> frozenset[Node]:
-        return frozenset(self.graph.nodes)
+    def _by_equation(self) -> dict[tuple[Op, tuple[Node | None, ...]], Node]:
+        return {(node.op, node.inputs): node for node in self.graph.nodes if node.inputs}
 
     def present(self, node: Node) -> Node | None:
         """The node of this graph that ``node`` has become; None if it is gone.
 
         Rewrites replace nodes, while ``forward_of`` and ``updates`` still name the declared ones.
         A rewritten node keeps the very ``origin`` object of the node that it replaces, and no other
-        declared node has it.
+        declared node has it; a duplicate that was merged away computes what the one kept computes.
         """
-        return node if node in self._nodes else self._by_origin.get(id(node.origin))
+        for one in [] if node in self._became else needed([node]):
+            if one not in self._became:
+                equation = one.op, tuple(self._became[value] for value in one.inputs)
+                known = self._by_equation.get(equation)
+                self._became[one] = self._by_origin.get(id(one.origin), known)
+        return self._became[node]
 
     def forward_of(self, node: Node) -> Node | None:
         """The node of the forward pass whose gradient ``node`` makes, as it is in this graph."""
@@ -94,16 +105,16 @@ def _compiled(target: object) -> Subject:
             "render draws a node, several nodes, a gn.Graph, a gn.function or a compiled gn.Model; "
             f"got {type(target).__name__}."
         )
-    outputs = getattr(found, "outputs", ())
-    plain = Subject(graph, graph.outputs[: len(outputs)], ())
+    results = graph.outputs[: len(getattr(found, "outputs", ()))]
+    lost = _lost(graph)
+    plain = Subject(Graph([*graph.outputs, *lost]), (*results, *lost), ())
     pairs = [(p, plain.present(new)) for p, new in getattr(found, "updates", ())]
-    known = tuple((p, new) for p, new in pairs if new is not None)
-    return Subject(graph, plain.results, known)
+    return replace(plain, updates=tuple((p, new) for p, new in pairs if new is not None))
 
 
 def _declared(graph: Graph) -> Subject:
     """A graph as the user declared it: what it updates is told by its update nodes."""
-    graph = _with_forward_nodes(graph)
+    graph = Graph([*graph.outputs, *_lost(graph)])
     pairs: dict[Parameter, Node] = {}
     for node in graph.outputs:
         target = _updated_by(node)
@@ -122,15 +133,14 @@ def _updated_by(node: Node) -> Parameter | None:
     return next((value for value in read if value.spec == node.spec), None)
 
 
-def _with_forward_nodes(graph: Graph) -> Graph:
-    """The graph with the forward nodes whose gradients it holds, though no value is read."""
+def _lost(graph: Graph) -> list[Node]:
+    """Forward nodes whose gradients a graph holds, while their own values are read by nobody."""
     plain = Subject(graph, (), ())
     named = [node.forward_of for node in graph.nodes if node.role == "backward"]
     found = [(of, plain.present(of)) for of in dict.fromkeys(named) if of is not None]
     if any(now is not None and now is not of for of, now in found):
-        return graph  # a rewritten graph: what it lost cannot be put back
-    lost = [of for of, now in found if now is None]
-    return Graph([*graph.outputs, *lost]) if lost else graph
+        return []  # a rewritten graph: its nodes and the declared ones do not fit together
+    return [of for of, now in found if now is None]
 
 
 def _has_reverse(graph: Graph) -> bool:

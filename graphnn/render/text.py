@@ -25,6 +25,28 @@ def shape_of(node: Node) -> str:
     return format_shape(node.spec.shape) + dtype
 
 
+def value_text(node: Node, names: Mapping[Node, str]) -> str:
+    """A value in a tool-tip: its name and shape."""
+    return f"{clean(names[node], LONGEST_TOOLTIP)} {shape_of(node)}"
+
+
+def op_title(nodes: Sequence[Node], of: Node | None) -> str:
+    """The op of a box; with a prime if it is the derivative of one, or several that make one.
+
+    Parameters
+    ----------
+    nodes
+        What the box stands for.
+    of
+        The forward node whose gradient it makes.
+    """
+    if len(nodes) > 1 and of is not None:
+        return clean(f"{of.op.name}'")
+    op = nodes[-1].op
+    stem = op.name.removesuffix("_backward")
+    return clean(op.label or (op.name if stem == op.name else f"{stem}'"))
+
+
 def op_lines(nodes: Sequence[Node], texts: Mapping[Node, str]) -> list[str]:
     """Under the title of an op: constants and modes, or the ops that share the box; the shape."""
     last = nodes[-1]
@@ -87,7 +109,8 @@ def update_lines(update: Update) -> list[str]:
     parameter = update.parameter
     inner = [node for node in update.nodes[:-1] if node.spec.shape == parameter.spec.shape]
     words = [node.op.name.removesuffix("_update") for node in inner]
-    kept = [clean(_short(one, parameter), 12) for one in update.state]
+    own_first = sorted(update.state, key=lambda one: one.spec != parameter.spec)
+    kept = [clean(_short(one, parameter), 12) for one in own_first]
     return [
         f"{clean(parameter.label or 'parameter', 18)} ← …",
         *joined(words),
@@ -100,8 +123,14 @@ def _short(state: Parameter, parameter: Parameter) -> str:
     return (state.label or "state").removeprefix(f"{parameter.label}.")
 
 
+def leaf_tooltip(node: Node, names: Mapping[Node, str]) -> tuple[str, ...]:
+    """What an input or a parameter is, and where it was declared."""
+    lines = [f"{names[node]}: {node.op.name} {node.spec}", f"declared at {node.origin}"]
+    return tuple(clean(line, LONGEST_TOOLTIP) for line in lines)
+
+
 def tooltip(nodes: Sequence[Node], names: Mapping[Node, str], folding: Folding) -> tuple[str, ...]:
-    """Equations and formulas of all nodes, then where the last one was declared."""
+    """Equations and formulas of all nodes, then the user's line that the last one comes from."""
     last = nodes[-1]
     lines = [f"{names[node]} = {equation(node, names)}{_formula(node)}" for node in nodes]
     written = [value for node in nodes for value in node.inputs if value in folding.texts]
@@ -110,8 +139,17 @@ def tooltip(nodes: Sequence[Node], names: Mapping[Node, str], folding: Folding) 
         for value in dict.fromkeys(written)
         if not is_leaf(value)
     ]
-    lines += [f"{last.spec}", f"declared at {last.origin}"]
+    lines += [str(last.spec), _declared(last)]
     return tuple(clean(line, LONGEST_TOOLTIP) for line in lines)
+
+
+def _declared(node: Node) -> str:
+    """The user's line: of a reverse node, the one that declared what it is the reverse of."""
+    of = node
+    while of.role == "backward" and of.forward_of is not None:
+        of = of.forward_of
+    reverse = "" if of is node else f"reverse of {of.name}, "
+    return f"{reverse}declared at {of.origin}"
 
 
 def _formula(node: Node) -> str:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from graphnn.train.epochs import EpochRun
@@ -41,7 +42,7 @@ def reporter(verbose: int, epochs: int, names: Sequence[str]) -> Reporter:
     if verbose == 0:
         return Silent()
     console = Console(file=sys.stdout)
-    if verbose == 1 and console.is_terminal:
+    if verbose == 1 and console.is_terminal and not console.is_dumb_terminal:
         return Bar(console, epochs, names)
     return Lines(epochs)
 
@@ -104,23 +105,34 @@ class Bar:
         self.bar = Progress(
             SpinnerColumn(),
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.completed}/{task.total}"),
+            BarColumn(bar_width=None, table_column=Column(max_width=24)),  # gives way first
+            TextColumn("{task.fields[place]}"),
             TextColumn("[bold]{task.fields[facts]}"),
-            _Speed(),
-            _Remaining(),
+            _Speed(Column(no_wrap=True)),
+            _Remaining(Column(no_wrap=True)),
             console=console,
             transient=True,
             refresh_per_second=10,
         )
         self.task = self.bar.add_task(
-            "", total=None, epoch=1, epochs=epochs, facts="", speed=0.0, left=None
+            "",
+            total=None,
+            epoch=1,
+            epochs=epochs,
+            place="compiling",
+            facts="",
+            speed=0.0,
+            left=None,
         )
         self.width = len(str(epochs))
         self.epoch_started = self.started
 
     def __enter__(self) -> Bar:
-        self.bar.start()
+        try:
+            self.bar.start()
+        except BaseException:  # Ctrl-C in the middle of the first drawing: show the cursor again
+            self.bar.stop()
+            raise
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -139,11 +151,13 @@ class Bar:
             self.task,
             completed=batch,
             total=run.batches,
+            place=f"{batch}/{run.batches}",
             epoch=epoch + 1,
             facts=self._facts(run, epoch - first_epoch, seen),
             speed=speed,
             left=rest / speed if speed else None,
         )
+        self.bar.tasks[0].finished_time = None  # an epoch is: the spinner turns for the next one
 
     def _facts(self, run: EpochRun, row: int, seen: int) -> str:
         if not seen:

@@ -120,10 +120,13 @@ def _compiled(source: str, name: str, signature: str, key: str) -> int:
     unique = f"{name}_{key[:16]}"
     file = f"<graphnn kernel {unique}>"
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-    names = namespace()
+    given = namespace()
+    names = dict(given)
     try:
         exec(compile(source, file, "exec"), names)
-        function = names[name]
+        function = names.pop(name)
+        if name in given:  # a user's op may be called "share"; inside, the word keeps its meaning
+            names[name] = given[name]
         function.__name__ = function.__qualname__ = unique
         made: Any = numba.cfunc(_signature(signature), **OPTIONS)(function)
     except Exception as error:

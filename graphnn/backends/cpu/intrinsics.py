@@ -56,6 +56,28 @@ float_of_bits_f32 = _bitcast(types.int32, types.float32, "float_of_bits_f32")
 float_of_bits_f64 = _bitcast(types.int64, types.float64, "float_of_bits_f64")
 
 
+def _rounding(scalar: types.Type, kind: str, name: str) -> Any:
+    """A rounded float that stays a float: Python's ``math.floor`` would make it a whole number."""
+
+    def rounded(typingctx: Any, value: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            function = builder.module.declare_intrinsic(f"llvm.{kind}", [args[0].type])
+            return builder.call(function, args)
+
+        return scalar(scalar), generate
+
+    rounded.__name__ = name
+    return intrinsic(rounded)
+
+
+floor_f32 = _rounding(types.float32, "floor", "floor_f32")
+floor_f64 = _rounding(types.float64, "floor", "floor_f64")
+ceil_f32 = _rounding(types.float32, "ceil", "ceil_f32")
+ceil_f64 = _rounding(types.float64, "ceil", "ceil_f64")
+trunc_f32 = _rounding(types.float32, "trunc", "trunc_f32")
+trunc_f64 = _rounding(types.float64, "trunc", "trunc_f64")
+
+
 @intrinsic
 def fast_add(typingctx: Any, a: Any, b: Any) -> Any:
     """A + b that may be reassociated: the only sum that LLVM turns into a vector reduction."""

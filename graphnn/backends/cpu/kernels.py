@@ -110,6 +110,13 @@ def _start(pointers: Mapping[str, Node], sizes: Sequence[str]) -> _Lines:
 _SHARE = "start, stop = share(parts, lane, lanes), share(parts, lane + 1, lanes)"
 
 
+def _in_each_part(count: DimLike, parts: DimLike) -> DimLike:
+    """How many of the loop's elements belong to each part of the work."""
+    each = 1 if count == parts else divide(count, parts)
+    assert each is not None, f"{count} elements do not make {parts} equal parts"
+    return each
+
+
 # Elementwise.
 
 
@@ -132,15 +139,16 @@ class _Formulas:
         self.names[node] = result
         body = kernel.body
         for name, callee in body.all_callees():
-            self.helpers[name] = callee.definition(f"{name}_{SUFFIX[dtype]}", dtype)
+            symbol = callee.symbol(name, dtype)
+            self.helpers[symbol] = callee.definition(symbol, dtype)
         if node.inputs and node.dtype != node.inputs[-1].dtype and node.op.name == "cast":
             self.lines.append(f"{result} = {_cast(arguments[0], node)}")
         elif body.is_straight_line:
             self.lines += body.inline(arguments, result, f"_{index}", dtype)
         else:
-            name = f"{body.name}_{SUFFIX[dtype]}"
-            self.helpers[name] = body.definition(name, dtype)
-            self.lines.append(f"{result} = {name}({', '.join(arguments)})")
+            symbol = body.symbol(body.name, dtype)
+            self.helpers[symbol] = body.definition(symbol, dtype)
+            self.lines.append(f"{result} = {symbol}({', '.join(arguments)})")
 
 
 def _cast(argument: str, node: Node) -> str:
@@ -189,8 +197,7 @@ def _elementwise(step: Step) -> Kernel:
     pointers |= {name: node for name, node, _ in new}
     loops = nested(group.shape, [node.spec.shape for node in pointers.values()])
     depth = len(loops.sizes)
-    inner = divide(loops.sizes[0], step.parts) if depth else 1
-    assert inner is not None
+    inner = _in_each_part(loops.sizes[0], step.parts) if depth else 1
     sizes = ["parts", "inner", *(f"n{i}" for i in range(1, depth))]
     lines = _start(pointers, sizes)
     lines.add(_SHARE)
@@ -300,8 +307,7 @@ class _ReductionForm:
 
     def kernel(self) -> Kernel:
         share = self.outer if self.by_rows else self.inner
-        quantum = divide(share, self.step.parts)
-        assert quantum is not None
+        quantum = _in_each_part(share, self.step.parts)
         lines = _start(self.pointers, ["parts", "quantum", "outer", "count", "width"])
         lines.add(_SHARE)
         name = self.step.group.name
@@ -380,8 +386,7 @@ def _rows(step: Step) -> Kernel:
     names = [f"x{i}" for i in range(len(last.inputs))] + ["y"]
     meta: list[DimLike | float] = [step.parts]
     rows = _row_count(last.spec.shape, kernel.views[-1])
-    quantum = divide(rows, step.parts)
-    assert quantum is not None
+    quantum = _in_each_part(rows, step.parts)
     meta.append(quantum)
     lines = _Lines()
     lines.add("data = pointer_i64(data)", "meta = pointer_i64(meta)")
@@ -400,10 +405,10 @@ def _rows(step: Step) -> Kernel:
         arguments.append(f"float_of_bits_f64({place})" if isinstance(value, float) else place)
         meta.append(float(value) if isinstance(value, float) else value)
     dtype = next((node.dtype for node in reversed(operands) if node.dtype in FLOATS), "int64")
-    inner = f"{body.name.strip('_')}_{SUFFIX[dtype]}"
+    inner = f"{last.op.name}_rows_{SUFFIX[dtype]}"
     lines.add(f"{inner}({', '.join(arguments)})")
     helpers = [
-        callee.definition(f"{name}_{SUFFIX[dtype]}", dtype, "float")
+        callee.definition(callee.symbol(name, dtype), dtype, "float")
         for name, callee in body.all_callees()
     ]
     text = lines.text(last.op.name, [*helpers, _positional(body, inner, dtype)])
