@@ -59,7 +59,7 @@ x = gn.Input((None, 5), name="x", dtype="float64")
 for op in (swish, softsign, running_sum):
     y = op(x)
     loss = gn.sum(y * y)
-    check_grads(loss, {x: np.linspace(-2, 2, 15).reshape(3, 5)}, order=2)
+    check_grads(loss, np.linspace(-2, 1.9, 15).reshape(3, 5), order=2)
     print(f"{op.__name__}: first and second derivatives agree with finite differences")
 
 fused = gn.function(x, swish(x) * 2.0 + 1.0)

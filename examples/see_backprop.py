@@ -1,4 +1,4 @@
-"""XOR with two hidden neurons: the reverse pass of a whole network, node by node, with its numbers."""
+"""XOR with two hidden neurons: the reverse pass of a whole network, with its numbers."""
 
 import tempfile
 from pathlib import Path

@@ -22,7 +22,7 @@ from graphnn.ops.movement import COPY
 from graphnn.ops.random import GENERATOR, advanced
 from graphnn.plan import Memory, Plan
 from graphnn.schedule import Step, schedule, with_reuse
-from graphnn.spec import Dim, DimLike, evaluate, format_shape
+from graphnn.spec import DimLike, evaluate, format_shape, symbol_name, symbols_in
 
 Updates: TypeAlias = "Iterable[tuple[Parameter, Node]] | Mapping[Parameter, Node]"
 SHOWN_BATCH = 32  # the batch for which a plan is shown before any call has said another
@@ -66,6 +66,10 @@ class Function:
             wanted = passes.for_inference(wanted)
         wanted = passes.simplified(wanted)
         count = len(self.outputs)
+        # What is returned is the old value, like all that is computed from it.
+        wanted[:count] = [
+            apply(COPY, [node]) if root(node) in targets else node for node in wanted[:count]
+        ]
         self._results = wanted[:count]
         steps, self._new = _scheduled(wanted[:count], targets, wanted[count:])
         self._gradients = _gradients(steps, targets)
@@ -97,6 +101,15 @@ class Function:
         if unknown:
             found = ", ".join(f"{node.name} (declared at {node.origin})" for node in unknown)
             raise GraphError(f"the outputs need inputs that are not given: {found}")
+        known = _symbols(self.inputs)
+        for value in dict.fromkeys([*self.inputs, *graph.nodes]):
+            missing = {name for dim in value.spec.shape for name in symbols_in(dim)} - known
+            if missing:
+                raise GraphError(
+                    f"{value.name} has shape {format_shape(value.spec.shape)} (declared at "
+                    f"{value.origin}), but no input tells the size {missing.pop()}: declare one "
+                    "that has an axis of just that size."
+                )
 
     def _all_parameters(self, targets: Sequence[Parameter]) -> tuple[Parameter, ...]:
         found = dict.fromkeys([*self.graph.parameters, *targets])
@@ -216,6 +229,7 @@ class Function:
         for node, array in zip(self.inputs, arrays, strict=True):
             _solve(node, array.shape, sizes)
         for node, array in zip(self.inputs, arrays, strict=True):
+            _check_shape(node, array.shape, sizes)
             _check_limits(node, array, self._limits.get(node), sizes)
         return arrays, sizes
 
@@ -443,29 +457,27 @@ def _plain(node: Input, value: ArrayLike) -> NDArray[Any]:
 
 
 def _solve(node: Input, shape: Sequence[int], sizes: dict[str, int]) -> None:
-    """Learn sizes from an array's shape, and check it."""
+    """Learn the sizes of plain symbols from an array's shape."""
     for dim, size in zip(node.spec.shape, shape, strict=True):
-        name = _symbol(dim)
-        expected = sizes.setdefault(name, size) if name else dim
-        if isinstance(expected, int) and expected != size:
-            where = f" (another input has {expected} there)" if name else ""
+        name = symbol_name(dim)
+        if name is not None:
+            sizes.setdefault(name, size)
+
+
+def _check_shape(node: Input, shape: Sequence[int], sizes: Mapping[str, int]) -> None:
+    """Check an array's shape against the sizes that all inputs agree on."""
+    for dim, size in zip(node.spec.shape, shape, strict=True):
+        expected = evaluate(dim, sizes)
+        if expected != size:
+            where = f" (another input has {expected} there)" if symbols_in(dim) else ""
             raise ShapeError(
                 f"input {node.name} is declared {format_shape(node.spec.shape)} at {node.origin}; "
                 f"got an array of shape {format_shape(shape)}{where}."
             )
 
 
-def _symbol(dim: DimLike) -> str | None:
-    """The name of a plain symbol, else None."""
-    if isinstance(dim, Dim) and len(dim.terms) == 1:
-        ((monomial, coefficient),) = dim.terms
-        if len(monomial) == 1 and coefficient == 1:
-            return monomial[0]
-    return None
-
-
 def _symbols(inputs: Iterable[Input]) -> set[str]:
-    return {name for node in inputs for dim in node.spec.shape if (name := _symbol(dim))}
+    return {name for node in inputs for dim in node.spec.shape if (name := symbol_name(dim))}
 
 
 Limits: TypeAlias = tuple[int, DimLike, Node]

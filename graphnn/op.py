@@ -202,6 +202,12 @@ class Op:
 registry: dict[str, Op] = {}
 
 
+def is_own(op: Op) -> bool:
+    """Whether an op is graphnn's own: it cannot be replaced, since ``a + b`` means it."""
+    body = getattr(op.kernel, "body", None)
+    return body is None or body.function.__module__.startswith("graphnn.")
+
+
 def register(op: Op, *, replace: bool = False) -> Op:
     """Enter an op into the registry; ``replace`` lets a notebook cell run twice.
 

@@ -173,8 +173,9 @@ def with_reuse(steps: Sequence[Step], keep: Iterable[Node]) -> list[Step]:
 
     def ends(node: Node, i: int, step: Step) -> bool:
         """Whether a value's life ends at step i, each thread having touched its own part."""
-        given = isinstance(node.op.kernel, Leaf) or node in kept
-        return not given and last[node] == i and parts[node] == {step.parts}
+        # A value that lives in a parameter's memory is touched under the parameter's name.
+        lasts = isinstance(node.op.kernel, Leaf) or node in kept or node not in last
+        return not lasts and last[node] == i and parts[node] == {step.parts}
 
     made = []
     for i, step in enumerate(steps):

@@ -294,8 +294,8 @@ def _parse(function: Callable[..., object]) -> ast.FunctionDef:
         defs, problem = [], str(error)
     if not defs:
         raise KernelError(
-            f"{function.__name__}: its source cannot be read ({problem}); define it with `def` in a "
-            "file or a notebook cell"
+            f"{function.__name__}: its source cannot be read ({problem}); "
+            "define it with `def` in a file or a notebook cell"
         )
     arguments = defs[0].args
     if arguments.vararg or arguments.kwarg or arguments.defaults:

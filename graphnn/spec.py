@@ -111,6 +111,11 @@ def symbol_name(dim: DimLike) -> str | None:
     return None
 
 
+def symbols_in(dim: DimLike) -> set[str]:
+    """The names of all symbols of a dimension."""
+    return {name for monomial, _ in _terms(dim) for name in monomial}
+
+
 def evaluate(dim: DimLike, sizes: Mapping[str, int]) -> int:
     """``dim`` as a number, given the size of each symbol."""
     return dim.evaluate(sizes) if isinstance(dim, Dim) else dim

@@ -167,21 +167,20 @@ def graphs(draw):
     """A random graph, and values for its inputs."""
     inputs = [gn.Input(shape, "float64", name=f"x{i}") for i, shape in enumerate(SHAPES)]
     nodes: list[gn.Node] = list(inputs)
-    for _ in range(draw(st.integers(1, 20))):
-        kind = draw(st.integers(0, 6))
-        a, b = draw(st.sampled_from(nodes)), draw(st.sampled_from(nodes))
-        if kind <= 1:
-            nodes.append(gn.tanh(a))
-        elif kind == 2:
-            nodes.append(gn.sin(a))
-        elif kind <= 4 and broadcast_shapes(a.spec.shape, b.spec.shape) is not None:
-            nodes.append(a * b if kind == 3 else a + b)
-        elif kind == 5:
-            nodes.append(gn.sum(a, keepdims=draw(st.booleans())))
-        elif kind == 6 and a.ndim == 2:
-            nodes.append(gn.mean(a, draw(st.integers(0, 1))))
-    outputs = draw(st.lists(st.sampled_from(nodes), min_size=1, max_size=3))
-    return inputs, outputs
+
+    def one() -> gn.Node:  # mostly a late one: deep graphs, not wide ones
+        return nodes[-1 - draw(st.integers(0, min(5, len(nodes) - 1)))]
+
+    for _ in range(draw(st.integers(4, 16))):
+        kind = draw(st.sampled_from(["map", "join", "join", "reduce"]))
+        a, b = one(), one()
+        if kind == "join" and broadcast_shapes(a.spec.shape, b.spec.shape) is not None:
+            nodes.append(a * b if draw(st.booleans()) else a + b)
+        elif kind == "reduce" and a.ndim:
+            nodes.append(gn.sum(a, draw(st.sampled_from([None, -1]))))
+        else:
+            nodes.append(gn.tanh(a) if draw(st.booleans()) else gn.sin(a))
+    return inputs, [nodes[-1], *draw(st.lists(st.sampled_from(nodes), max_size=2))]
 
 
 @settings(max_examples=500)

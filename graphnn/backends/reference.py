@@ -17,7 +17,8 @@ from graphnn.graph import Constant, Input, Node, Parameter, Size
 from graphnn.spec import Dim, format_shape, symbol_name
 from graphnn.spec import evaluate as size_of
 
-Given = Mapping[Node, ArrayLike]
+# Any: a mapping is invariant in its keys, and inputs alone are given as often as any nodes.
+Given = Mapping[Any, ArrayLike]
 
 
 @overload

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
@@ -21,15 +22,18 @@ def save_weights(path: str | os.PathLike[str], state: Mapping[str, NDArray[Any]]
     Raises
     ------
     DataError
-        If the folder is missing or the file cannot be written; an older file is kept.
+        If the folder is missing, the format lacks a dtype, or the file cannot be written; an older
+        file is kept.
     """
     target = Path(path)
     if not target.parent.is_dir():
         raise DataError(f"{target}: the folder {target.parent} does not exist; create it first")
-    data = save(dict(state), metadata={"format": "graphnn"})
+    # safetensors writes the bytes of a transposed array as they lie, in the wrong order.
+    rows = {name: np.asarray(array, order="C") for name, array in state.items()}
     try:
+        data = save(rows, metadata={"format": "graphnn"})
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".writing-")
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise DataError(f"{target}: cannot be written: {error}") from error
     try:
         with os.fdopen(handle, "wb") as file:
@@ -53,7 +57,7 @@ def _umask() -> int:
 
 
 def load_weights(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
-    """The arrays of a file by name.
+    """The arrays of a file by name, in the order of the names.
 
     Raises
     ------
@@ -61,7 +65,7 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
         If the file is missing or damaged.
     """
     try:
-        return dict(load(Path(path).read_bytes()))
+        return dict(sorted(load(Path(path).read_bytes()).items()))
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
     except (SafetensorError, ValueError, KeyError) as error:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from graphnn.errors import GraphError, KernelError
 from graphnn.graph import Node, NodeLike, apply, as_nodes
-from graphnn.op import Draw, Example, Mismatch, Op, Scalar, Vjp, register, registry
+from graphnn.op import Draw, Example, Mismatch, Op, Scalar, Vjp, is_own, register, registry
 from graphnn.ops.lift import lift
 from graphnn.source import Body
 from graphnn.spec import FLOATS, DimLike, TensorSpec, as_dtype, broadcast_shapes
@@ -293,9 +293,9 @@ def _declared(
     body = Body(function)
     label = name or body.name
     known = registry.get(label)
-    if known is not None and not _same_place(known, function):
+    if known is not None and is_own(known):
         raise GraphError(
-            f"an op named {label!r} is registered already; rename the function or pass name="
+            f"an op named {label!r} is graphnn's own; rename the function or pass name="
         )
     ranges = domain or [REAL] * len(body.params)
     if len(ranges) != len(body.params):
@@ -316,13 +316,6 @@ def _declared(
         color=color,
     )
     return Elementwise(register(op, replace=known is not None))
-
-
-def _same_place(op: Op, function: Callable[..., object]) -> bool:
-    if not isinstance(op.kernel, Scalar):
-        return False
-    other = op.kernel.body.function
-    return (other.__module__, other.__qualname__) == (function.__module__, function.__qualname__)
 
 
 def reference_from(function: Callable[..., Any]) -> Callable[..., NDArray[Any]]:

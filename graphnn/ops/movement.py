@@ -8,10 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphnn.graph import Node, NodeLike, apply, as_node
+from graphnn.errors import ShapeError
+from graphnn.graph import Node, NodeLike, apply, as_node, declared_at
 from graphnn.op import Alias, Draw, Example, Mismatch, Op, Permute, Rows, Scalar, register
 from graphnn.source import Body
-from graphnn.spec import BATCH, Dim, DimLike, Shape, TensorSpec, broadcast_shapes, divide, product
+from graphnn.spec import (
+    BATCH,
+    Dim,
+    DimLike,
+    Shape,
+    TensorSpec,
+    broadcast_shapes,
+    divide,
+    format_shape,
+    product,
+)
 
 MOVEMENT = "#f1f5f9"
 
@@ -81,8 +92,19 @@ def reshape(x: NodeLike, shape: int | Sequence[DimLike | None]) -> Node:
 
 
 def flatten(x: NodeLike, start: int = 1) -> Node:
-    """Join the axes from ``start`` on into one; by default all but the batch axis."""
+    """Join the axes from ``start`` on into one; by default all but the batch axis.
+
+    Raises
+    ------
+    ShapeError
+        If there is no such axis; ``start == ndim`` appends one of size 1.
+    """
     node = as_node(x)
+    if not -node.ndim <= start <= node.ndim:
+        raise ShapeError(
+            f"flatten: start={start} is no axis of {node.name}, which has shape "
+            f"{format_shape(node.spec.shape)}. Declared at {declared_at()}."
+        )
     kept = node.spec.shape[:start]
     return reshape(node, (*kept, product(node.spec.shape[start:])))
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from graphnn.errors import GraphError
 from graphnn.graph import Node, NodeLike, apply, as_nodes
-from graphnn.op import Example, Op, Rows, Vjp, no_flops, register, registry
+from graphnn.op import Example, Op, Rows, Vjp, is_own, no_flops, register, registry
 from graphnn.source import Body
 from graphnn.spec import DimLike, TensorSpec
 
@@ -80,7 +80,7 @@ def op(
     Raises
     ------
     GraphError
-        If the views do not fit the kernel, or another op has the name.
+        If the views do not fit the kernel, or an op of graphnn's own has the name.
 
     Examples
     --------
@@ -105,9 +105,9 @@ def op(
         label = name or body.name
         _check(label, body, views)
         known = registry.get(label)
-        if known is not None and not _same_place(known, kernel):
+        if known is not None and is_own(known):
             raise GraphError(
-                f"an op named {label!r} is registered already; rename the function or pass name="
+                f"an op named {label!r} is graphnn's own; rename the function or pass name="
             )
         declared = Op(
             name=label,
@@ -137,10 +137,3 @@ def _check(label: str, body: Body, views: Sequence[str]) -> None:
             f"{label}: the kernel takes (start, stop, *inputs, out), and views has one entry for "
             f"each input and the output; got ({', '.join(body.params)}) and {len(views)} views"
         )
-
-
-def _same_place(known: Op, kernel: Callable[..., object]) -> bool:
-    if not isinstance(known.kernel, Rows):
-        return False
-    other = known.kernel.body.function
-    return (other.__module__, other.__qualname__) == (kernel.__module__, kernel.__qualname__)

@@ -40,14 +40,15 @@ from graphnn.backends.cpu.intrinsics import (
     trunc_f64,
 )
 
-_compiled = njit(
-    error_model="numpy",
-    fastmath={"contract"},
-    forceinline=True,
-    _nrt=False,
-    no_cpython_wrapper=True,
-    no_cfunc_wrapper=True,
-)
+_OPTIONS: dict[str, Any] = {
+    "error_model": "numpy",
+    "fastmath": {"contract"},
+    "forceinline": True,
+    "_nrt": False,
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}
+_compiled: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(**_OPTIONS)
 
 
 def _lambert(depth: int) -> tuple[list[int], list[int]]:
