@@ -22,7 +22,7 @@ from graphnn.ops.movement import COPY
 from graphnn.ops.random import GENERATOR, advanced
 from graphnn.plan import Memory, Plan
 from graphnn.schedule import Step, schedule, with_reuse
-from graphnn.spec import DimLike, evaluate, format_shape, symbol_name, symbols_in
+from graphnn.spec import FLOATS, DimLike, evaluate, format_shape, symbol_name, symbols_in
 
 Updates: TypeAlias = "Iterable[tuple[Parameter, Node]] | Mapping[Parameter, Node]"
 SHOWN_BATCH = 32  # the batch for which a plan is shown before any call has said another
@@ -230,7 +230,7 @@ class Function:
             _solve(node, array.shape, sizes)
         for node, array in zip(self.inputs, arrays, strict=True):
             _check_shape(node, array.shape, sizes)
-            _check_limits(node, array, self._limits.get(node), sizes)
+            _check_limits(node, array, self._limits.get(node, ()), sizes)
         return arrays, sizes
 
     def read(self, node: Node, bound: Bound, arrays: Sequence[NDArray[Any]] = ()) -> NDArray[Any]:
@@ -441,7 +441,8 @@ def fitting(node: Input, value: ArrayLike) -> NDArray[Any]:
             f"got an array of shape {format_shape(array.shape)}."
         )
     # A 0-d array stays one: ascontiguousarray would make it 1-d.
-    return np.asarray(array, dtype=node.dtype, order="C")
+    array = np.asarray(array, dtype=node.dtype, order="C")
+    return array if array.flags.aligned else array.copy()
 
 
 def _plain(node: Input, value: ArrayLike) -> NDArray[Any]:
@@ -453,6 +454,13 @@ def _plain(node: Input, value: ArrayLike) -> NDArray[Any]:
     kinds = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}[np.dtype(node.dtype).kind]
     if isinstance(value, np.generic) or array.dtype.kind not in kinds:
         return array
+    if node.dtype not in (*FLOATS, "bool") and array.size:
+        limits = np.iinfo(node.dtype)
+        if array.min() < limits.min or array.max() > limits.max:
+            raise DataError(
+                f"input {node.name} is declared {node.dtype} at {node.origin}, from {limits.min} "
+                f"to {limits.max}; got values from {array.min()} to {array.max()}."
+            )
     return array.astype(node.dtype)
 
 
@@ -483,25 +491,27 @@ def _symbols(inputs: Iterable[Input]) -> set[str]:
 Limits: TypeAlias = tuple[int, DimLike, Node]
 
 
-def _limits(graph: Graph) -> dict[Node, Limits]:
-    """For inputs that are labels or indices: the range they must keep to, and who says so."""
-    found: dict[Node, Limits] = {}
+def _limits(graph: Graph) -> dict[Node, list[Limits]]:
+    """For inputs that are labels or indices: the ranges they must keep to, and who says so."""
+    found: dict[Node, list[Limits]] = {}
     for node in graph.nodes:
         if node.op.bounds is None:
             continue
         for place, (low, high) in node.op.bounds(*(v.spec for v in node.inputs)).items():
-            found.setdefault(root(node.inputs[place]), (low, high, node))
+            found.setdefault(root(node.inputs[place]), []).append((low, high, node))
     return found
 
 
 def _check_limits(
-    node: Input, array: NDArray[Any], limits: Limits | None, sizes: Mapping[str, int]
+    node: Input, array: NDArray[Any], limits: Sequence[Limits], sizes: Mapping[str, int]
 ) -> None:
-    if limits is None or array.size == 0:
+    if not limits or array.size == 0:
         return
-    low, bound, reader = limits
-    high = evaluate(bound, sizes)
-    if array.min() < low or array.max() >= high:
+    least, most = array.min(), array.max()
+    for low, bound, reader in limits:
+        high = evaluate(bound, sizes)
+        if low <= least and most < high:
+            continue
         place = np.argwhere((array < low) | (array >= high))[0]
         where = ", ".join(map(str, place))
         raise DataError(

@@ -64,4 +64,6 @@ def single_threaded() -> Iterator[None]:
 def _set(counts: list[int]) -> None:
     for library, count in zip(_libraries(), counts, strict=True):
         if library.get_num_threads() != count:
-            library.set_num_threads(count)
+            # threadpoolctl 3.8 lets only the first Python thread that ever set OpenBLAS's count
+            # set it again, and ignores the others: here the last user restores it, whoever that is.
+            getattr(library, "_real_set_num_threads", library.set_num_threads)(count)

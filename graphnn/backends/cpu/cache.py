@@ -2,7 +2,7 @@
 
 An entry is found only by the hash of its source, signature, flags, the versions of numba, llvmlite
 and graphnn's own kernel support, and the processor's name and features; it carries the hash of its
-payload. Whatever is damaged, foreign or unreadable is compiled again.
+content. Whatever is damaged, foreign or unreadable is compiled again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import platformdirs
 
-MAGIC = b"graphnn kernel 1\n"
+MAGIC = b"graphnn kernel 2\n"
 
 
 @dataclass(frozen=True)
@@ -37,35 +37,34 @@ def folder() -> Path:
 
 def load(key: str) -> Entry | None:
     """The entry for ``key``, or None if there is none that is whole and ours."""
-    path = folder() / f"{key}.kernel"
     try:
-        if not _is_ours(path):
-            return None
-        return _parse(path.read_bytes(), key)
+        with (folder() / f"{key}.kernel").open("rb") as file:
+            return _parse(file.read(), key) if _is_ours(os.fstat(file.fileno())) else None
     except OSError:
         return None
 
 
-def _is_ours(path: Path) -> bool:
+def _is_ours(status: os.stat_result) -> bool:
     """Whether only this user could have written the file."""
     if not hasattr(os, "getuid"):
         return True
-    status = path.stat()
     return status.st_uid == os.getuid() and not status.st_mode & 0o022
 
 
+def _digest(rest: bytes) -> bytes:
+    return hashlib.sha256(rest).hexdigest().encode()
+
+
 def _parse(text: bytes, key: str) -> Entry | None:
-    if not text.startswith(MAGIC):
+    """The entry in a file: magic, hash of all that follows, facts, object code and bitcode."""
+    digest, _, rest = text.removeprefix(MAGIC).partition(b"\n")
+    if not text.startswith(MAGIC) or digest != _digest(rest):
         return None
-    head, _, payload = text[len(MAGIC) :].partition(b"\n")
-    try:
-        facts = json.loads(head)
-        whole = facts["key"] == key and facts["sha256"] == hashlib.sha256(payload).hexdigest()
-        cut = int(facts["object_bytes"])
-        entry = Entry(str(facts["symbol"]), str(facts["library"]), payload[:cut], payload[cut:])
-    except (ValueError, KeyError, TypeError):
-        return None
-    return entry if whole else None
+    head, _, payload = rest.partition(b"\n")
+    facts = json.loads(head)
+    cut = facts["object_bytes"]
+    entry = Entry(facts["symbol"], facts["library"], payload[:cut], payload[cut:])
+    return entry if facts["key"] == key else None
 
 
 def store(key: str, entry: Entry) -> bool:
@@ -74,18 +73,17 @@ def store(key: str, entry: Entry) -> bool:
     A cache that cannot be written (read-only, full) costs time, never a result: False is returned
     and ``graphnn info`` says so.
     """
-    payload = entry.object_code + entry.bitcode
     facts = {
         "key": key,
         "symbol": entry.symbol,
         "library": entry.library,
         "object_bytes": len(entry.object_code),
-        "sha256": hashlib.sha256(payload).hexdigest(),
     }
+    rest = json.dumps(facts).encode() + b"\n" + entry.object_code + entry.bitcode
     try:
         home = folder()
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write_whole(home / f"{key}.kernel", MAGIC + json.dumps(facts).encode() + b"\n" + payload)
+        _write_whole(home / f"{key}.kernel", MAGIC + _digest(rest) + b"\n" + rest)
     except OSError:
         return False
     return True

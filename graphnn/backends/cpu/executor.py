@@ -85,7 +85,7 @@ def get_num_threads() -> int:
     given = os.environ.get("GRAPHNN_NUM_THREADS", "").strip()
     if not given:
         return min(available_processors(), machine_lanes())
-    if not given.isdigit() or int(given) < 1:
+    if not given.isdecimal() or int(given) < 1:
         raise GraphnnError(f"GRAPHNN_NUM_THREADS is a whole number >= 1; got {given!r}")
     return int(given)
 
