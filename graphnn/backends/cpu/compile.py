@@ -146,7 +146,7 @@ def _compiled(source: str, name: str, signature: str, key: str) -> int:
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Numba makes millions of objects that live on: collecting among them is a fifth of its time."""
+    """No collection inside: among the millions of objects that numba makes it takes a fifth."""
     running = gc.isenabled()
     gc.disable()
     try:
