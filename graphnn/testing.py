@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,10 +16,20 @@ from graphnn.autodiff import vjp
 from graphnn.backends import reference
 from graphnn.errors import DTypeError, GraphError
 from graphnn.function import Function
-from graphnn.graph import Constant, Graph, Input, Node, Parameter, rebuilt
+from graphnn.graph import Constant, Graph, Input, Node, Parameter, apply, rebuilt
+from graphnn.op import Op
 from graphnn.ops.reduce import sum as sum_of
 from graphnn.passes import rewrite
 from graphnn.spec import FLOATS
+
+
+class HasOp(Protocol):
+    """What holds an op: the result of ``gn.elementwise`` or ``gn.op``."""
+
+    @property
+    def op(self) -> Op:
+        """The op."""
+
 
 Float64: TypeAlias = NDArray[np.float64]
 Arrays: TypeAlias = dict[Input, NDArray[Any]]
@@ -73,6 +83,62 @@ def check_values(
             atol=usual[1] if atol is None else atol,
             err_msg=f"{node!r}, declared at {node.origin}",
         )
+
+
+def check_op(op: Op | HasOp, *, order: Literal[0, 1, 2] = 2, seed: int = 0) -> None:
+    """Verify an op by its own ``examples``, as graphnn's tests verify every shipped one.
+
+    For each example, in float32 and float64: the kernel computes what the NumPy reference computes,
+    in the declared shape and dtype. Where the op has a gradient, it equals finite differences.
+
+    Parameters
+    ----------
+    op
+        An :class:`~graphnn.op.Op`, or what ``gn.elementwise`` or ``gn.op`` made.
+    order
+        How often the op is differentiated: 2 checks the gradient's gradient, 0 none.
+    seed
+        Of the values that are drawn.
+
+    Raises
+    ------
+    AssertionError
+        Naming what differs, and where.
+    GraphError
+        If the op has no examples.
+
+    Examples
+    --------
+    >>> import math
+    >>> import graphnn as gn
+    >>> @gn.elementwise
+    ... def gaussian(x):
+    ...     return math.exp(-x * x)
+    >>> check_op(gaussian)
+    """
+    declared = op if isinstance(op, Op) else op.op
+    if not declared.examples:
+        raise GraphError(f"{declared.name} has no examples to be checked by: pass examples=[...]")
+    for example in declared.examples:
+        for dtype in FLOATS:
+            arrays = [d.sample(np.random.default_rng(seed), dtype) for d in example.inputs]
+            inputs = [
+                Input(array.shape, array.dtype, name=f"x{i}") for i, array in enumerate(arrays)
+            ]
+            node = apply(declared, inputs, example.attrs)
+            check_values(node, dict(zip(inputs, arrays, strict=True)))
+        differentiable = declared.vjp is not None or declared.expand is not None
+        if order and differentiable and node.dtype == "float64" and _floats(inputs):
+            check_grads(
+                lambda *nodes, attrs=example.attrs: apply(declared, nodes, attrs),
+                *arrays,
+                order=2 if order == 2 else 1,
+                seed=seed,
+            )
+
+
+def _floats(nodes: Sequence[Node]) -> list[Node]:
+    return [node for node in nodes if node.dtype in FLOATS]
 
 
 def check_grads(

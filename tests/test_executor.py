@@ -102,7 +102,7 @@ WAYS = {
 @pytest.mark.parametrize("threads", [2, 3])
 def test_barriers_hold(way, threads, many_lanes):
     """Many thousands of steps on more threads than processors: the bits of one thread."""
-    times = 20_000
+    times = 10_000
     function, p = chain(3)
     start = p.value.copy()
     iterated(function, times, 1)

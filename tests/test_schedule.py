@@ -19,7 +19,7 @@ from graphnn.backends import reference
 from graphnn.backends.cpu import blas, executor
 from graphnn.errors import GraphError, PlanError, ShapeError
 from graphnn.fusion import fuse, root
-from graphnn.graph import Constant, Input, Parameter, Size
+from graphnn.graph import Constant, Input, Parameter, Size, needed
 from graphnn.memory import ALIGNMENT, overlaps
 from graphnn.plan import Plan, readable_bytes, readable_count
 from graphnn.schedule import dependencies, schedule, step_of
@@ -46,7 +46,7 @@ PARAMETERS = [(4, 4), (3, 4), (4,), (4,)]
 class Program:
     """Inputs, parameters, outputs and updates of a random function, and values for them."""
 
-    def __init__(self, steps, picks, outputs: int, seed: int = 5) -> None:
+    def __init__(self, steps, picks, outputs: int, trained: bool = False, seed: int = 5) -> None:
         self.rng = np.random.default_rng(seed)
         self.inputs = [
             gn.Input((None, 4), "float64", name="x"),
@@ -63,6 +63,10 @@ class Program:
             fitting = [b for b in nodes if fits(kind, a, b)]
             if fitting:
                 nodes.append(grown(kind, a, fitting[-1 - j % len(fitting)], j))
+        if trained:  # gradients are new values like others
+            loss = gn.mean(gn.tanh(nodes[-1]))
+            reached = [p for p in self.parameters if p in needed([loss])]
+            nodes += [*gn.grad(loss, reached), loss]
         self.outputs = [nodes[-1], *(nodes[i % len(nodes)] for i in range(outputs))]
         self.updates = []
         for parameter, pick in zip(self.parameters, picks, strict=True):
@@ -136,6 +140,7 @@ programs = st.builds(
     ),
     picks=st.tuples(*[st.integers(0, 9)] * len(PARAMETERS)),
     outputs=st.integers(0, 2),
+    trained=st.booleans(),
 )
 
 
@@ -228,7 +233,7 @@ def run_lanes(bound: executor.Bound, arrays, function, order: Sequence[int]) -> 
                     call(kernel)(data, meta, lane, LANES)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(programs, st.sampled_from([1, 2, 5, 7]))
 def test_the_compiled_function(program, batch):
     """Kernels = oracle; the same bits on 1, 2, 3 threads and in the worst orders of lanes."""
