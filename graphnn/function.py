@@ -343,14 +343,17 @@ def _scheduled(
     results: Sequence[Node], targets: Sequence[Parameter], new: Sequence[Node]
 ) -> tuple[list[Step], dict[Node, Parameter]]:
     """The steps, and which computed value lies in which parameter's memory."""
-    copied: set[int] = {i for i, node in enumerate(new) if _must_copy(node, new, i)}
+    first = {node: i for i, node in reversed(list(enumerate(new)))}
+    # A value that is given, a reshape, or one that two parameters take, has no kernel to aim.
+    copied = {i for i, node in enumerate(new) if not is_computed(node) or first[node] < i}
     while True:
         nodes = [_copy_of(node, i in copied) for i, node in enumerate(new)]
         groups = fuse([*results, *nodes])
+        maker = {node: group for group in groups for node in group.nodes}
         unsafe = {
             i
             for i, (node, target) in enumerate(zip(nodes, targets, strict=True))
-            if i not in copied and not _safe_in_place(groups, node, target)
+            if i not in copied and not _safe_in_place(maker[node], node, target)
         }
         if unsafe:
             copied |= unsafe
@@ -364,11 +367,6 @@ def _scheduled(
             copied = set(range(len(new)))
 
 
-def _must_copy(node: Node, new: Sequence[Node], index: int) -> bool:
-    """A value that is given, a reshape, or one that two parameters take, has no kernel to aim."""
-    return not is_computed(node) or node in new[:index]
-
-
 def _copy_of(node: Node, copied: bool) -> Node:
     if not copied:
         return node
@@ -376,9 +374,8 @@ def _copy_of(node: Node, copied: bool) -> Node:
     return apply(COPY, [made]) if isinstance(root(node).op.kernel, Leaf) else made
 
 
-def _safe_in_place(groups: Sequence[Group], node: Node, target: Parameter) -> bool:
+def _safe_in_place(group: Group, node: Node, target: Parameter) -> bool:
     """Whether the kernel may write over the parameter while it reads it."""
-    group = next(g for g in groups if node in g.nodes)
     if node not in group.outputs:
         return False
     reads = any(root(value) is target for value in group.inputs)

@@ -297,3 +297,90 @@ def test_draws_keep_to_their_domain():
     assert drawn.max() <= 2.0
     assert set(Draw((1000,), 0, 3, "int64").sample(rng, "float32")) == {0, 1, 2}
     assert Draw((9,), dtype="bool").sample(rng, "float64").dtype == bool
+
+
+# ---------------------------------------------------------------- whole numbers and bools
+
+DRAWN = {
+    "int64": np.array([[-(2**62), -3, 0], [5, 7, 2**62]]),
+    "int32": np.array([[-(2**31), -3, 0], [5, 7, 2**31 - 1]], np.int32),
+    "uint8": np.array([[0, 1, 128], [255, 3, 2]], np.uint8),
+    "bool": np.array([[True, False, True], [False, False, True]]),
+    "float32": np.array([[-2.5, 0, 1e9], [0.5, np.float32(0.1), -0.0]], np.float32),
+    "float64": np.array([[-2.5, 0, 1e12], [0.5, 0.1, -0.0]]),
+}
+NUMBERS = ("int64", "int32", "float32", "float64")
+
+
+def run(node: Node, *arrays: np.ndarray) -> np.ndarray:
+    return gn.function(list(gn.Graph(node).inputs), node)(*arrays)
+
+
+@pytest.mark.parametrize("source", DRAWN)
+@pytest.mark.parametrize("target", DRAWN)
+def test_every_cast_is_numpys(source, target):
+    array = DRAWN[source]
+    if target in ("int32", "uint8"):  # what does not fit is undefined, for C as for NumPy
+        array = np.clip(array, 0, 100).astype(source) if source != "bool" else array
+    x = gn.Input((2, 3), source)
+    with np.errstate(all="ignore"):
+        expected = array.astype(target)
+    found = run(gn.cast(x, target), array)
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("dtype", DRAWN)
+def test_moving_data_of_every_dtype(dtype):
+    array = DRAWN[dtype]
+    x = gn.Input((2, 3), dtype)
+    for node, expected in [
+        (gn.transpose(x), array.T),
+        (gn.reshape(x, (3, 2)), array.reshape(3, 2)),
+        (gn.broadcast_to(x, (4, 2, 3)), np.broadcast_to(array, (4, 2, 3))),
+        (apply(OPS["copy"], [x]), array),
+        (gn.where(gn.equal(x, x), x, x), array),
+        (gn.expand_dims(x, (0, 2)), array[None, :, None]),
+    ]:
+        found = run(node, array)
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("dtype", NUMBERS)
+@pytest.mark.parametrize("name", ["sum", "max"])
+@pytest.mark.parametrize("axis", [0, 1, None])
+def test_reductions_of_every_number(dtype, name, axis):
+    array = np.clip(DRAWN[dtype], -(2**20), 2**20).astype(dtype)
+    x = gn.Input((2, 3), dtype)
+    expected = getattr(np, name)(array, axis=axis).astype(dtype)
+    np.testing.assert_array_equal(run(getattr(gn, name)(x, axis), array), expected)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int32"])
+def test_arithmetic_of_whole_numbers(dtype):
+    a = np.array([-7, 0, 3, 100], dtype)
+    b = np.array([2, -5, 3, 1], dtype)
+    x, y = gn.Input((4,), dtype), gn.Input((4,), dtype)
+    for node, expected in [
+        (x + y, a + b),
+        (x - y, a - b),
+        (x * y, a * b),
+        (-x + 0 * y, -a),
+        (2 * x + y, 2 * a + b),
+        (gn.where(x > y, x, y), np.maximum(a, b)),
+    ]:
+        found = run(node, a, b)
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(found, expected)
+    for name in ("greater", "less", "greater_equal", "less_equal", "equal", "not_equal"):
+        np.testing.assert_array_equal(run(getattr(gn, name)(x, y), a, b), getattr(np, name)(a, b))
+
+
+def test_sums_of_many_keep_their_digits(rng):
+    """Rows are added up in blocks, the blocks in float64: a million terms lose almost nothing."""
+    array = rng.uniform(0, 1, (2, 1_000_000)).astype(np.float32)
+    x = gn.Input((2, None))
+    total, mean = gn.function([x], [gn.sum(x, 1), gn.mean(x)])(array)
+    np.testing.assert_allclose(total, array.sum(1, dtype=np.float64), rtol=2e-6)
+    np.testing.assert_allclose(mean, array.mean(dtype=np.float64), rtol=2e-6)

@@ -14,23 +14,26 @@ from numpy.typing import ArrayLike, NDArray
 
 from graphnn.errors import GraphError, ShapeError
 from graphnn.graph import Constant, Input, Node, Parameter, Size
-from graphnn.spec import Dim, format_shape, symbol_name
+from graphnn.spec import Dim, format_shape, symbol_name, symbols_in
 from graphnn.spec import evaluate as size_of
 
 # Any: a mapping is invariant in its keys, and inputs alone are given as often as any nodes.
 Given = Mapping[Any, ArrayLike]
+Sizes = Mapping[str, int]
 
 
 @overload
-def evaluate(outputs: Node, given: Given = ...) -> NDArray[Any]: ...
+def evaluate(outputs: Node, given: Given = ..., sizes: Sizes = ...) -> NDArray[Any]: ...
 
 
 @overload
-def evaluate(outputs: Sequence[Node], given: Given = ...) -> list[NDArray[Any]]: ...
+def evaluate(
+    outputs: Sequence[Node], given: Given = ..., sizes: Sizes = ...
+) -> list[NDArray[Any]]: ...
 
 
 def evaluate(
-    outputs: Node | Sequence[Node], given: Given | None = None
+    outputs: Node | Sequence[Node], given: Given | None = None, sizes: Sizes | None = None
 ) -> NDArray[Any] | list[NDArray[Any]]:
     """The values of nodes.
 
@@ -41,6 +44,8 @@ def evaluate(
     given
         An array for each input that the outputs need. Any other node may be given too: its value
         is then taken, not computed. Parameters that are not given have their present value.
+    sizes
+        The size of each symbol that no given array tells.
 
     Returns
     -------
@@ -50,7 +55,7 @@ def evaluate(
     Raises
     ------
     GraphError
-        If an input is not given.
+        If an input is not given, or nothing tells a size.
     ShapeError
         If an array does not fit its node, or a reference computes another shape than declared.
 
@@ -61,25 +66,25 @@ def evaluate(
     >>> evaluate(gn.sum(x * x), {x: [[1, 2], [3, 4]]})
     array(30., dtype=float32)
     """
-    values, sizes = _given(given or {})
+    values, known = _given(given or {}, sizes or {})
     wanted = [outputs] if isinstance(outputs, Node) else list(outputs)
     for node in _missing(wanted, values):
-        values[node] = _computed(node, values, sizes)
+        values[node] = _computed(node, values, known)
     found = [values[node] for node in wanted]
     return found[0] if isinstance(outputs, Node) else found
 
 
-def _given(given: Given) -> tuple[dict[Node, NDArray[Any]], dict[str, int]]:
+def _given(given: Given, sizes: Sizes) -> tuple[dict[Node, NDArray[Any]], dict[str, int]]:
     """The given arrays in their dtypes, and the size of each symbol in their shapes."""
     values = {node: np.array(value, dtype=node.dtype) for node, value in given.items()}
-    sizes: dict[str, int] = {}
+    known = dict(sizes)
     for node, array in values.items():
         if array.ndim == node.ndim:
             found = zip(map(symbol_name, node.spec.shape), array.shape, strict=True)
-            sizes.update((name, size) for name, size in found if name)
+            known.update((name, size) for name, size in found if name)
     for node, array in values.items():
-        _check_shape(node, array, sizes)
-    return values, sizes
+        _check_shape(node, array, known)
+    return values, known
 
 
 def _missing(wanted: Sequence[Node], known: Mapping[Node, object]) -> list[Node]:
@@ -94,7 +99,10 @@ def _missing(wanted: Sequence[Node], known: Mapping[Node, object]) -> list[Node]
     return sorted(found, key=lambda node: node.serial)
 
 
-def _check_shape(node: Node, array: NDArray[Any], sizes: Mapping[str, int]) -> None:
+def _check_shape(node: Node, array: NDArray[Any], sizes: Sizes) -> None:
+    missing = {name for dim in node.spec.shape for name in symbols_in(dim)} - set(sizes)
+    if missing:
+        raise GraphError(f"{node.name}: nothing that is given tells the size {missing.pop()}")
     declared = node.spec.concrete(sizes)
     if array.shape != declared:
         raise ShapeError(
@@ -103,9 +111,7 @@ def _check_shape(node: Node, array: NDArray[Any], sizes: Mapping[str, int]) -> N
         )
 
 
-def _computed(
-    node: Node, values: Mapping[Node, NDArray[Any]], sizes: Mapping[str, int]
-) -> NDArray[Any]:
+def _computed(node: Node, values: Mapping[Node, NDArray[Any]], sizes: Sizes) -> NDArray[Any]:
     if isinstance(node, Input):
         raise GraphError(f"input {node.name} (declared at {node.origin}) is not given")
     if isinstance(node, Parameter):
@@ -126,7 +132,7 @@ def _wide(array: NDArray[Any]) -> NDArray[Any]:
     return array.astype(np.float64) if array.dtype == np.float32 else array
 
 
-def _in_numbers(attribute: Any, sizes: Mapping[str, int]) -> Any:
+def _in_numbers(attribute: Any, sizes: Sizes) -> Any:
     """An attribute without symbols: dimensions, and shapes made of them, become numbers."""
     if isinstance(attribute, Dim):
         return attribute.evaluate(sizes)
