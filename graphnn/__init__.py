@@ -3,6 +3,7 @@
 from graphnn import nn, optim
 from graphnn.autodiff import grad, vjp
 from graphnn.backends.cpu.executor import get_num_threads, set_num_threads
+from graphnn.context import scope
 from graphnn.data import datasets
 from graphnn.errors import (
     DataError,
@@ -14,40 +15,41 @@ from graphnn.errors import (
     ShapeError,
 )
 from graphnn.function import Function, function
-from graphnn.graph import Constant, Graph, Input, Node, Parameter, scope
+from graphnn.graph import Graph
 from graphnn.model import Model
+from graphnn.node import Constant, Input, Node, Parameter
 from graphnn.op import Op
-from graphnn.ops.elementwise import (
+from graphnn.ops.activation import relu, sigmoid, tanh
+from graphnn.ops.arithmetic import (
     abs,
     add,
     cast,
     cos,
     divide,
-    elementwise,
-    equal,
     exp,
-    greater,
-    greater_equal,
-    less,
-    less_equal,
     log,
-    logical_and,
-    logical_or,
-    maximum,
-    minimum,
     multiply,
     negative,
-    not_equal,
     power,
-    relu,
-    sigmoid,
     sin,
     sqrt,
     square,
     subtract,
-    tanh,
+)
+from graphnn.ops.choice import (
+    equal,
+    greater,
+    greater_equal,
+    less,
+    less_equal,
+    logical_and,
+    logical_or,
+    maximum,
+    minimum,
+    not_equal,
     where,
 )
+from graphnn.ops.elementwise import elementwise
 from graphnn.ops.linalg import matmul
 from graphnn.ops.loss import accuracy, cross_entropy, mse_loss, one_hot
 from graphnn.ops.movement import broadcast_to, expand_dims, flatten, reshape, squeeze, transpose

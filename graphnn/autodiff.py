@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import overload
 
+from graphnn.context import role
 from graphnn.errors import DTypeError, GraphError, ShapeError
-from graphnn.graph import Constant, Node, needed, role
-from graphnn.ops.elementwise import accumulate
+from graphnn.graph import needed
+from graphnn.node import Constant, Node
+from graphnn.ops.arithmetic import accumulate
 from graphnn.ops.movement import broadcast_to
 from graphnn.ops.reduce import sum_to
 from graphnn.spec import FLOATS

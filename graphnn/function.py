@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,18 +13,19 @@ from graphnn import passes
 from graphnn.backends.cpu import executor
 from graphnn.backends.cpu.executor import Bound, Job, address_of
 from graphnn.backends.cpu.kernels import kernel_of
-from graphnn.errors import DataError, DTypeError, GraphError, PlanError, ShapeError
-from graphnn.fusion import Group, fuse, is_computed, root
-from graphnn.graph import Constant, Graph, Input, Node, Parameter, Size, apply
+from graphnn.errors import GraphError
+from graphnn.feed import check_limits, check_shape, fitting, limits_of, solve, symbols
+from graphnn.fusion import is_computed, root
+from graphnn.graph import Graph
 from graphnn.memory import Layout, lay_out
-from graphnn.op import Leaf, Scalar
+from graphnn.node import Constant, Input, Node, Parameter, Size, apply
 from graphnn.ops.movement import COPY
 from graphnn.ops.random import GENERATOR, advanced
 from graphnn.plan import Memory, Plan
-from graphnn.schedule import Step, schedule, with_reuse
-from graphnn.spec import FLOATS, DimLike, evaluate, format_shape, symbol_name, symbols_in
+from graphnn.program import Updates, checked_updates, gradients_of, scheduled
+from graphnn.schedule import with_reuse
+from graphnn.spec import evaluate, format_shape, symbols_in
 
-Updates: TypeAlias = "Iterable[tuple[Parameter, Node]] | Mapping[Parameter, Node]"
 SHOWN_BATCH = 32  # the batch for which a plan is shown before any call has said another
 
 
@@ -53,7 +54,7 @@ class Function:
         self.inputs = tuple(inputs)
         self.single = isinstance(outputs, Node)
         self.outputs: tuple[Node, ...] = (outputs,) if isinstance(outputs, Node) else tuple(outputs)
-        self.updates = _checked_updates(updates)
+        self.updates = checked_updates(updates)
         self.training = training
         _check_device(device)
         self._check_inputs()
@@ -71,8 +72,8 @@ class Function:
             apply(COPY, [node]) if root(node) in targets else node for node in wanted[:count]
         ]
         self._results = wanted[:count]
-        steps, self._new = _scheduled(wanted[:count], targets, wanted[count:])
-        self._gradients = _gradients(steps, targets)
+        steps, self._new = scheduled(wanted[:count], targets, wanted[count:])
+        self._gradients = gradients_of(steps, targets)
         self._steps = with_reuse(steps, [*self._results, *self._gradients])
         self._kernels = tuple(kernel_of(step) for step in self._steps)
         self.graph = Graph([*self._results, *self._new.keys()])
@@ -83,7 +84,7 @@ class Function:
         self._jobs: dict[int, Job] = {}
         self._last: Plan | None = None
         self._lock = threading.RLock()
-        self._limits = _limits(self.graph)
+        self._limits = limits_of(self.graph)
 
     # Declaration.
 
@@ -101,7 +102,7 @@ class Function:
         if unknown:
             found = ", ".join(f"{node.name} (declared at {node.origin})" for node in unknown)
             raise GraphError(f"the outputs need inputs that are not given: {found}")
-        known = _symbols(self.inputs)
+        known = symbols(self.inputs)
         for value in dict.fromkeys([*self.inputs, *graph.nodes]):
             missing = {name for dim in value.spec.shape for name in symbols_in(dim)} - known
             if missing:
@@ -121,7 +122,7 @@ class Function:
     def plan(self) -> Plan:
         """The schedule for the last size that was called (before any call, a batch of 32)."""
         if self._last is None:
-            self._last = self.plan_for(dict.fromkeys(_symbols(self.inputs), SHOWN_BATCH))
+            self._last = self.plan_for(dict.fromkeys(symbols(self.inputs), SHOWN_BATCH))
         return self._last
 
     @property
@@ -227,10 +228,10 @@ class Function:
         arrays = [fitting(node, v) for node, v in zip(self.inputs, values, strict=True)]
         sizes: dict[str, int] = {}
         for node, array in zip(self.inputs, arrays, strict=True):
-            _solve(node, array.shape, sizes)
+            solve(node, array.shape, sizes)
         for node, array in zip(self.inputs, arrays, strict=True):
-            _check_shape(node, array.shape, sizes)
-            _check_limits(node, array, self._limits.get(node, ()), sizes)
+            check_shape(node, array.shape, sizes)
+            check_limits(node, array, self._limits.get(node, ()), sizes)
         return arrays, sizes
 
     def read(self, node: Node, bound: Bound, arrays: Sequence[NDArray[Any]] = ()) -> NDArray[Any]:
@@ -319,85 +320,6 @@ def _check_device(device: str) -> None:
         )
 
 
-def _checked_updates(updates: Updates) -> tuple[tuple[Parameter, Node], ...]:
-    pairs = tuple(updates.items() if isinstance(updates, Mapping) else updates)
-    seen: set[Node] = set()
-    for target, new in pairs:
-        if not isinstance(target, Parameter) or not isinstance(new, Node):
-            raise GraphError(f"an update is a pair (Parameter, Node); got ({target!r}, {new!r})")
-        if target in seen:
-            raise GraphError(f"{target.name} is updated twice; declared at {target.origin}")
-        if target.spec != new.spec:
-            raise ShapeError(
-                f"the update of {target.name} must be {target.spec}; got {new.spec} "
-                f"({new.name}, declared at {new.origin})"
-            )
-        seen.add(target)
-    return pairs
-
-
-# Updates: straight into the parameter's memory where that is safe, else by a copy.
-
-
-def _scheduled(
-    results: Sequence[Node], targets: Sequence[Parameter], new: Sequence[Node]
-) -> tuple[list[Step], dict[Node, Parameter]]:
-    """The steps, and which computed value lies in which parameter's memory."""
-    first = {node: i for i, node in reversed(list(enumerate(new)))}
-    # A value that is given, a reshape, or one that two parameters take, has no kernel to aim.
-    copied = {i for i, node in enumerate(new) if not is_computed(node) or first[node] < i}
-    while True:
-        nodes = [_copy_of(node, i in copied) for i, node in enumerate(new)]
-        groups = fuse([*results, *nodes])
-        maker = {node: group for group in groups for node in group.nodes}
-        unsafe = {
-            i
-            for i, (node, target) in enumerate(zip(nodes, targets, strict=True))
-            if i not in copied and not _safe_in_place(maker[node], node, target)
-        }
-        if unsafe:
-            copied |= unsafe
-            continue
-        where = dict(zip(nodes, targets, strict=True))
-        try:
-            return schedule(groups, where), where
-        except PlanError:
-            if len(copied) == len(new):
-                raise
-            copied = set(range(len(new)))
-
-
-def _copy_of(node: Node, copied: bool) -> Node:
-    if not copied:
-        return node
-    made = apply(COPY, [node])
-    return apply(COPY, [made]) if isinstance(root(node).op.kernel, Leaf) else made
-
-
-def _safe_in_place(group: Group, node: Node, target: Parameter) -> bool:
-    """Whether the kernel may write over the parameter while it reads it."""
-    if node not in group.outputs:
-        return False
-    reads = any(root(value) is target for value in group.inputs)
-    elementwise = isinstance(group.last.op.kernel, Scalar)
-    return not reads or elementwise
-
-
-def _gradients(steps: Sequence[Step], targets: Sequence[Parameter]) -> list[Node]:
-    """The gradients that the update steps of trainable parameters read."""
-    trained = [p for p in targets if p.trainable]
-    found: dict[Node, None] = {}
-    for step in steps:
-        if not any(target in trained for target in step.targets):
-            continue
-        shapes = {target.spec.shape for target in step.targets}
-        for value in step.group.inputs:
-            source = root(value)
-            if is_computed(source) and source.role == "backward" and value.spec.shape in shapes:
-                found[source] = None
-    return list(found)
-
-
 def _settle(parameters: Sequence[Parameter]) -> None:
     """Give parameters that have none yet a home: one aligned slab, each after the other."""
     homeless = [p for p in parameters if not p.settled]
@@ -409,109 +331,3 @@ def _settle(parameters: Sequence[Parameter]) -> None:
         home = slab[at : at + value.nbytes].view(value.dtype).reshape(value.shape)
         parameter.move_to(home)
         at += span
-
-
-# Arrays.
-
-
-def fitting(node: Input, value: ArrayLike) -> NDArray[Any]:
-    """``value`` as an array that fits an input: contiguous, of its dtype and rank.
-
-    Raises
-    ------
-    DTypeError, ShapeError
-        If it does not fit. Only lossless casts within whole numbers or within floats are made.
-    """
-    if isinstance(value, Node):
-        raise DataError(f"input {node.name} takes an array, not a node; got {value!r}")
-    array = value if isinstance(value, np.ndarray) else _plain(node, value)
-    if array.dtype.name != node.dtype:
-        same_kind = array.dtype.kind.replace("u", "i") == np.dtype(node.dtype).kind
-        if not (same_kind and np.can_cast(array.dtype, node.dtype, "safe")):
-            raise DTypeError(
-                f"input {node.name} is declared {node.dtype} at {node.origin}; got an array of "
-                f"{array.dtype}. Convert it: array.astype({node.dtype!r})."
-            )
-    if array.ndim != node.ndim:
-        raise ShapeError(
-            f"input {node.name} is declared {format_shape(node.spec.shape)} at {node.origin}; "
-            f"got an array of shape {format_shape(array.shape)}."
-        )
-    # A 0-d array stays one: ascontiguousarray would make it 1-d.
-    array = np.asarray(array, dtype=node.dtype, order="C")
-    return array if array.flags.aligned else array.copy()
-
-
-def _plain(node: Input, value: ArrayLike) -> NDArray[Any]:
-    """Lists and numbers take the dtype of the input, if they are of its kind."""
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ShapeError(f"input {node.name}: {error}") from None
-    kinds = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}[np.dtype(node.dtype).kind]
-    if isinstance(value, np.generic) or array.dtype.kind not in kinds:
-        return array
-    if node.dtype not in (*FLOATS, "bool") and array.size:
-        limits = np.iinfo(node.dtype)
-        if array.min() < limits.min or array.max() > limits.max:
-            raise DataError(
-                f"input {node.name} is declared {node.dtype} at {node.origin}, from {limits.min} "
-                f"to {limits.max}; got values from {array.min()} to {array.max()}."
-            )
-    return array.astype(node.dtype)
-
-
-def _solve(node: Input, shape: Sequence[int], sizes: dict[str, int]) -> None:
-    """Learn the sizes of plain symbols from an array's shape."""
-    for dim, size in zip(node.spec.shape, shape, strict=True):
-        name = symbol_name(dim)
-        if name is not None:
-            sizes.setdefault(name, size)
-
-
-def _check_shape(node: Input, shape: Sequence[int], sizes: Mapping[str, int]) -> None:
-    """Check an array's shape against the sizes that all inputs agree on."""
-    for dim, size in zip(node.spec.shape, shape, strict=True):
-        expected = evaluate(dim, sizes)
-        if expected != size:
-            where = f" (another input has {expected} there)" if symbols_in(dim) else ""
-            raise ShapeError(
-                f"input {node.name} is declared {format_shape(node.spec.shape)} at {node.origin}; "
-                f"got an array of shape {format_shape(shape)}{where}."
-            )
-
-
-def _symbols(inputs: Iterable[Input]) -> set[str]:
-    return {name for node in inputs for dim in node.spec.shape if (name := symbol_name(dim))}
-
-
-Limits: TypeAlias = tuple[int, DimLike, Node]
-
-
-def _limits(graph: Graph) -> dict[Node, list[Limits]]:
-    """For inputs that are labels or indices: the ranges they must keep to, and who says so."""
-    found: dict[Node, list[Limits]] = {}
-    for node in graph.nodes:
-        if node.op.bounds is None:
-            continue
-        for place, (low, high) in node.op.bounds(*(v.spec for v in node.inputs)).items():
-            found.setdefault(root(node.inputs[place]), []).append((low, high, node))
-    return found
-
-
-def _check_limits(
-    node: Input, array: NDArray[Any], limits: Sequence[Limits], sizes: Mapping[str, int]
-) -> None:
-    if not limits or array.size == 0:
-        return
-    least, most = array.min(), array.max()
-    for low, bound, reader in limits:
-        high = evaluate(bound, sizes)
-        if low <= least and most < high:
-            continue
-        place = np.argwhere((array < low) | (array >= high))[0]
-        where = ", ".join(map(str, place))
-        raise DataError(
-            f"input {node.name}[{where}] = {array[tuple(place)]} is out of range: {reader.name} "
-            f"(declared at {reader.origin}) needs {low} <= label < {high}."
-        )

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphnn.errors import PlanError
-from graphnn.graph import Node, needed
+from graphnn.graph import needed
+from graphnn.node import Node
 from graphnn.op import Alias, Leaf, Reduction, Scalar
 from graphnn.spec import DimLike, Shape
 

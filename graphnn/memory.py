@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from graphnn.fusion import root
-from graphnn.graph import Node, Parameter
+from graphnn.node import Node, Parameter
 from graphnn.op import Leaf
 from graphnn.schedule import Access, Step, conflicting, first_touched, must_wait, touch
 from graphnn.spec import DimLike, evaluate

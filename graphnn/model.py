@@ -12,21 +12,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from graphnn import optim
 from graphnn.errors import DataError, GraphError, ShapeError
-from graphnn.function import Function, fitting
-from graphnn.graph import Graph, Input, Node, Parameter
+from graphnn.feed import Data, by_input, fitting
+from graphnn.function import Function
+from graphnn.graph import Graph
 from graphnn.io import load_weights, save_weights
 from graphnn.nn.module import load_parameters
-from graphnn.op import Leaf
+from graphnn.node import Input, Node, Parameter
 from graphnn.ops.loss import accuracy, cross_entropy, mse_loss
 from graphnn.ops.random import GENERATOR
-from graphnn.plan import readable_count
 from graphnn.render import render
-from graphnn.spec import BATCH, FLOATS, Dim, DimLike, evaluate
+from graphnn.spec import BATCH, FLOATS
+from graphnn.summary import print_summary
 from graphnn.train.epochs import EpochRun
 from graphnn.train.history import History
 from graphnn.train.progress import reporter
 
-Data: TypeAlias = "ArrayLike | Sequence[ArrayLike] | Mapping[str, ArrayLike]"
 Pass: TypeAlias = Literal["forward", "backward", "joint"]
 
 LOSSES: dict[str, Callable[[Node, Node], Node]] = {
@@ -292,7 +292,7 @@ class Model:
         array, or list of arrays for several outputs
         """
         _check_whole("batch_size", batch_size, 1)
-        data = self._named(x, self.inputs)
+        data = by_input(x, self.inputs)
         arrays = [fitting(node, data[node]) for node in self.inputs]
         count = len(arrays[0]) if arrays and arrays[0].ndim else 1
         batched = all(node.spec.shape[:1] == (BATCH,) for node in self.inputs)
@@ -317,7 +317,7 @@ class Model:
         if isinstance(x, Mapping):
             if y is not None:
                 raise DataError("give all arrays in one dict by name, or x and y; not both")
-            named = self._named(x, self._all_inputs())
+            named = by_input(x, self._all_inputs())
         else:
             if y is None and self.targets:
                 raise DataError(
@@ -326,9 +326,9 @@ class Model:
                 )
             if y is not None and not self.targets:
                 raise DataError("the loss has no target: fit and evaluate take x alone; got a y")
-            named = self._named(x, self.inputs)
+            named = by_input(x, self.inputs)
             if y is not None:
-                named |= self._named(y, self.targets)
+                named |= by_input(y, self.targets)
         function = self.training
         assert function is not None
         arrays, _ = function.checked([named[node] for node in function.inputs])
@@ -336,20 +336,6 @@ class Model:
         if 0 in lengths.values():
             raise DataError(f"there is no sample: {lengths}")
         return dict(zip(function.inputs, arrays, strict=True))
-
-    def _named(self, data: Data, nodes: Sequence[Input]) -> dict[Input, ArrayLike]:
-        if isinstance(data, Mapping):
-            names = {node.name: node for node in nodes}
-            if set(data) != set(names):
-                raise DataError(f"the data must have the names {sorted(names)}; got {sorted(data)}")
-            return {names[name]: array for name, array in data.items()}
-        if len(nodes) == 1:
-            return {nodes[0]: data}  # type: ignore[dict-item]
-        if not isinstance(data, list | tuple) or len(data) != len(nodes):
-            raise DataError(
-                f"give a list of {len(nodes)} arrays ({', '.join(n.name for n in nodes)}) or a dict"
-            )
-        return dict(zip(nodes, data, strict=True))
 
     def _validation(self, data: Any) -> dict[Input, NDArray[Any]] | None:
         if data is None:
@@ -409,53 +395,13 @@ class Model:
 
     def summary(self) -> None:
         """Print a table: layer, output shape, parameters, FLOPs a sample."""
-        from rich.console import Console  # noqa: PLC0415 - 50 ms that only this needs
-        from rich.table import Table  # noqa: PLC0415
-
-        table = Table(title="graphnn model", title_justify="left")
-        for head, side in (
-            ("layer", "left"), ("ops", "left"), ("output", "left"),
-            ("parameters", "right"), ("FLOPs a sample", "right"),
-        ):  # fmt: skip
-            table.add_column(head, justify=side)  # type: ignore[arg-type]
-        for scope, nodes in self._layers().items():
-            read = {value for node in nodes for value in node.inputs}
-            owned = [p for p in self.parameters.values() if p in read]
-            table.add_row(
-                scope or "-",
-                ", ".join(dict.fromkeys(node.op.name for node in nodes)),
-                str(nodes[-1].shape),
-                f"{sum(p.value.size for p in owned):,}",
-                _readable_flops(nodes),
-            )
-        Console().print(table)
-        total = sum(p.value.size for p in self.graph.parameters if p.trainable)
-        print(f"{total:,} trainable parameters")
-
-    def _layers(self) -> dict[str, list[Node]]:
-        layers: dict[str, list[Node]] = {}
-        for node in self.graph.nodes:
-            if not isinstance(node.op.kernel, Leaf):
-                layers.setdefault(node.scope, []).append(node)
-        return layers
+        print_summary(self.graph, self.parameters)
 
     def __repr__(self) -> str:
         return (
             f"<Model: {', '.join(n.name for n in self.inputs)} -> "
             f"{', '.join(n.name for n in self.outputs)}>"
         )
-
-
-def _readable_flops(nodes: Sequence[Node]) -> str:
-    """FLOPs of some nodes for one sample, or on which other sizes they depend."""
-    count: DimLike = 0
-    for node in nodes:
-        count += node.op.flops(node.spec, *(v.spec for v in node.inputs), **node.attrs)
-    terms = count.terms if isinstance(count, Dim) else ()
-    others = {name for monomial, _ in terms for name in monomial} - {"N"}
-    if others:
-        return f"depends on {', '.join(sorted(others))}"
-    return readable_count(evaluate(count, {"N": 1}))
 
 
 def _check_metric(name: str, node: object) -> None:

@@ -19,7 +19,7 @@ from graphnn.source import Body
 from graphnn.spec import DimLike, TensorSpec
 
 if TYPE_CHECKING:
-    from graphnn.graph import Node
+    from graphnn.node import Node
 
 Attrs: TypeAlias = Mapping[str, Any]
 Vjp: TypeAlias = "Callable[[Node, Node], Sequence[Node | None]]"

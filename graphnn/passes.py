@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from graphnn.graph import Constant, Node, Size, apply, needed, rebuilt
+from graphnn.graph import needed
+from graphnn.node import Constant, Node, Size, apply, rebuilt
 from graphnn.op import Gemm, Leaf, Permute, Reduction
 from graphnn.ops.movement import RESHAPE
 from graphnn.spec import TensorSpec

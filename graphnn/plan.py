@@ -8,8 +8,9 @@ from typing import Protocol
 
 from graphnn.errors import PlanError
 from graphnn.fusion import Group, is_computed, root
-from graphnn.graph import Graph, Node, Parameter, equation
+from graphnn.graph import Graph, equation
 from graphnn.memory import Layout, overlaps, races
+from graphnn.node import Node, Parameter
 from graphnn.op import Leaf
 from graphnn.schedule import Step
 from graphnn.spec import evaluate

@@ -17,7 +17,7 @@ import networkx as nx
 
 from graphnn.errors import PlanError
 from graphnn.fusion import Group, root
-from graphnn.graph import Input, Node, Parameter
+from graphnn.node import Input, Node, Parameter
 from graphnn.op import Gemm, Leaf, Permute, Reduction, Rows, Scalar
 from graphnn.spec import DimLike, Shape
 

@@ -16,7 +16,8 @@ from graphnn.autodiff import vjp
 from graphnn.backends import reference
 from graphnn.errors import DTypeError, GraphError
 from graphnn.function import Function
-from graphnn.graph import Constant, Graph, Input, Node, Parameter, apply, rebuilt
+from graphnn.graph import Graph
+from graphnn.node import Constant, Input, Node, Parameter, apply, rebuilt
 from graphnn.op import Op
 from graphnn.ops.reduce import sum as sum_of
 from graphnn.passes import rewrite

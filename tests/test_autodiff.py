@@ -331,7 +331,7 @@ def test_check_grads_finds_the_wrong_element():
 def test_check_grads_finds_a_wrong_second_derivative():
     from dataclasses import replace
 
-    from graphnn.graph import apply
+    from graphnn.node import apply
     from graphnn.op import registry
 
     exp = registry["exp"]
@@ -345,7 +345,7 @@ def test_check_grads_finds_a_wrong_second_derivative():
 def test_check_grads_finds_a_missing_gradient():
     from dataclasses import replace
 
-    from graphnn.graph import apply
+    from graphnn.node import apply
     from graphnn.op import registry
 
     op = replace(registry["exp"], name="deaf_exp", vjp=lambda node, dy: [None])

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import graphnn as gn
+from graphnn.context import role
 from graphnn.fusion import Group, fuse, is_computed, nested, root
-from graphnn.graph import role
 from graphnn.spec import BATCH, broadcast_shapes, evaluate
 from graphnn.testing import check_values
 

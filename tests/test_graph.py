@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 import graphnn as gn
 from graphnn.backends import reference
+from graphnn.context import role
 from graphnn.errors import DTypeError, GraphError, GraphnnError, ShapeError
-from graphnn.graph import as_node, needed, rebuilt, role
+from graphnn.graph import needed
+from graphnn.node import as_node, rebuilt
 
 
 def next_line() -> int:

@@ -16,7 +16,7 @@ import pytest
 import graphnn as gn
 from graphnn.backends import reference
 from graphnn.errors import GraphError
-from graphnn.graph import Node, apply
+from graphnn.node import Node, apply
 from graphnn.op import Draw, Example, Leaf, Mismatch, Op, Scalar, is_own, registry
 from graphnn.spec import BATCH, FLOATS, TensorSpec
 from graphnn.testing import check_grads, check_values

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 import graphnn as gn
 from graphnn.backends import reference
-from graphnn.graph import apply, needed
+from graphnn.graph import needed
+from graphnn.node import apply
 from graphnn.op import registry
 from graphnn.passes import (
     PASSES,

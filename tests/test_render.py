@@ -13,7 +13,7 @@ import pytest
 import graphnn as gn
 from graphnn import nn, optim
 from graphnn.errors import GraphError
-from graphnn.graph import Constant, Size
+from graphnn.node import Constant, Size
 from graphnn.render import render, static
 from graphnn.render.drawing import drawing_of
 from graphnn.render.layout import laid_out

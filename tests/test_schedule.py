@@ -19,8 +19,9 @@ from graphnn.backends import reference
 from graphnn.backends.cpu import blas, executor
 from graphnn.errors import GraphError, PlanError, ShapeError
 from graphnn.fusion import fuse, root
-from graphnn.graph import Constant, Input, Parameter, Size, needed
+from graphnn.graph import needed
 from graphnn.memory import ALIGNMENT, overlaps
+from graphnn.node import Constant, Input, Parameter, Size
 from graphnn.plan import Plan, readable_bytes, readable_count
 from graphnn.schedule import dependencies, schedule, step_of
 from graphnn.spec import broadcast_shapes, divide, evaluate

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn.graph import apply
+from graphnn.node import apply
 from graphnn.op import registry
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install graphnn[torch]")

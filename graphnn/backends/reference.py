@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from graphnn.errors import GraphError, ShapeError
-from graphnn.graph import Constant, Input, Node, Parameter, Size
+from graphnn.node import Constant, Input, Node, Parameter, Size
 from graphnn.spec import Dim, format_shape, symbol_name, symbols_in
 from graphnn.spec import evaluate as size_of
 

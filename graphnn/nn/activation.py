@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from graphnn.graph import Node
 from graphnn.nn.module import Module
-from graphnn.ops.elementwise import relu, sigmoid, tanh
+from graphnn.node import Node
+from graphnn.ops.activation import relu, sigmoid, tanh
 from graphnn.ops.softmax import log_softmax, softmax
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from graphnn.errors import GraphError
-from graphnn.graph import Node
 from graphnn.nn.module import Module
+from graphnn.node import Node
 
 
 class Sequential(Module):

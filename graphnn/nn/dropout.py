@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from graphnn.errors import GraphError
-from graphnn.graph import Node
 from graphnn.nn.module import Module
+from graphnn.node import Node
 from graphnn.ops.random import dropout
 
 

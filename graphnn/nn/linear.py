@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
+from graphnn.context import declared_at
 from graphnn.errors import GraphError, ShapeError
-from graphnn.graph import Node, Parameter, declared_at
 from graphnn.nn import init
 from graphnn.nn.module import Module
+from graphnn.node import Node, Parameter
 from graphnn.ops.linalg import matmul, product_of
 from graphnn.spec import format_shape
 

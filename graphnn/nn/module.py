@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from graphnn.context import scope
 from graphnn.errors import DataError, GraphError
-from graphnn.graph import Parameter, scope
+from graphnn.node import Parameter
 
 
 class Module:

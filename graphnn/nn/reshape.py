@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from graphnn.graph import Node
 from graphnn.nn.module import Module
+from graphnn.node import Node
 from graphnn.ops.movement import flatten
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphnn.errors import KernelError
-from graphnn.graph import Node, NodeLike, call
+from graphnn.node import Node, NodeLike, call
 from graphnn.op import registry
 from graphnn.source import Body
 

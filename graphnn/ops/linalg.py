@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphnn.graph import Node, NodeLike, apply, as_nodes
+from graphnn.node import Node, NodeLike, apply, as_nodes
 from graphnn.op import Draw, Example, Gemm, Mismatch, Op, register
 from graphnn.ops.movement import broadcast_to, reshape
 from graphnn.spec import FLOATS, DimLike, TensorSpec, broadcast_shapes, product

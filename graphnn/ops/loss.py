@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphnn.errors import GraphError
-from graphnn.graph import Node, NodeLike, apply, as_node, as_nodes
+from graphnn.node import Node, NodeLike, apply, as_node, as_nodes
 from graphnn.op import Draw, Example, Mismatch, Op, Rows, Scalar, register
-from graphnn.ops.elementwise import square
+from graphnn.ops.arithmetic import square
 from graphnn.ops.movement import expand_dims
 from graphnn.ops.reduce import mean, sum
 from graphnn.ops.softmax import softmax

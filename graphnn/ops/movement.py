@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graphnn.context import declared_at
 from graphnn.errors import ShapeError
-from graphnn.graph import Node, NodeLike, apply, as_node, declared_at
+from graphnn.node import Node, NodeLike, apply, as_node
 from graphnn.op import Alias, Draw, Example, Mismatch, Op, Permute, Rows, Scalar, register
 from graphnn.source import Body
 from graphnn.spec import (

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphnn.errors import GraphError
-from graphnn.graph import Constant, Node, NodeLike, Parameter, apply, as_node
+from graphnn.node import Constant, Node, NodeLike, Parameter, apply, as_node
 from graphnn.op import Draw, Example, Mismatch, Op, Rows, Scalar, register
 from graphnn.source import Body
 from graphnn.spec import FLOATS, Shape, TensorSpec

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphnn.graph import Node, NodeLike, apply, as_node, size_of
+from graphnn.node import Node, NodeLike, apply, as_node, size_of
 from graphnn.op import Draw, Example, Mismatch, Op, Reduction, Vjp, register
-from graphnn.ops.elementwise import cast, equal
+from graphnn.ops.arithmetic import cast
+from graphnn.ops.choice import equal
 from graphnn.ops.movement import broadcast_to, reshape
 from graphnn.spec import FLOATS, DimLike, Shape, TensorSpec, product
 

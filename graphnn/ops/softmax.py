@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphnn.graph import Node, NodeLike, apply, as_node
+from graphnn.node import Node, NodeLike, apply, as_node
 from graphnn.op import Draw, Example, Mismatch, Op, Rows, Vjp, register
-from graphnn.ops.elementwise import exp
+from graphnn.ops.arithmetic import exp
 from graphnn.ops.movement import transpose
 from graphnn.ops.reduce import sum
 from graphnn.source import Body

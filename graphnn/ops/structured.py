@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphnn.errors import GraphError
-from graphnn.graph import Node, NodeLike, apply, as_nodes
+from graphnn.node import Node, NodeLike, apply, as_nodes
 from graphnn.op import Example, Op, Rows, Vjp, is_own, no_flops, register, registry
 from graphnn.source import Body
 from graphnn.spec import DimLike, TensorSpec

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from graphnn.errors import GraphError
-from graphnn.graph import Constant, Node, Parameter
-from graphnn.ops.elementwise import cast, sqrt
+from graphnn.node import Constant, Node, Parameter
+from graphnn.ops.arithmetic import cast, sqrt
 from graphnn.ops.update import adam_update, moment_update, square_update
 from graphnn.optim.optimizer import Optimizer, Pairs, check, check_share
 

@@ -9,9 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from graphnn.autodiff import grad
+from graphnn.context import role
 from graphnn.errors import GraphError
-from graphnn.graph import Node, Parameter, role
-from graphnn.ops.elementwise import cast
+from graphnn.node import Node, Parameter
+from graphnn.ops.arithmetic import cast
 from graphnn.ops.update import decayed
 
 Pairs = list[tuple[Parameter, Node]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphnn.errors import GraphError
-from graphnn.graph import Node, Parameter
+from graphnn.node import Node, Parameter
 from graphnn.ops.update import momentum_update, sgd_update
 from graphnn.optim.optimizer import Optimizer, Pairs, check_share
 

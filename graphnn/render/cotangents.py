@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from graphnn.graph import Node
+from graphnn.node import Node
 from graphnn.render.folding import SUM, Folding, is_leaf
 from graphnn.render.subject import Subject
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from graphnn.graph import Node, Parameter
+from graphnn.node import Node, Parameter
 from graphnn.render import text
 from graphnn.render.cotangents import cotangents
 from graphnn.render.edges import reads, starts, turns, update_edges, update_id

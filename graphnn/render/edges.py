@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from graphnn.graph import Node
+from graphnn.node import Node
 from graphnn.render.folding import Folding, Update
 from graphnn.render.model import Edge, EdgeKind
 from graphnn.render.subject import Subject

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from graphnn.graph import Constant, Input, Node, Parameter, Size, needed
+from graphnn.graph import needed
+from graphnn.node import Constant, Input, Node, Parameter, Size
 from graphnn.op import Leaf
 from graphnn.render.model import Lane
 from graphnn.render.subject import Subject

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from graphnn.graph import Input, Node
+from graphnn.node import Input, Node
 from graphnn.render.folding import Folding
 from graphnn.render.grid import Place, places
 from graphnn.render.model import Edge

@@ -8,7 +8,8 @@ from functools import cached_property
 
 from graphnn.autodiff import grad
 from graphnn.errors import GraphError
-from graphnn.graph import Graph, Node, Parameter, needed
+from graphnn.graph import Graph, needed
+from graphnn.node import Node, Parameter
 from graphnn.op import Op
 from graphnn.render.model import Passes
 from graphnn.spec import FLOATS

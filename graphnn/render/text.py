@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from graphnn.graph import Node, Parameter, equation
+from graphnn.graph import equation
+from graphnn.node import Node, Parameter
 from graphnn.op import Gemm, Reduction, Scalar
 from graphnn.render.folding import Folding, Update, is_leaf
 from graphnn.spec import format_shape

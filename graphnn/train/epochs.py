@@ -14,7 +14,7 @@ from graphnn.backends.cpu.executor import Job, address_of
 from graphnn.errors import GraphError
 from graphnn.function import Function
 from graphnn.fusion import is_computed, root
-from graphnn.graph import Input, Node
+from graphnn.node import Input, Node
 from graphnn.ops.random import GENERATOR
 from graphnn.spec import BATCH, evaluate
 

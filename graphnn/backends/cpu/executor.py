@@ -25,8 +25,8 @@ from graphnn.backends.cpu.kernels import Kernel
 from graphnn.backends.cpu.team import Team
 from graphnn.errors import GraphnnError
 from graphnn.fusion import root
-from graphnn.graph import Constant, Input, Node, Parameter, Size
 from graphnn.memory import ALIGNMENT
+from graphnn.node import Constant, Input, Node, Parameter, Size
 from graphnn.op import Gemm
 from graphnn.ops.random import mulhilo
 from graphnn.plan import Plan

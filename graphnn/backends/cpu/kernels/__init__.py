@@ -1,0 +1,34 @@
+"""Kernels as source: each step's loop, written out as a person would write it.
+
+A kernel is ``void kernel(data, meta, lane, lanes)``: ``data`` is a table of addresses, ``meta``
+one of sizes, ``lane`` of ``lanes`` says which parts of the work to do. Sizes come at run time, so
+one kernel serves every batch and every layer of the same form; names in the source are canonical,
+so that equal loops have equal sources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from graphnn.backends.cpu.kernels.elementwise import elementwise
+from graphnn.backends.cpu.kernels.gemm import gemm
+from graphnn.backends.cpu.kernels.permute import permute
+from graphnn.backends.cpu.kernels.reduction import reduction
+from graphnn.backends.cpu.kernels.rows import rows
+from graphnn.backends.cpu.kernels.source import Kernel
+from graphnn.op import Gemm, Permute, Reduction, Rows, Scalar
+from graphnn.schedule import Step
+
+__all__ = ["Kernel", "kernel_of"]
+
+
+def kernel_of(step: Step) -> Kernel:
+    """The kernel that runs a step."""
+    kinds: dict[type, Callable[[Step], Kernel]] = {
+        Scalar: elementwise,
+        Reduction: reduction,
+        Rows: rows,
+        Permute: permute,
+        Gemm: gemm,
+    }
+    return kinds[type(step.group.last.op.kernel)](step)

@@ -1,0 +1,158 @@
+"""Reductions, and the elementwise formulas that feed them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from graphnn.backends.cpu.kernels.elementwise import Formulas, fetch
+from graphnn.backends.cpu.kernels.source import SHARE, Kernel, Lines, in_each_part, row_major, start
+from graphnn.fusion import Loops, nested
+from graphnn.node import Node
+from graphnn.op import Reduction
+from graphnn.schedule import Step
+from graphnn.spec import FLOATS, product
+
+
+def _lowest(dtype: str) -> str:
+    """What is below every number: the maximum of nothing."""
+    return f"{dtype}(-INF)" if dtype in FLOATS else f"{dtype}({np.iinfo(dtype).min})"
+
+
+def reduction(step: Step) -> Kernel:
+    """The kernel of a reduction and of the formulas that feed it."""
+    group, last = step.group, step.group.last
+    kernel = last.op.kernel
+    assert isinstance(kernel, Reduction)
+    pointers = {f"x{i}": node for i, node in enumerate(group.inputs)} | {"y": last}
+    shape, axes = group.shape, last.attrs["axes"]
+    loops = nested(shape, [node.spec.shape for node in group.inputs], axes)
+    before, inside, after = _three(loops, axes)
+    form = _ReductionForm(step, kernel.kind, pointers, loops, before, inside, after)
+    return form.kernel()
+
+
+def _three(loops: Loops, axes: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
+    """The loops before, in and after the reduced axes."""
+    reduced = [i for i, joined in enumerate(loops.axes) if joined[0] in axes]
+    if not reduced:  # every reduced axis has size 1
+        return list(range(len(loops.sizes))), [], []
+    return (
+        list(range(reduced[0])),
+        reduced,
+        list(range(reduced[-1] + 1, len(loops.sizes))),
+    )
+
+
+class _ReductionForm:
+    """One reduction, with the elementwise nodes that feed it.
+
+    Counters: ``i`` before the reduced axis, ``r`` along it, ``k`` after it.
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        kind: str,
+        pointers: Mapping[str, Node],
+        loops: Loops,
+        before: list[int],
+        inside: list[int],
+        after: list[int],
+    ) -> None:
+        self.step, self.kind, self.pointers, self.loops = step, kind, pointers, loops
+        self.last = step.group.last
+        self.dtype = self.last.dtype
+        sizes = loops.sizes
+        self.outer = product(sizes[i] for i in before)
+        self.count = product(sizes[i] for i in inside)
+        self.inner = product(sizes[i] for i in after)
+        self.letter = (
+            dict.fromkeys(before, "o") | dict.fromkeys(inside, "r") | dict.fromkeys(after, "k")
+        )
+        self.by_rows = self.outer != 1 or not after
+
+    def index(self, moves: Sequence[int]) -> str:
+        """The element of an operand: o, r, k over the loops that move it."""
+        letters = sorted({self.letter[m] for m in moves}, key="ork".index)
+        sizes = {"o": "outer", "r": "count", "k": "width"}
+        return row_major([(letter, sizes[letter]) for letter in letters])
+
+    def value(self) -> tuple[list[str], str, list[str]]:
+        """Lines that compute one element to be reduced, its name, and helper functions."""
+        loaded, lines = {}, []
+        for (name, node), moves in zip(self.pointers.items(), self.loops.operands, strict=False):
+            loaded[node] = f"a{name[1:]}"
+            lines.append(f"{loaded[node]} = {fetch(name, node, self.index(moves))}")
+        formulas = Formulas(self.step.group.nodes[:-1], loaded)
+        result = formulas.names[self.last.inputs[0]]
+        return lines + formulas.lines, result, list(formulas.helpers.values())
+
+    def kernel(self) -> Kernel:
+        share = self.outer if self.by_rows else self.inner
+        quantum = in_each_part(share, self.step.parts)
+        lines = start(self.pointers, ["parts", "quantum", "outer", "count", "width"])
+        lines.add(SHARE)
+        name = self.step.group.name
+        if self.by_rows and self.inner == 1:
+            name += "_rows"
+            helpers = self._rows(lines)
+        elif self.by_rows:
+            name += "_middle"
+            lines.open("for o in range(start * quantum, stop * quantum):")
+            helpers = self._columns(lines, "o * width + k", "width")
+        else:
+            name += "_columns"
+            lines.add("o = 0")
+            helpers = self._columns(lines, "k", "start * quantum, stop * quantum")
+        meta = (self.step.parts, quantum, self.outer, self.count, self.inner)
+        operands = (*self.step.group.inputs, *self.step.targets)
+        return Kernel(name, lines.text(name, helpers), operands, meta)
+
+    def _rows(self, lines: Lines) -> list[str]:
+        """One result a row: sums of blocks in vector lanes, blocks added up in float64."""
+        body, value, helpers = self.value()
+        dtype = self.dtype
+        lines.open("for o in range(start * quantum, stop * quantum):")
+        if self.kind == "max":
+            lines.add(f"best = {_lowest(dtype)}")
+            lines.open("for r in range(count):")
+            lines.add(*body, f"best = {value} if {value} > best or {value} != {value} else best")
+            lines.depth -= 1
+            lines.add("y[o] = best")
+            return helpers
+        wide = "float64" if dtype in FLOATS else dtype
+        lines.add(f"total = {wide}(0)")
+        lines.open("for block in range(0, count, 4096):")
+        lines.add(f"part = {dtype}(0)")
+        lines.open("for r in range(block, min(block + 4096, count)):")
+        lines.add(*body, f"part = fast_add(part, {value})")
+        lines.depth -= 1
+        lines.add("total += part")
+        lines.depth -= 1
+        lines.add(
+            f"y[o] = {dtype}(total / count)" if self.kind == "mean" else f"y[o] = {dtype}(total)"
+        )
+        return helpers
+
+    def _columns(self, lines: Lines, place: str, bounds: str) -> list[str]:
+        """One result a column: rows are added to the results, which stay in the cache."""
+        body, value, helpers = self.value()
+        lines.open(f"for k in range({bounds}):")
+        first = _lowest(self.dtype) if self.kind == "max" else f"{self.dtype}(0)"
+        lines.add(f"y[{place}] = {first}")
+        lines.depth -= 1
+        lines.open("for r in range(count):")
+        lines.open(f"for k in range({bounds}):")
+        if self.kind == "max":
+            lines.add(*body, f"best = y[{place}]")
+            lines.add(f"y[{place}] = {value} if {value} > best or {value} != {value} else best")
+        else:
+            lines.add(*body, f"y[{place}] += {value}")
+        lines.depth -= 2
+        if self.kind == "mean":
+            lines.open(f"for k in range({bounds}):")
+            lines.add(f"y[{place}] /= {self.dtype}(count)")
+            lines.depth -= 1
+        return helpers

@@ -1,0 +1,138 @@
+"""Arrays for inputs: what fits, what is cast, what is refused, and which sizes they tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from graphnn.errors import DataError, DTypeError, ShapeError
+from graphnn.fusion import root
+from graphnn.graph import Graph
+from graphnn.node import Input, Node
+from graphnn.spec import FLOATS, DimLike, evaluate, format_shape, symbol_name, symbols_in
+
+Data: TypeAlias = "ArrayLike | Sequence[ArrayLike] | Mapping[str, ArrayLike]"
+
+
+def by_input(data: Data, nodes: Sequence[Input]) -> dict[Input, ArrayLike]:
+    """Which array is for which input: from a dict by name, or in the order of the inputs."""
+    if isinstance(data, Mapping):
+        names = {node.name: node for node in nodes}
+        if set(data) != set(names):
+            raise DataError(f"the data must have the names {sorted(names)}; got {sorted(data)}")
+        return {names[name]: array for name, array in data.items()}
+    if len(nodes) == 1:
+        return {nodes[0]: data}  # type: ignore[dict-item]
+    if not isinstance(data, list | tuple) or len(data) != len(nodes):
+        raise DataError(
+            f"give a list of {len(nodes)} arrays ({', '.join(n.name for n in nodes)}) or a dict"
+        )
+    return dict(zip(nodes, data, strict=True))
+
+
+def fitting(node: Input, value: ArrayLike) -> NDArray[Any]:
+    """``value`` as an array that fits an input: contiguous, of its dtype and rank.
+
+    Raises
+    ------
+    DTypeError, ShapeError
+        If it does not fit. Only lossless casts within whole numbers or within floats are made.
+    """
+    if isinstance(value, Node):
+        raise DataError(f"input {node.name} takes an array, not a node; got {value!r}")
+    array = value if isinstance(value, np.ndarray) else _plain(node, value)
+    if array.dtype.name != node.dtype:
+        same_kind = array.dtype.kind.replace("u", "i") == np.dtype(node.dtype).kind
+        if not (same_kind and np.can_cast(array.dtype, node.dtype, "safe")):
+            raise DTypeError(
+                f"input {node.name} is declared {node.dtype} at {node.origin}; got an array of "
+                f"{array.dtype}. Convert it: array.astype({node.dtype!r})."
+            )
+    if array.ndim != node.ndim:
+        raise ShapeError(
+            f"input {node.name} is declared {format_shape(node.spec.shape)} at {node.origin}; "
+            f"got an array of shape {format_shape(array.shape)}."
+        )
+    # A 0-d array stays one: ascontiguousarray would make it 1-d.
+    array = np.asarray(array, dtype=node.dtype, order="C")
+    return array if array.flags.aligned else array.copy()
+
+
+def _plain(node: Input, value: ArrayLike) -> NDArray[Any]:
+    """Lists and numbers take the dtype of the input, if they are of its kind."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ShapeError(f"input {node.name}: {error}") from None
+    kinds = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}[np.dtype(node.dtype).kind]
+    if isinstance(value, np.generic) or array.dtype.kind not in kinds:
+        return array
+    if node.dtype not in (*FLOATS, "bool") and array.size:
+        limits = np.iinfo(node.dtype)
+        if array.min() < limits.min or array.max() > limits.max:
+            raise DataError(
+                f"input {node.name} is declared {node.dtype} at {node.origin}, from {limits.min} "
+                f"to {limits.max}; got values from {array.min()} to {array.max()}."
+            )
+    return array.astype(node.dtype)
+
+
+def solve(node: Input, shape: Sequence[int], sizes: dict[str, int]) -> None:
+    """Learn the sizes of plain symbols from an array's shape."""
+    for dim, size in zip(node.spec.shape, shape, strict=True):
+        name = symbol_name(dim)
+        if name is not None:
+            sizes.setdefault(name, size)
+
+
+def check_shape(node: Input, shape: Sequence[int], sizes: Mapping[str, int]) -> None:
+    """Check an array's shape against the sizes that all inputs agree on."""
+    for dim, size in zip(node.spec.shape, shape, strict=True):
+        expected = evaluate(dim, sizes)
+        if expected != size:
+            where = f" (another input has {expected} there)" if symbols_in(dim) else ""
+            raise ShapeError(
+                f"input {node.name} is declared {format_shape(node.spec.shape)} at {node.origin}; "
+                f"got an array of shape {format_shape(shape)}{where}."
+            )
+
+
+def symbols(inputs: Iterable[Input]) -> set[str]:
+    """The sizes that are known only when arrays are given."""
+    return {name for node in inputs for dim in node.spec.shape if (name := symbol_name(dim))}
+
+
+Limits: TypeAlias = tuple[int, DimLike, Node]
+
+
+def limits_of(graph: Graph) -> dict[Node, list[Limits]]:
+    """For inputs that are labels or indices: the ranges they must keep to, and who says so."""
+    found: dict[Node, list[Limits]] = {}
+    for node in graph.nodes:
+        if node.op.bounds is None:
+            continue
+        for place, (low, high) in node.op.bounds(*(v.spec for v in node.inputs)).items():
+            found.setdefault(root(node.inputs[place]), []).append((low, high, node))
+    return found
+
+
+def check_limits(
+    node: Input, array: NDArray[Any], limits: Sequence[Limits], sizes: Mapping[str, int]
+) -> None:
+    """Check labels and indices against the ranges that their readers need."""
+    if not limits or array.size == 0:
+        return
+    least, most = array.min(), array.max()
+    for low, bound, reader in limits:
+        high = evaluate(bound, sizes)
+        if low <= least and most < high:
+            continue
+        place = np.argwhere((array < low) | (array >= high))[0]
+        where = ", ".join(map(str, place))
+        raise DataError(
+            f"input {node.name}[{where}] = {array[tuple(place)]} is out of range: {reader.name} "
+            f"(declared at {reader.origin}) needs {low} <= label < {high}."
+        )

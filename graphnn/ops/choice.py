@@ -1,0 +1,91 @@
+"""Comparisons, logic, and the choice between values."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from graphnn.node import Node
+from graphnn.ops.elementwise import REAL, elementwise
+from graphnn.spec import FLOATS
+
+CHOICE = "#e0e7ff"
+
+
+@elementwise(reference=np.maximum, formula="max(a, b)", color=CHOICE)
+def maximum(a, b):  # type: ignore[no-untyped-def]
+    return a if a > b or a != a else b
+
+
+@maximum.backward
+def _(dy, a, b, y):  # type: ignore[no-untyped-def]
+    return (
+        dy if a > b else (dy / 2 if a == b else 0),
+        dy if b > a else (dy / 2 if a == b else 0),
+    )
+
+
+@elementwise(reference=np.minimum, formula="min(a, b)", color=CHOICE)
+def minimum(a, b):  # type: ignore[no-untyped-def]
+    return a if a < b or a != a else b
+
+
+@minimum.backward
+def _(dy, a, b, y):  # type: ignore[no-untyped-def]
+    return (
+        dy if a < b else (dy / 2 if a == b else 0),
+        dy if b < a else (dy / 2 if a == b else 0),
+    )
+
+
+def _where_vjp(node: Node, dy: Node) -> list[Node | None]:
+    condition, a, _b = node.inputs
+    zero = 0.0 if a.dtype in FLOATS else 0
+    return [None, where(condition, dy, zero), where(condition, zero, dy)]
+
+
+@elementwise(
+    domain=["bool", REAL, REAL], reference=np.where, floats=False, formula="c ? a : b",
+    color=CHOICE, vjp=_where_vjp,
+)  # fmt: skip
+def where(condition, a, b):  # type: ignore[no-untyped-def]
+    return a if condition else b
+
+
+@elementwise(reference=np.greater, result="bool", floats=False, formula="a > b", color=CHOICE)
+def greater(a, b):  # type: ignore[no-untyped-def]
+    return a > b
+
+
+@elementwise(reference=np.less, result="bool", floats=False, formula="a < b", color=CHOICE)
+def less(a, b):  # type: ignore[no-untyped-def]
+    return a < b
+
+
+@elementwise(reference=np.greater_equal, result="bool", floats=False, formula="a ≥ b", color=CHOICE)
+def greater_equal(a, b):  # type: ignore[no-untyped-def]
+    return a >= b
+
+
+@elementwise(reference=np.less_equal, result="bool", floats=False, formula="a ≤ b", color=CHOICE)
+def less_equal(a, b):  # type: ignore[no-untyped-def]
+    return a <= b
+
+
+@elementwise(reference=np.equal, result="bool", floats=False, formula="a = b", color=CHOICE)
+def equal(a, b):  # type: ignore[no-untyped-def]
+    return a == b
+
+
+@elementwise(reference=np.not_equal, result="bool", floats=False, formula="a ≠ b", color=CHOICE)
+def not_equal(a, b):  # type: ignore[no-untyped-def]
+    return a != b
+
+
+@elementwise(domain=["bool", "bool"], reference=np.logical_and, floats=False, color=CHOICE)
+def logical_and(a, b):  # type: ignore[no-untyped-def]
+    return a and b
+
+
+@elementwise(domain=["bool", "bool"], reference=np.logical_or, floats=False, color=CHOICE)
+def logical_or(a, b):  # type: ignore[no-untyped-def]
+    return a or b

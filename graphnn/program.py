@@ -1,0 +1,95 @@
+"""From wanted values and updates to steps.
+
+A new value goes straight into its parameter's memory where that is safe, else by a copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+from graphnn.errors import GraphError, PlanError, ShapeError
+from graphnn.fusion import Group, fuse, is_computed, root
+from graphnn.node import Node, Parameter, apply
+from graphnn.op import Leaf, Scalar
+from graphnn.ops.movement import COPY
+from graphnn.schedule import Step, schedule
+
+Updates: TypeAlias = "Iterable[tuple[Parameter, Node]] | Mapping[Parameter, Node]"
+
+
+def checked_updates(updates: Updates) -> tuple[tuple[Parameter, Node], ...]:
+    """The pairs (parameter, new value), if each fits."""
+    pairs = tuple(updates.items() if isinstance(updates, Mapping) else updates)
+    seen: set[Node] = set()
+    for target, new in pairs:
+        if not isinstance(target, Parameter) or not isinstance(new, Node):
+            raise GraphError(f"an update is a pair (Parameter, Node); got ({target!r}, {new!r})")
+        if target in seen:
+            raise GraphError(f"{target.name} is updated twice; declared at {target.origin}")
+        if target.spec != new.spec:
+            raise ShapeError(
+                f"the update of {target.name} must be {target.spec}; got {new.spec} "
+                f"({new.name}, declared at {new.origin})"
+            )
+        seen.add(target)
+    return pairs
+
+
+def scheduled(
+    results: Sequence[Node], targets: Sequence[Parameter], new: Sequence[Node]
+) -> tuple[list[Step], dict[Node, Parameter]]:
+    """The steps, and which computed value lies in which parameter's memory."""
+    first = {node: i for i, node in reversed(list(enumerate(new)))}
+    # A value that is given, a reshape, or one that two parameters take, has no kernel to aim.
+    copied = {i for i, node in enumerate(new) if not is_computed(node) or first[node] < i}
+    while True:
+        nodes = [_copy_of(node, i in copied) for i, node in enumerate(new)]
+        groups = fuse([*results, *nodes])
+        maker = {node: group for group in groups for node in group.nodes}
+        unsafe = {
+            i
+            for i, (node, target) in enumerate(zip(nodes, targets, strict=True))
+            if i not in copied and not _safe_in_place(maker[node], node, target)
+        }
+        if unsafe:
+            copied |= unsafe
+            continue
+        where = dict(zip(nodes, targets, strict=True))
+        try:
+            return schedule(groups, where), where
+        except PlanError:
+            if len(copied) == len(new):
+                raise
+            copied = set(range(len(new)))
+
+
+def _copy_of(node: Node, copied: bool) -> Node:
+    if not copied:
+        return node
+    made = apply(COPY, [node])
+    return apply(COPY, [made]) if isinstance(root(node).op.kernel, Leaf) else made
+
+
+def _safe_in_place(group: Group, node: Node, target: Parameter) -> bool:
+    """Whether the kernel may write over the parameter while it reads it."""
+    if node not in group.outputs:
+        return False
+    reads = any(root(value) is target for value in group.inputs)
+    elementwise = isinstance(group.last.op.kernel, Scalar)
+    return not reads or elementwise
+
+
+def gradients_of(steps: Sequence[Step], targets: Sequence[Parameter]) -> list[Node]:
+    """The gradients that the update steps of trainable parameters read."""
+    trained = [p for p in targets if p.trainable]
+    found: dict[Node, None] = {}
+    for step in steps:
+        if not any(target in trained for target in step.targets):
+            continue
+        shapes = {target.spec.shape for target in step.targets}
+        for value in step.group.inputs:
+            source = root(value)
+            if is_computed(source) and source.role == "backward" and value.spec.shape in shapes:
+                found[source] = None
+    return list(found)
