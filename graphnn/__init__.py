@@ -1,7 +1,7 @@
 """graphnn: declare a graph, see its reverse pass, train it in one jitted loop."""
 
 from graphnn import nn, optim
-from graphnn.autodiff import grad, vjp
+from graphnn.autodiff import grad, hvp, jvp, vjp
 from graphnn.backends.cpu.executor import get_num_threads, set_num_threads
 from graphnn.context import scope
 from graphnn.data import datasets
@@ -52,7 +52,15 @@ from graphnn.ops.choice import (
 from graphnn.ops.elementwise import elementwise
 from graphnn.ops.linalg import matmul
 from graphnn.ops.loss import accuracy, cross_entropy, mse_loss, one_hot
-from graphnn.ops.movement import broadcast_to, expand_dims, flatten, reshape, squeeze, transpose
+from graphnn.ops.movement import (
+    broadcast_to,
+    expand_dims,
+    flatten,
+    reshape,
+    squeeze,
+    stop_gradient,
+    transpose,
+)
 from graphnn.ops.random import dropout, set_seed
 from graphnn.ops.reduce import max, mean, sum
 from graphnn.ops.softmax import log_softmax, softmax
@@ -97,6 +105,8 @@ __all__ = [
     "grad",
     "greater",
     "greater_equal",
+    "hvp",
+    "jvp",
     "less",
     "less_equal",
     "log",
@@ -129,6 +139,7 @@ __all__ = [
     "sqrt",
     "square",
     "squeeze",
+    "stop_gradient",
     "subtract",
     "sum",
     "tanh",

@@ -1,20 +1,21 @@
-"""Reverse mode: the reverse pass becomes nodes of the same graph.
+"""Differentiation: derivatives become nodes of the same graph.
 
-The algorithm is the lecture's: walk the nodes backwards, hand each one the sum of the cotangents
-that arrived, let it say what its inputs get.
+Reverse mode is the lecture's algorithm: walk the nodes backwards, hand each one the sum of the
+cotangents that arrived, let it say what its inputs get. Forward mode walks with the data: each node
+says how it changes when its inputs change (Griewank, Walther, *Evaluating Derivatives*, ch. 3).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import overload
 
 from graphnn.context import role
 from graphnn.errors import DTypeError, GraphError, ShapeError
 from graphnn.graph import needed
-from graphnn.node import Constant, Node
+from graphnn.node import Constant, Node, NodeLike, apply, as_node, rebuilt
 from graphnn.ops.arithmetic import accumulate
-from graphnn.ops.movement import broadcast_to
+from graphnn.ops.movement import COPY, broadcast_to
 from graphnn.ops.reduce import sum_to
 from graphnn.spec import FLOATS
 
@@ -93,16 +94,170 @@ def vjp(output: Node, wrt: Sequence[Node], cotangent: Node) -> list[Node | None]
     list
         For each of ``wrt`` a node of its shape, or None where nothing flows.
     """
-    for node in (output, *wrt):
+    _check_floats("grad", (output, *wrt))
+    arrived = pull_back(output, wrt, cotangent)
+    return [_finished(node, arrived.get(node)) for node in wrt]
+
+
+def _check_floats(what: str, nodes: Sequence[Node]) -> None:
+    for node in nodes:
         if not isinstance(node, Node):
-            raise GraphError(f"grad takes nodes; got {type(node).__name__}")
+            raise GraphError(f"{what} takes nodes; got {type(node).__name__}")
         if node.dtype not in FLOATS:
             raise DTypeError(
                 f"only floats have gradients; {node.name} is {node.dtype}. "
                 f"Declared at {node.origin}."
             )
-    arrived = pull_back(output, wrt, cotangent)
-    return [_finished(node, arrived.get(node)) for node in wrt]
+
+
+@overload
+def jvp(output: Node, wrt: Sequence[Node], tangents: Sequence[NodeLike]) -> Node: ...
+
+
+@overload
+def jvp(
+    output: Sequence[Node], wrt: Sequence[Node], tangents: Sequence[NodeLike]
+) -> list[Node]: ...
+
+
+def jvp(
+    output: Node | Sequence[Node], wrt: Sequence[Node], tangents: Sequence[NodeLike]
+) -> Node | list[Node]:
+    """Push ``tangents`` of ``wrt`` forward to ``output``: the Jacobian-vector product.
+
+    True forward mode: one walk in the direction of the data, by the rule of each op.
+
+    Parameters
+    ----------
+    output
+        A float node, or several.
+    wrt
+        Nodes that are moved.
+    tangents
+        For each of ``wrt`` the direction in which it moves, of its shape and dtype.
+
+    Returns
+    -------
+    Node or list of Node
+        The change of each output, of its shape; 0 where it does not depend on ``wrt``.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If a tangent does not fit, or a node is no float.
+    GraphError
+        If an op on the way has no forward-mode rule.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import graphnn as gn
+    >>> x = gn.Input((3,), name="x")
+    >>> slope = gn.function(x, gn.jvp(gn.sum(x * x), [x], [np.float32([1, 0, 0])]))
+    >>> float(slope(np.float32([3, 4, 5])))
+    6.0
+    """
+    outputs = [output] if isinstance(output, Node) else list(output)
+    _check_floats("jvp", (*outputs, *wrt))
+    if len(tangents) != len(wrt):
+        raise GraphError(
+            f"jvp needs a tangent for each of wrt: {len(wrt)} nodes, {len(tangents)} tangents"
+        )
+    moved: dict[Node, Node] = {}
+    for node, value in zip(wrt, tangents, strict=True):
+        tangent = as_node(value, node)
+        if tangent.spec != node.spec:
+            raise ShapeError(
+                f"the tangent of {node.name} must be {node.spec}; got {tangent.spec}. "
+                f"{node.name} is declared at {node.origin}."
+            )
+        moved[node] = tangent
+    push_forward(outputs, moved)
+    result = [moved[node] if node in moved else _zeros(node) for node in outputs]
+    return result[0] if isinstance(output, Node) else result
+
+
+def push_forward(outputs: Sequence[Node], moved: dict[Node, Node]) -> None:
+    """Add the tangent of every node between those in ``moved`` and ``outputs`` to ``moved``."""
+    for node in needed(outputs):
+        if node in moved or node.dtype not in FLOATS:
+            continue
+        tangents = [moved.get(value) for value in node.inputs]
+        if all(tangent is None for tangent in tangents):
+            continue
+        with role("forward", forward_of=node):
+            tangent = _tangent(node, tangents)
+            if tangent is not None:
+                fits = tangent.spec.shape == node.spec.shape
+                moved[node] = tangent if fits else broadcast_to(tangent, node.spec.shape)
+
+
+def _tangent(node: Node, tangents: Sequence[Node | None]) -> Node | None:
+    if node.op.jvp is not None:
+        return node.op.jvp(node, tangents)
+    if node.op.expand is None:
+        raise GraphError(
+            f"{node.op.name} has no forward-mode rule, so no jvp goes through {node.name}. "
+            f"Declared at {node.origin}. Use gn.vjp or gn.grad, or give the op a jvp."
+        )
+    # Stand-ins for the inputs: one of them may be computed from another.
+    inputs = [apply(COPY, [value]) for value in node.inputs]
+    expanded = node.op.expand(*inputs)
+    moved = {new: t for new, t in zip(inputs, tangents, strict=True) if t is not None}
+    push_forward([expanded], moved)
+    found = moved.get(expanded)
+    if found is None:
+        return None
+    given = dict(zip(inputs, node.inputs, strict=True))
+    return _replaced(found, given)
+
+
+def _replaced(output: Node, given: Mapping[Node, Node]) -> Node:
+    """The same graph with some nodes in the place of others."""
+    new = dict(given)
+    for node in needed([output]):
+        if node not in new:
+            new[node] = rebuilt(node, [new[value] for value in node.inputs])
+    return new[output]
+
+
+def _zeros(node: Node) -> Node:
+    return broadcast_to(Constant(0, dtype=node.dtype), node.spec.shape)
+
+
+@overload
+def hvp(loss: Node, wrt: Node, vector: NodeLike) -> Node: ...
+
+
+@overload
+def hvp(loss: Node, wrt: Sequence[Node], vector: Sequence[NodeLike]) -> list[Node]: ...
+
+
+def hvp(
+    loss: Node, wrt: Node | Sequence[Node], vector: NodeLike | Sequence[NodeLike]
+) -> Node | list[Node]:
+    """The Hessian of ``loss`` times a vector, without the Hessian: forward over reverse.
+
+    It costs a small multiple of the gradient (Pearlmutter, *Fast exact multiplication by the
+    Hessian*, 1994).
+
+    Parameters
+    ----------
+    loss
+        A scalar, float.
+    wrt
+        A node, or several.
+    vector
+        Of the shape of ``wrt``; one for each of several.
+
+    Returns
+    -------
+    Node or list of Node
+        Of the shape of ``wrt``.
+    """
+    if isinstance(wrt, Node):
+        return jvp(grad(loss, wrt), [wrt], [vector])  # type: ignore[list-item]
+    return jvp(grad(loss, wrt), wrt, list(vector))  # type: ignore[arg-type]
 
 
 def pull_back(

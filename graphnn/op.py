@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Attrs: TypeAlias = Mapping[str, Any]
 Vjp: TypeAlias = "Callable[[Node, Node], Sequence[Node | None]]"
+Jvp: TypeAlias = "Callable[[Node, Sequence[Node | None]], Node | None]"
 Rewrite: TypeAlias = "Callable[[Node, Sequence[Node]], Node]"
 
 
@@ -68,6 +69,7 @@ class Rows:
     ``views`` says how each input, then the output, is handed over:
 
     - ``"rows"``: as (rows, last axis), of which the kernel touches only rows start..stop;
+    - ``"planes"``: as (planes, last axis but one, last axis), of which it touches only its planes;
     - ``"each"``: as (rows,), one value a row, of which it touches only start..stop;
     - ``"flat"``: as (elements,), start and stop count elements;
     - ``"all"``: in its own shape, any part of it may be read.
@@ -77,6 +79,10 @@ class Rows:
 
     body: Body
     views: tuple[str, ...]
+
+
+# How many of the last axes a view keeps; those before them are counted as rows.
+LAST_AXES = {"rows": 1, "planes": 2}
 
 
 @dataclass(frozen=True)
@@ -160,6 +166,9 @@ class Op:
         A CUDA kernel of its own, where the CPU's body does not serve for both.
     vjp
         ``vjp(node, dy) -> [gradient node or None for each input]``; None: no gradient exists.
+    jvp
+        ``jvp(node, tangents) -> tangent of the node``, given one for each input or None where
+        nothing changes; it may have any shape that broadcasts to the node's. None: nothing flows.
     reference
         ``reference(*arrays, **attrs) -> array`` in NumPy, slow and plain: the tests' oracle.
     flops
@@ -168,7 +177,7 @@ class Op:
         The calls that the tests make.
     expand
         ``expand(*inputs) -> Node``: the op in terms of others, differentiated in its place where
-        there is no ``vjp``.
+        there is no ``vjp`` or no ``jvp``.
     bounds
         ``bounds(*input specs) -> {place: (low, high)}``: ranges that whole-number inputs must keep
         to, checked before a call: labels, indices.
@@ -176,6 +185,9 @@ class Op:
         ``inference(node, inputs) -> Node``: what takes its place when a model is not trained.
     formula
         The op in the notation of the blackboard.
+    slack
+        How many times the usual tolerance of the tests a result may differ from the reference:
+        more than 1 where long sums cancel.
     label, color
         How it is drawn.
     """
@@ -186,11 +198,13 @@ class Op:
     reference: Callable[..., NDArray[Any]]
     cuda: Body | None = None
     vjp: Vjp | None = None
+    jvp: Jvp | None = None
     flops: Callable[..., DimLike] = no_flops
     examples: tuple[Example, ...] = ()
     expand: Callable[..., Node] | None = None
     bounds: Callable[..., Mapping[int, tuple[int, DimLike]]] | None = None
     inference: Rewrite | None = None
+    slack: float = 1.0
     formula: str = ""
     label: str = ""
     color: str = "#dbeafe"

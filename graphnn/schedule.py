@@ -18,7 +18,7 @@ import networkx as nx
 from graphnn.errors import PlanError
 from graphnn.fusion import Group, root
 from graphnn.node import Input, Node, Parameter
-from graphnn.op import Gemm, Leaf, Permute, Reduction, Rows, Scalar
+from graphnn.op import LAST_AXES, Gemm, Leaf, Permute, Reduction, Rows, Scalar
 from graphnn.spec import DimLike, Shape
 
 
@@ -89,7 +89,7 @@ def _parts_in_view(shape: Shape, view: str) -> DimLike:
     """Into how many parts a value is split that a kernel over rows sees in this way."""
     if view == "all":
         return shape[0] if shape else 1
-    return leading(shape[:-1] if view == "rows" else shape)[1]
+    return leading(shape[: len(shape) - LAST_AXES.get(view, 0)])[1]
 
 
 def _own_part(group: Group, value: Node) -> bool:

@@ -361,3 +361,58 @@ def test_check_grads_needs_float64():
         check_grads(lambda n: gn.cast(n, "float64"), np.array([1, 2]))
     with pytest.raises(GraphError, match=r"sum needs 1 inputs \(x\); got 2 values"):
         check_grads(gn.sum(x), [1, 2], [3])
+
+
+# ------------------------------------------------------------------------------ forward mode
+
+
+def test_jvp_is_the_change_along_a_direction(rng):
+    x = gn.Input((4, 3), "float64", name="x")
+    w = gn.Parameter(rng.standard_normal((3, 2)), name="w")
+    y = gn.tanh(x @ w)
+    dx, dw = rng.standard_normal((4, 3)), rng.standard_normal((3, 2))
+    at, h = rng.standard_normal((4, 3)), 1e-5
+    slope = gn.function(x, gn.jvp(y, [x, w], [dx, dw]))(at)
+    before = w.value.copy()
+
+    def value(t: float) -> np.ndarray:
+        w.value = before + t * dw
+        return gn.function(x, y)(at + t * dx)
+
+    np.testing.assert_allclose(slope, (value(h) - value(-h)) / (2 * h), rtol=1e-8, atol=1e-9)
+
+
+def test_jvp_of_what_does_not_depend_is_zero():
+    x, z = gn.Input((3,), name="x"), gn.Input((3,), name="z")
+    found = gn.jvp([gn.sum(x), z], [z], [np.ones(3, np.float32)])
+    assert [node.shape for node in found] == [(), (3,)]
+    total, same = gn.function([x, z], found)(np.ones(3, np.float32), np.ones(3, np.float32))
+    assert total == 0
+    np.testing.assert_array_equal(same, 1)
+
+
+def test_jvp_says_which_tangent_does_not_fit():
+    x = gn.Input((3,), name="x")
+    with pytest.raises(ShapeError, match=r"the tangent of x must be float32 \(3,\); got"):
+        gn.jvp(gn.sum(x), [x], [np.ones(4, np.float32)])
+    with pytest.raises(GraphError, match="1 nodes, 0 tangents"):
+        gn.jvp(gn.sum(x), [x], [])
+
+
+def test_hvp_is_the_hessian_times_the_vector(rng):
+    a = rng.standard_normal((5, 5))
+    x = gn.Input((5,), "float64", name="x")
+    quartic = gn.sum(gn.square(gn.matmul(x, gn.Constant(a)))) + gn.sum(x * x * x)
+    v, at = rng.standard_normal(5), rng.standard_normal(5)
+    found = gn.function(x, gn.hvp(quartic, x, v))(at)
+    np.testing.assert_allclose(found, (2 * a @ a.T + np.diag(6 * at)) @ v, rtol=1e-10)
+
+
+def test_stop_gradient_cuts_both_modes():
+    x = gn.Input((3,), name="x")
+    y = gn.sum(gn.stop_gradient(x) * x)
+    one = np.float32([1, 2, 3])
+    np.testing.assert_array_equal(gn.function(x, gn.grad(y, x))(one), one)
+    assert gn.function(x, gn.jvp(y, [x], [np.ones(3, np.float32)]))(one) == 6
+    with pytest.raises(GraphError, match="does not depend on"):
+        gn.grad(gn.sum(gn.stop_gradient(x)), x)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from graphnn.node import Node, NodeLike, apply, as_nodes
 from graphnn.op import Draw, Example, Op, Scalar, register
 from graphnn.ops.elementwise import REAL, elementwise
+from graphnn.ops.tangents import added, bilinear, linear
 from graphnn.source import Body
 from graphnn.spec import FLOATS, TensorSpec, as_dtype
 
@@ -21,8 +23,19 @@ def _add_vjp(node: Node, dy: Node) -> list[Node | None]:
     return [dy, dy]
 
 
+def _add_jvp(_node: Node, tangents: Sequence[Node | None]) -> Node | None:
+    return added([tangent for tangent in tangents if tangent is not None])
+
+
 def _subtract_vjp(node: Node, dy: Node) -> list[Node | None]:
     return [dy, -dy]
+
+
+def _subtract_jvp(_node: Node, tangents: Sequence[Node | None]) -> Node | None:
+    da, db = tangents
+    if da is None or db is None:
+        return da if db is None else -db
+    return da - db
 
 
 def _multiply_vjp(node: Node, dy: Node) -> list[Node | None]:
@@ -34,31 +47,52 @@ def _negative_vjp(node: Node, dy: Node) -> list[Node | None]:
     return [-dy]
 
 
-@elementwise(reference=np.add, floats=False, formula="a + b", color=ARITHMETIC, vjp=_add_vjp)
+@elementwise(
+    reference=np.add, floats=False, formula="a + b", color=ARITHMETIC, vjp=_add_vjp, jvp=_add_jvp
+)
 def add(a, b):  # type: ignore[no-untyped-def]
     return a + b
 
 
-@elementwise(reference=np.add, floats=False, formula="Σ", color="#fae8ff", vjp=_add_vjp)
+@elementwise(
+    reference=np.add, floats=False, formula="Σ", color="#fae8ff", vjp=_add_vjp, jvp=_add_jvp
+)
 def accumulate(a, b):  # type: ignore[no-untyped-def]
     return a + b
 
 
 @elementwise(
-    reference=np.subtract, floats=False, formula="a - b", color=ARITHMETIC, vjp=_subtract_vjp
+    reference=np.subtract,
+    floats=False,
+    formula="a - b",
+    color=ARITHMETIC,
+    vjp=_subtract_vjp,
+    jvp=_subtract_jvp,
 )
 def subtract(a, b):  # type: ignore[no-untyped-def]
     return a - b
 
 
 @elementwise(
-    reference=np.multiply, floats=False, formula="a b", color=ARITHMETIC, vjp=_multiply_vjp
+    reference=np.multiply,
+    floats=False,
+    formula="a b",
+    color=ARITHMETIC,
+    vjp=_multiply_vjp,
+    jvp=bilinear,
 )
 def multiply(a, b):  # type: ignore[no-untyped-def]
     return a * b
 
 
-@elementwise(reference=np.negative, floats=False, formula="-x", color=ARITHMETIC, vjp=_negative_vjp)
+@elementwise(
+    reference=np.negative,
+    floats=False,
+    formula="-x",
+    color=ARITHMETIC,
+    vjp=_negative_vjp,
+    jvp=linear,
+)
 def negative(x):  # type: ignore[no-untyped-def]
     return -x
 
@@ -173,6 +207,11 @@ def _cast_vjp(node: Node, dy: Node) -> list[Node | None]:
     return [cast(dy, x.dtype) if x.dtype in FLOATS and node.dtype in FLOATS else None]
 
 
+def _cast_jvp(node: Node, tangents: Sequence[Node | None]) -> Node | None:
+    (dx,) = tangents
+    return None if dx is None or node.dtype not in FLOATS else cast(dx, node.dtype)
+
+
 CAST = register(
     Op(
         name="cast",
@@ -180,6 +219,7 @@ CAST = register(
         kernel=Scalar(Body(_same)),
         reference=lambda x, *, dtype: x.astype(dtype),
         vjp=_cast_vjp,
+        jvp=_cast_jvp,
         examples=tuple(
             Example((Draw((3, 5)),), {"dtype": d}) for d in ("float32", "float64", "int64", "bool")
         ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from graphnn.node import Node
@@ -43,9 +45,16 @@ def _where_vjp(node: Node, dy: Node) -> list[Node | None]:
     return [None, where(condition, dy, zero), where(condition, zero, dy)]
 
 
+def _where_jvp(node: Node, tangents: Sequence[Node | None]) -> Node | None:
+    _, da, db = tangents
+    if da is None and db is None:
+        return None
+    return where(node.inputs[0], 0.0 if da is None else da, 0.0 if db is None else db)
+
+
 @elementwise(
     domain=["bool", REAL, REAL], reference=np.where, floats=False, formula="c ? a : b",
-    color=CHOICE, vjp=_where_vjp,
+    color=CHOICE, vjp=_where_vjp, jvp=_where_jvp,
 )  # fmt: skip
 def where(condition, a, b):  # type: ignore[no-untyped-def]
     return a if condition else b

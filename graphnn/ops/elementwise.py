@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from graphnn.errors import GraphError, KernelError
 from graphnn.node import Node, NodeLike, apply, as_nodes
-from graphnn.op import Draw, Example, Mismatch, Op, Scalar, Vjp, is_own, register, registry
+from graphnn.op import Draw, Example, Jvp, Mismatch, Op, Scalar, Vjp, is_own, register, registry
 from graphnn.ops.lift import lift
+from graphnn.ops.tangents import added
 from graphnn.source import Body
 from graphnn.spec import FLOATS, DimLike, TensorSpec, broadcast_shapes
 
@@ -77,7 +78,8 @@ class Elementwise:
             _derivative(self.op, body if len(params) == 1 else body.returned(i, len(params)), param)
             for i, param in enumerate(params)
         ]
-        self.op = register(replace(self.op, vjp=_vjp_of(derivatives)), replace=True)
+        rules = {"vjp": _vjp_of(derivatives), "jvp": _jvp_of(derivatives)}
+        self.op = register(replace(self.op, **rules), replace=True)  # type: ignore[arg-type]
         return self
 
 
@@ -120,6 +122,20 @@ def _vjp_of(derivatives: Sequence[tuple[Op, list[int]]]) -> Vjp:
         ]
 
     return vjp
+
+
+def _jvp_of(derivatives: Sequence[tuple[Op, list[int]]]) -> Jvp:
+    """The Jacobian of an elementwise op is diagonal: forward and reverse mode share its entries."""
+
+    def jvp(node: Node, tangents: Sequence[Node | None]) -> Node | None:
+        parts = []
+        for (op, places), tangent in zip(derivatives, tangents, strict=True):
+            if tangent is not None:
+                values = [tangent, *node.inputs, node]
+                parts.append(apply(op, [values[i] for i in places]))
+        return added(parts)
+
+    return jvp
 
 
 def _expand_of(name: str, body: Body) -> Callable[..., Node]:
@@ -214,6 +230,7 @@ def elementwise(
     formula: str = ...,
     color: str = ...,
     vjp: Vjp | None = ...,
+    jvp: Jvp | None = ...,
     name: str | None = ...,
 ) -> Callable[[Callable[..., object]], Elementwise]: ...
 
@@ -229,6 +246,7 @@ def elementwise(
     formula: str = "",
     color: str = "#dbeafe",
     vjp: Vjp | None = None,
+    jvp: Jvp | None = None,
     name: str | None = None,
 ) -> Elementwise | Callable[[Callable[..., object]], Elementwise]:
     """Make an elementwise op from a scalar function, for every shape, dtype and backend.
@@ -250,6 +268,8 @@ def elementwise(
     vjp
         Gradient as nodes; or use ``.backward`` for a scalar formula. Without either it is derived
         from the scalar code.
+    jvp
+        Forward-mode rule as nodes; ``.backward`` makes it too.
     name
         Name of the op; by default the function's.
 
@@ -273,7 +293,7 @@ def elementwise(
     >>> swish(gn.Input((None, 3), name="x")).shape
     (None, 3)
     """
-    options = (domain, reference, result, floats, formula, color, vjp, name)
+    options = (domain, reference, result, floats, formula, color, vjp, jvp, name)
     if function is None:
         return lambda body: _declared(body, *options)
     return _declared(function, *options)
@@ -288,6 +308,7 @@ def _declared(
     formula: str,
     color: str,
     vjp: Vjp | None,
+    jvp: Jvp | None,
     name: str | None,
 ) -> Elementwise:
     body = Body(function)
@@ -308,6 +329,7 @@ def _declared(
         kernel=Scalar(body),
         reference=reference_from(reference) if reference else reference_of(body),
         vjp=vjp,
+        jvp=jvp,
         expand=_expand_of(label, body),
         flops=_flops_of(body),
         examples=_examples(ranges),

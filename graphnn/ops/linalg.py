@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from graphnn.node import Node, NodeLike, apply, as_nodes
 from graphnn.op import Draw, Example, Gemm, Mismatch, Op, register
 from graphnn.ops.movement import broadcast_to, reshape
+from graphnn.ops.tangents import bilinear
 from graphnn.spec import FLOATS, DimLike, TensorSpec, broadcast_shapes, product
 
 
@@ -81,6 +82,7 @@ MATMUL = register(
         kernel=Gemm(),
         reference=_reference,
         vjp=_vjp,
+        jvp=bilinear,
         flops=_flops,
         examples=(
             _example((3, 4), (4, 5)),
@@ -95,6 +97,7 @@ MATMUL = register(
             _example((1, 7), (7, 1)),
             _example((65, 33), (33, 70)),
         ),
+        slack=10.0,
         formula="A B",
         color="#bfdbfe",
     )

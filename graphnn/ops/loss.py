@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graphnn.errors import GraphError
-from graphnn.node import Node, NodeLike, apply, as_node, as_nodes
+from graphnn.node import Constant, Node, NodeLike, apply, as_node, as_nodes
 from graphnn.op import Draw, Example, Mismatch, Op, Rows, Scalar, register
 from graphnn.ops.arithmetic import square
-from graphnn.ops.movement import expand_dims
+from graphnn.ops.movement import broadcast_to, expand_dims
 from graphnn.ops.reduce import mean, sum
 from graphnn.ops.softmax import softmax
+from graphnn.ops.tangents import added
 from graphnn.source import Body
 from graphnn.spec import FLOATS, DimLike, TensorSpec
 
@@ -116,6 +117,28 @@ def _backward_vjp(node: Node, v: Node) -> list[Node | None]:
     return [d_logits, None, sum(v * (p - hot), -1)]
 
 
+def _cross_entropy_jvp(node: Node, tangents: Sequence[Node | None]) -> Node | None:
+    logits, labels = node.inputs
+    dx, _ = tangents
+    if dx is None:
+        return None
+    one = Constant(1, dtype=logits.dtype)
+    each = broadcast_to(one, labels.spec.shape)
+    return sum(apply(CROSS_ENTROPY_BACKWARD, [logits, labels, each]) * dx, -1)
+
+
+def _backward_jvp(node: Node, tangents: Sequence[Node | None]) -> Node | None:
+    logits, labels, dy = node.inputs
+    dx, _, ddy = tangents
+    parts = []
+    if dx is not None:
+        p = softmax(logits)
+        parts.append(p * (dx - sum(p * dx, -1, keepdims=True)) * expand_dims(dy, -1))
+    if ddy is not None:
+        parts.append(apply(CROSS_ENTROPY_BACKWARD, [logits, labels, ddy]))
+    return added(parts)
+
+
 def _flops(_out: TensorSpec, logits: TensorSpec, *_rest: TensorSpec) -> DimLike:
     return 5 * logits.size
 
@@ -127,6 +150,7 @@ CROSS_ENTROPY = register(
         kernel=Rows(Body(_cross_entropy_rows), ("rows", "each", "each")),
         reference=_cross_entropy_reference,
         vjp=_cross_entropy_vjp,
+        jvp=_cross_entropy_jvp,
         flops=_flops,
         examples=(
             Example((Draw((4, 3), -4, 4), Draw((4,), 0, 3, "int64"))),
@@ -144,6 +168,7 @@ CROSS_ENTROPY_BACKWARD = register(
         kernel=Rows(Body(_cross_entropy_backward_rows), ("rows", "each", "each", "rows")),
         reference=_backward_reference,
         vjp=_backward_vjp,
+        jvp=_backward_jvp,
         flops=_flops,
         examples=(Example((Draw((4, 3)), Draw((4,), 0, 3, "int64"), Draw((4,)))),),
         bounds=_label_bounds,
@@ -260,6 +285,13 @@ def _difference_vjp(_node: Node, dy: Node) -> list[Node | None]:
     return [dy, -dy]
 
 
+def _difference_jvp(_node: Node, tangents: Sequence[Node | None]) -> Node | None:
+    da, db = tangents
+    if da is None or db is None:
+        return da if db is None else -db
+    return apply(ERROR, [da, db])
+
+
 ERROR = register(
     Op(
         name="error",
@@ -267,6 +299,7 @@ ERROR = register(
         kernel=Scalar(Body(_difference)),
         reference=lambda a, b: np.subtract(a, b),
         vjp=_difference_vjp,
+        jvp=_difference_jvp,
         flops=lambda out, *_rest: out.size,
         examples=(Example((Draw((3, 2)), Draw((3, 2)))),),
         formula="ŷ - y",

@@ -12,6 +12,7 @@ from graphnn.context import declared_at
 from graphnn.errors import ShapeError
 from graphnn.node import Node, NodeLike, apply, as_node
 from graphnn.op import Alias, Draw, Example, Mismatch, Op, Permute, Rows, Scalar, register
+from graphnn.ops.tangents import linear, no_flow, no_gradient
 from graphnn.source import Body
 from graphnn.spec import (
     BATCH,
@@ -60,6 +61,7 @@ RESHAPE = register(
         kernel=Alias(),
         reference=_reshape_reference,
         vjp=_reshape_vjp,
+        jvp=linear,
         examples=(
             Example((Draw((3, 4)),), {"shape": (2, 6)}),
             Example((Draw((3, 4)),), {"shape": (-1,)}),
@@ -150,6 +152,7 @@ TRANSPOSE = register(
         kernel=Permute(),
         reference=lambda x, *, axes: np.ascontiguousarray(np.transpose(x, axes)),
         vjp=_transpose_vjp,
+        jvp=linear,
         examples=(
             Example((Draw((3, 4)),), {"axes": (1, 0)}),
             Example((Draw((2, 3, 4)),), {"axes": (2, 0, 1)}),
@@ -191,6 +194,7 @@ BROADCAST = register(
         kernel=Scalar(Body(_same)),
         reference=lambda x, *, shape: np.broadcast_to(x, shape).copy(),
         vjp=_broadcast_vjp,
+        jvp=linear,
         examples=(
             Example((Draw((3,)),), {"shape": (4, 3)}),
             Example((Draw((2, 1, 3)),), {"shape": (2, 4, 3)}),
@@ -225,8 +229,29 @@ COPY = register(
         kernel=Rows(Body(_copy_flat), ("flat", "flat")),
         reference=lambda x: x.copy(),
         vjp=_copy_vjp,
+        jvp=linear,
         examples=(Example((Draw((3, 4)),)), Example((Draw(()),))),
         formula="x",
         color=MOVEMENT,
     )
 )
+
+
+STOP = register(
+    Op(
+        name="stop_gradient",
+        spec=lambda x: x,
+        kernel=Alias(),
+        reference=lambda x: x,
+        vjp=no_gradient,
+        jvp=no_flow,
+        examples=(Example((Draw((3, 4)),)),),
+        formula="x, with ∂ = 0",
+        color=MOVEMENT,
+    )
+)
+
+
+def stop_gradient(x: NodeLike, name: str | None = None) -> Node:
+    """``x`` itself, through which no derivative flows, neither forward nor in reverse."""
+    return apply(STOP, [as_node(x)], name=name)

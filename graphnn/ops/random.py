@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from graphnn.errors import GraphError
 from graphnn.node import Constant, Node, NodeLike, Parameter, apply, as_node
 from graphnn.op import Draw, Example, Mismatch, Op, Rows, Scalar, register
+from graphnn.ops.tangents import added
 from graphnn.source import Body
 from graphnn.spec import FLOATS, Shape, TensorSpec
 
@@ -149,6 +151,14 @@ def _dropout_vjp(node: Node, dy: Node) -> list[Node | None]:
     return [apply(DROPOUT, [dy, mask, scale]), None, apply(DROPOUT, [dy, mask, x])]
 
 
+def _dropout_jvp(node: Node, tangents: Sequence[Node | None]) -> Node | None:
+    x, mask, scale = node.inputs
+    dx, _, dscale = tangents
+    parts = [] if dx is None else [apply(DROPOUT, [dx, mask, scale])]
+    parts += [] if dscale is None else [apply(DROPOUT, [x, mask, dscale])]
+    return added(parts)
+
+
 def _dropout_spec(x: TensorSpec, mask: TensorSpec, scale: TensorSpec) -> TensorSpec:
     if x.dtype not in FLOATS or scale.dtype != x.dtype or mask.dtype != "bool":
         raise Mismatch("float values, a bool mask and a scale of the same dtype", dtype=True)
@@ -168,6 +178,7 @@ DROPOUT = register(
         kernel=Scalar(Body(_dropped)),
         reference=lambda x, mask, scale: np.where(mask, x * scale, 0).astype(x.dtype),
         vjp=_dropout_vjp,
+        jvp=_dropout_jvp,
         flops=lambda out, *_rest: out.size,
         examples=(
             Example((Draw((3, 5)), Draw((3, 5), dtype="bool"), Draw((), 1, 2))),

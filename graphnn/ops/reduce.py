@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphnn.node import Node, NodeLike, apply, as_node, size_of
-from graphnn.op import Draw, Example, Mismatch, Op, Reduction, Vjp, register
+from graphnn.op import Draw, Example, Jvp, Mismatch, Op, Reduction, Vjp, register
 from graphnn.ops.arithmetic import cast
 from graphnn.ops.choice import equal
 from graphnn.ops.movement import broadcast_to, reshape
+from graphnn.ops.tangents import linear
 from graphnn.spec import FLOATS, DimLike, Shape, TensorSpec, product
 
 REDUCTION = "#ffe4e6"
@@ -53,10 +54,23 @@ def _mean_vjp(node: Node, dy: Node) -> list[Node | None]:
 
 def _max_vjp(node: Node, dy: Node) -> list[Node | None]:
     # Ties share the gradient, as torch.amax does.
+    hit, ties = _hits(node)
+    return [hit * (reshape(dy, _kept(node)) / ties)]
+
+
+def _max_jvp(node: Node, tangents: Sequence[Node | None]) -> Node | None:
+    (dx,) = tangents
+    if dx is None:
+        return None
+    hit, ties = _hits(node)
+    return reshape(sum(hit * dx, node.attrs["axes"], keepdims=True) / ties, node.spec.shape)
+
+
+def _hits(node: Node) -> tuple[Node, Node]:
+    """1 where an element is the largest, and how many such there are."""
     (x,) = node.inputs
     hit = cast(equal(x, reshape(node, _kept(node))), x.dtype)
-    ties = sum(hit, node.attrs["axes"], keepdims=True)
-    return [hit * (reshape(dy, _kept(node)) / ties)]
+    return hit, sum(hit, node.attrs["axes"], keepdims=True)
 
 
 def _flops(_out: TensorSpec, x: TensorSpec, **_attrs: Any) -> DimLike:
@@ -77,7 +91,7 @@ def _largest(x: NDArray[Any], axis: tuple[int, ...], keepdims: bool) -> NDArray[
     return np.asarray(np.max(x, axis=axis, keepdims=keepdims, initial=lowest))
 
 
-def _reduction(kind: str, function: Callable[..., Any], vjp: Vjp, formula: str) -> Op:
+def _reduction(kind: str, function: Callable[..., Any], vjp: Vjp, jvp: Jvp, formula: str) -> Op:
     return register(
         Op(
             name=kind,
@@ -85,6 +99,7 @@ def _reduction(kind: str, function: Callable[..., Any], vjp: Vjp, formula: str) 
             kernel=Reduction(kind),
             reference=_reference(function),
             vjp=vjp,
+            jvp=jvp,
             flops=_flops,
             examples=tuple(
                 Example((Draw(shape),), {"axes": axes, "keepdims": keepdims})
@@ -106,9 +121,9 @@ def _reduction(kind: str, function: Callable[..., Any], vjp: Vjp, formula: str) 
     )
 
 
-SUM = _reduction("sum", np.sum, _sum_vjp, "Σ x")
-MEAN = _reduction("mean", np.mean, _mean_vjp, "Σ x / n")
-MAX = _reduction("max", _largest, _max_vjp, "max x")
+SUM = _reduction("sum", np.sum, _sum_vjp, linear, "Σ x")
+MEAN = _reduction("mean", np.mean, _mean_vjp, linear, "Σ x / n")
+MAX = _reduction("max", _largest, _max_vjp, _max_jvp, "max x")
 
 
 def _axes(node: Node, axis: int | Sequence[int] | None) -> tuple[int, ...]:

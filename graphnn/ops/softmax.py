@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graphnn.node import Node, NodeLike, apply, as_node
-from graphnn.op import Draw, Example, Mismatch, Op, Rows, Vjp, register
+from graphnn.op import Draw, Example, Jvp, Mismatch, Op, Rows, Vjp, register
 from graphnn.ops.arithmetic import exp
 from graphnn.ops.movement import transpose
 from graphnn.ops.reduce import sum
@@ -76,11 +77,21 @@ def _log_softmax_vjp(node: Node, dy: Node) -> list[Node | None]:
     return [dy - exp(node) * sum(dy, -1, keepdims=True)]
 
 
+def _softmax_jvp(node: Node, tangents: Sequence[Node | None]) -> Node | None:
+    (dx,) = tangents
+    return None if dx is None else _softmax_vjp(node, dx)[0]  # the Jacobian is symmetric
+
+
+def _log_softmax_jvp(node: Node, tangents: Sequence[Node | None]) -> Node | None:
+    (dx,) = tangents
+    return None if dx is None else dx - sum(exp(node) * dx, -1, keepdims=True)
+
+
 def _flops(out: TensorSpec, *_inputs: TensorSpec) -> DimLike:
     return 5 * out.size
 
 
-def _row_op(name: str, body: Body, reference: Any, vjp: Vjp, formula: str) -> Op:
+def _row_op(name: str, body: Body, reference: Any, vjp: Vjp, jvp: Jvp, formula: str) -> Op:
     return register(
         Op(
             name=name,
@@ -88,6 +99,7 @@ def _row_op(name: str, body: Body, reference: Any, vjp: Vjp, formula: str) -> Op
             kernel=Rows(body, ("rows", "rows")),
             reference=reference,
             vjp=vjp,
+            jvp=jvp,
             flops=_flops,
             examples=(
                 Example((Draw((3, 5), -5, 5),)),
@@ -101,12 +113,15 @@ def _row_op(name: str, body: Body, reference: Any, vjp: Vjp, formula: str) -> Op
     )
 
 
-SOFTMAX = _row_op("softmax", Body(_softmax_rows), _softmax_reference, _softmax_vjp, "eˣⁱ / Σⱼ eˣʲ")
+SOFTMAX = _row_op(
+    "softmax", Body(_softmax_rows), _softmax_reference, _softmax_vjp, _softmax_jvp, "eˣⁱ / Σⱼ eˣʲ"
+)
 LOG_SOFTMAX = _row_op(
     "log_softmax",
     Body(_log_softmax_rows),
     _log_softmax_reference,
     _log_softmax_vjp,
+    _log_softmax_jvp,
     "xᵢ - ln Σⱼ eˣʲ",
 )
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from graphnn.errors import GraphError
 from graphnn.node import Node, NodeLike, apply, as_nodes
-from graphnn.op import Example, Op, Rows, Vjp, is_own, no_flops, register, registry
+from graphnn.op import Example, Jvp, Op, Rows, Vjp, is_own, no_flops, register, registry
 from graphnn.source import Body
 from graphnn.spec import DimLike, TensorSpec
 
-VIEWS = ("rows", "each", "flat", "all")
+VIEWS = ("rows", "planes", "each", "flat", "all")
 
 
 class StructuredOp:
@@ -36,6 +36,7 @@ def op(
     views: Sequence[str],
     reference: Callable[..., NDArray[Any]],
     vjp: Vjp | None = None,
+    jvp: Jvp | None = None,
     expand: Callable[..., Node] | None = None,
     cuda: Callable[..., object] | None = None,
     flops: Callable[..., DimLike] = no_flops,
@@ -55,14 +56,18 @@ def op(
     spec
         Shape and dtype rule, ``spec(*input specs, **attrs) -> TensorSpec``.
     views
-        For each input, then the output: ``"rows"``, (rows, last axis); ``"each"``, one value a row;
+        For each input, then the output: ``"rows"``, (rows, last axis);
+        ``"planes"``, (planes, last but one, last axis); ``"each"``, one value a row;
         ``"flat"``, (elements,); ``"all"``, own shape, any part may be read.
     reference
         The same in NumPy, slow and plain.
     vjp
         ``vjp(node, dy)`` returns the gradient node of each input, or None.
+    jvp
+        ``jvp(node, tangents)`` returns the node's tangent, given one for each input, or None.
     expand
-        The op in terms of other ops, from which a gradient is derived if there is no ``vjp``.
+        The op in terms of other ops, from which derivatives are made if ``vjp`` or ``jvp`` is
+        missing.
     cuda
         A CUDA kernel of its own.
     flops
@@ -115,6 +120,7 @@ def op(
             kernel=Rows(body, tuple(views)),
             cuda=Body(cuda) if cuda is not None else None,
             vjp=vjp,
+            jvp=jvp,
             expand=expand,
             reference=lambda *arrays, **attrs: np.asarray(reference(*arrays, **attrs)),
             flops=flops,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphnn.backends.cpu.kernels.source import POINTERS, SHARE, Kernel, Lines, in_each_part
-from graphnn.op import Rows
+from graphnn.op import LAST_AXES, Rows
 from graphnn.schedule import Step
 from graphnn.source import SUFFIX, Body
 from graphnn.spec import FLOATS, DimLike, Shape, product
@@ -53,12 +53,13 @@ def _positional(body: Body, name: str, dtype: str) -> str:
 
 
 def _row_count(shape: Shape, view: str) -> DimLike:
-    return product(shape[:-1]) if view == "rows" else product(shape) if view != "all" else shape[0]
+    if view == "all":
+        return shape[0] if shape else 1
+    return product(shape[: len(shape) - LAST_AXES.get(view, 0)])
 
 
 def _viewed(shape: Shape, view: str) -> list[DimLike]:
-    if view == "rows":
-        return [product(shape[:-1]), shape[-1]]
-    if view in ("each", "flat"):
-        return [product(shape)]
-    return list(shape)
+    if view == "all":
+        return list(shape)
+    whole = len(shape) - LAST_AXES.get(view, 0)
+    return [product(shape[:whole]), *shape[whole:]]
