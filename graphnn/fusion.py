@@ -6,7 +6,7 @@ leaves the kernel and comes back; a reduction takes in the elementwise nodes tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphnn.errors import PlanError
@@ -68,6 +68,18 @@ def root(node: Node) -> Node:
     while isinstance(node.op.kernel, Alias):
         node = node.inputs[0]
     return node
+
+
+def awaited(node: Node) -> Iterator[Node]:
+    """Computed nodes that must be there before ``node`` is read, besides its root.
+
+    A view may have inputs behind the first, which it only waits for: ``gn.checkpoint`` makes such.
+    """
+    while isinstance(node.op.kernel, Alias):
+        for value in node.inputs[1:]:
+            yield root(value)
+            yield from awaited(value)
+        node = node.inputs[0]
 
 
 def fuse(outputs: Sequence[Node]) -> list[Group]:
@@ -214,9 +226,10 @@ def _sorted(groups: list[Group]) -> list[Group]:
             begun.add(id(group))
             stack.append((group, True))
             for value in reversed(group.inputs):
-                before = maker.get(root(value))
-                if before is not None and id(before) not in done:
-                    stack.append((before, False))
+                for source in (root(value), *awaited(value)):
+                    before = maker.get(source)
+                    if before is not None and id(before) not in done:
+                        stack.append((before, False))
 
     for group in sorted(groups, key=lambda g: g.last.serial):
         visit(group)

@@ -181,6 +181,8 @@ class Op:
     bounds
         ``bounds(*input specs) -> {place: (low, high)}``: ranges that whole-number inputs must keep
         to, checked before a call: labels, indices.
+    waits
+        Whether a view waits for its inputs behind the first, which it does not read.
     inference
         ``inference(node, inputs) -> Node``: what takes its place when a model is not trained.
     formula
@@ -203,6 +205,7 @@ class Op:
     examples: tuple[Example, ...] = ()
     expand: Callable[..., Node] | None = None
     bounds: Callable[..., Mapping[int, tuple[int, DimLike]]] | None = None
+    waits: bool = False
     inference: Rewrite | None = None
     slack: float = 1.0
     formula: str = ""
