@@ -163,18 +163,6 @@ CASES = [
         drawn((4, 6)),
     ),
 ]
-# What torch has no function for, or is compared elsewhere: every other op is in the table.
-NOT_COMPARED = {
-    "accumulate": "an addition by another name",
-    "error": "inside mse_loss",
-    "cast": "Tensor.to; test_ops compares it with NumPy",
-    "copy": "Tensor.clone",
-    "correct": "inside accuracy",
-    "dropout_mask": "torch draws other random numbers; test_random has the published vectors",
-    "one_hot": "without a gradient",
-    "cross_entropy_backward": "is cross_entropy's gradient; test_second_derivatives differentiates it",
-}
-OPTIMIZERS = "graphnn.ops.update"
 
 
 def numbers(case: Case, dtype: str) -> list[np.ndarray]:
