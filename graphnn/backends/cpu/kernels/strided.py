@@ -48,12 +48,12 @@ def strided(step: Step) -> Kernel:
         lines.add("first, end = start * inner, stop * inner")
     else:
         lines.open("if start < stop:")
-    tiled = _nest(lines, loops)
+    _nest(lines, loops)
     target = row_major([(f"i{i}", f"n{i}") for i in range(len(loops))])
     lines.add(f"y[{target}] = x[{_origin(loops)}]")
     meta = [step.parts, inner, offset]
     meta += [part for loop in loops for part in (loop.size, loop.stride)]
-    name = f"{last.op.name}_{len(loops)}d_{SUFFIX[last.dtype]}" + ("_tiled" if tiled else "")
+    name = f"{last.op.name}_{len(loops)}d_{SUFFIX[last.dtype]}"
     return Kernel(name, lines.text(name), (value, *step.targets), tuple(meta))
 
 
@@ -69,8 +69,8 @@ def _joined(loops: list[_Loop]) -> list[_Loop]:
     return made
 
 
-def _nest(lines: Lines, loops: list[_Loop]) -> bool:
-    """The loops around a copy; whether two of them go by tiles.
+def _nest(lines: Lines, loops: list[_Loop]) -> None:
+    """The loops around a copy.
 
     Where the axis that is fastest in the output is not the fastest of the input, both go by tiles:
     else each element of a long column would fetch a line of its own.
@@ -81,7 +81,7 @@ def _nest(lines: Lines, loops: list[_Loop]) -> bool:
     if fast is None:
         for i, bound in enumerate(bounds):
             lines.open(f"for i{i} in range({bound}):")
-        return False
+        return
     for i in range(last):
         if i != fast:
             lines.open(f"for i{i} in range({bounds[i]}):")
@@ -90,7 +90,6 @@ def _nest(lines: Lines, loops: list[_Loop]) -> bool:
     for i in (fast, last):
         stop = "end" if i == 0 else f"n{i}"
         lines.open(f"for i{i} in range(b{i}, min(b{i} + {TILE}, {stop})):")
-    return True
 
 
 def _origin(loops: list[_Loop]) -> str:
