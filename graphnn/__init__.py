@@ -50,6 +50,7 @@ from graphnn.ops.choice import (
     not_equal,
     where,
 )
+from graphnn.ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from graphnn.ops.elementwise import elementwise
 from graphnn.ops.linalg import matmul
 from graphnn.ops.loss import accuracy, cross_entropy, mse_loss, one_hot
@@ -92,6 +93,10 @@ __all__ = [
     "broadcast_to",
     "cast",
     "checkpoint",
+    "conv1d",
+    "conv2d",
+    "conv_transpose1d",
+    "conv_transpose2d",
     "cos",
     "cross_entropy",
     "datasets",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from graphnn.fusion import root
 from graphnn.node import Node, Parameter
 from graphnn.op import Leaf
-from graphnn.schedule import Access, Step, conflicting, first_touched, must_wait, touch
+from graphnn.schedule import Access, Step, first_touched, must_wait, touch
 from graphnn.spec import DimLike, evaluate
 
 ALIGNMENT = 64
@@ -26,7 +26,7 @@ class Buffer:
     Parameters
     ----------
     nodes
-        The values that live there, one after the other.
+        The values that live there, one after the other; none where a step's lanes work: scratch.
     nbytes
         Its size.
     first, last
@@ -75,6 +75,11 @@ class Layout:
     barriers: tuple[bool, ...]
 
     @property
+    def scratch(self) -> dict[int, Buffer]:
+        """Where the lanes of a step work, for each step that needs such a place."""
+        return {buffer.first: buffer for buffer in self.buffers if not buffer.nodes}
+
+    @property
     def offsets(self) -> dict[Node, int]:
         """Where each value begins."""
         return {node: buffer.offset for buffer in self.buffers for node in buffer.nodes}
@@ -86,6 +91,7 @@ def lay_out(
     keep: Sequence[Node],
     gradients: Sequence[Node] = (),
     inputs: Sequence[Node] = (),
+    lanes: int = 1,
 ) -> Layout:
     """Place every value of a schedule.
 
@@ -101,11 +107,14 @@ def lay_out(
         Gradients of parameters, in the order in which they are to lie at the front.
     inputs
         Inputs whose batches are gathered into the arena before the first step.
+    lanes
+        How many lanes may run a step at once: each has its own scratch.
     """
     whole = {root(node) for node in (*keep, *gradients, *inputs)}
     lives = _lives(steps, sizes, whole)
-    total = sum(_aligned(buffer.nbytes) for buffer in lives.values())
-    merged = _in_place(steps, lives)
+    scratch = _scratch(steps, sizes, lanes)
+    total = sum(_aligned(buffer.nbytes) for buffer in (*lives.values(), *scratch))
+    merged = [*_in_place(steps, lives), *scratch]
     waits = base_barriers(steps)
     phase = _phases(waits)
     front, rest = _split_front(merged, [root(node) for node in gradients])
@@ -129,6 +138,17 @@ def lay_out(
 
 def _aligned(nbytes: int) -> int:
     return -(-nbytes // ALIGNMENT) * ALIGNMENT
+
+
+def scratch_bytes(step: Step, sizes: Mapping[str, int]) -> int:
+    """How far the scratch of one lane lies from that of the next."""
+    return _aligned(evaluate(step.scratch, sizes))
+
+
+def _scratch(steps: Sequence[Step], sizes: Mapping[str, int], lanes: int) -> list[Buffer]:
+    """For each step that needs it a place where its lanes work, side by side."""
+    need = [lanes * scratch_bytes(step, sizes) for step in steps]
+    return [Buffer((), nbytes, i, i, None) for i, nbytes in enumerate(need) if nbytes]
 
 
 def _lives(steps: Sequence[Step], sizes: Mapping[str, int], whole: set[Node]) -> dict[Node, Buffer]:
@@ -223,41 +243,61 @@ def _meet(a: Buffer, b: Buffer, phase: Sequence[int]) -> bool:
     return not (same and earlier.nbytes == later.nbytes)
 
 
+@dataclass(frozen=True)
+class _Use:
+    """How a step touches a place of the arena; ``node`` is None for its scratch."""
+
+    node: Node | None
+    place: Buffer | None
+    parts: DimLike | None
+    writes: bool
+
+
+def _uses(steps: Sequence[Step], layout: Layout) -> tuple[list[_Use], list[list[_Use]]]:
+    """What is touched just before the first step, and what each step touches."""
+    home = {node: buffer for buffer in layout.buffers for node in buffer.nodes}
+    scratch = layout.scratch
+
+    def use(access: Access) -> _Use:
+        return _Use(access.node, home.get(access.node), access.parts, access.writes)
+
+    first = [use(access) for uses in first_touched(steps).values() for access in uses]
+    each = [[use(access) for access in step.accesses] for step in steps]
+    for i, place in scratch.items():
+        each[i].append(_Use(None, place, None, writes=True))
+    return [one for one in first if one.place is not None], each
+
+
 def _barriers(steps: Sequence[Step], layout: Layout) -> tuple[bool, ...]:
     """Where threads must wait, given what shares memory with what."""
-    place = {node: buffer for buffer in layout.buffers for node in buffer.nodes}
-    first = [access for uses in first_touched(steps).values() for access in uses]
-    since = [access for access in first if access.node in place]
+    since, each = _uses(steps, layout)
     barriers = []
-    for step in steps:
-        wait = any(_clash(a, b, place) for a in step.accesses for b in since)
-        if wait:
-            since = []
-        since += step.accesses
+    for uses in each:
+        wait = any(_clash(a, b) for a in uses for b in since)
+        since = uses if wait else since + uses
         barriers.append(wait)
     return tuple(barriers)
 
 
 def races(steps: Sequence[Step], layout: Layout) -> list[int]:
     """Steps in which threads could meet although no barrier stands: none, in a sound layout."""
-    place = {node: buffer for buffer in layout.buffers for node in buffer.nodes}
-    since = [a for uses in first_touched(steps).values() for a in uses if a.node in place]
+    since, each = _uses(steps, layout)
     found = []
-    for i, (step, barrier) in enumerate(zip(steps, layout.barriers, strict=True)):
+    for i, (uses, barrier) in enumerate(zip(each, layout.barriers, strict=True)):
         if barrier:
             since = []
-        if any(_clash(a, b, place) for a in step.accesses for b in since):
+        if any(_clash(a, b) for a in uses for b in since):
             found.append(i)
-        since += step.accesses
+        since = since + uses
     return found
 
 
-def _clash(a: Access, b: Access, place: Mapping[Node, Buffer]) -> bool:
+def _clash(a: _Use, b: _Use) -> bool:
     if not (a.writes or b.writes):
         return False
-    if a.node is b.node:
-        return conflicting(a, b)
-    one, other = place.get(a.node), place.get(b.node)
+    if a.node is not None and a.node is b.node:
+        return a.parts is None or a.parts != b.parts
+    one, other = a.place, b.place
     if one is None or other is None or one.end <= other.offset or other.end <= one.offset:
         return False
     exactly = (one.offset, one.nbytes) == (other.offset, other.nbytes)

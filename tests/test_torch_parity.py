@@ -172,6 +172,11 @@ NOT_COMPARED = {
     "correct": "inside accuracy",
     "dropout_mask": "torch draws other random numbers; test_random has the published vectors",
     "one_hot": "without a gradient",
+    **{
+        f"conv{n}d{part}": "tests/test_conv.py"
+        for n in (1, 2)
+        for part in ("", "_input", "_weight")
+    },
     "cross_entropy_backward": "is cross_entropy's gradient; test_second_derivatives differentiates it",
 }
 OPTIMIZERS = "graphnn.ops.update"

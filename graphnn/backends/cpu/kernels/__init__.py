@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from graphnn.backends.cpu.kernels.convolution import convolution
 from graphnn.backends.cpu.kernels.elementwise import elementwise
 from graphnn.backends.cpu.kernels.gemm import gemm
 from graphnn.backends.cpu.kernels.permute import permute
 from graphnn.backends.cpu.kernels.reduction import reduction
 from graphnn.backends.cpu.kernels.rows import rows
 from graphnn.backends.cpu.kernels.source import Kernel
-from graphnn.op import Gemm, Permute, Reduction, Rows, Scalar
+from graphnn.op import Convolution, Gemm, Permute, Reduction, Rows, Scalar
 from graphnn.schedule import Step
 
 __all__ = ["Kernel", "kernel_of"]
@@ -30,5 +31,6 @@ def kernel_of(step: Step) -> Kernel:
         Rows: rows,
         Permute: permute,
         Gemm: gemm,
+        Convolution: convolution,
     }
     return kinds[type(step.group.last.op.kernel)](step)
