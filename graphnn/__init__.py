@@ -63,6 +63,16 @@ from graphnn.ops.movement import (
     stop_gradient,
     transpose,
 )
+from graphnn.ops.pool import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    avg_pool1d,
+    avg_pool2d,
+    max_pool1d,
+    max_pool2d,
+)
 from graphnn.ops.random import dropout, set_seed
 from graphnn.ops.reduce import max, mean, sum
 from graphnn.ops.softmax import log_softmax, softmax
@@ -89,7 +99,13 @@ __all__ = [
     "ShapeError",
     "abs",
     "accuracy",
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
     "add",
+    "avg_pool1d",
+    "avg_pool2d",
     "broadcast_to",
     "cast",
     "checkpoint",
@@ -122,6 +138,8 @@ __all__ = [
     "logical_or",
     "matmul",
     "max",
+    "max_pool1d",
+    "max_pool2d",
     "maximum",
     "mean",
     "minimum",

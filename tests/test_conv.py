@@ -168,7 +168,8 @@ def test_lengths_that_are_known_only_at_run_time(length, rng):
     function = gn.function([x, w], nodes)
     found = function(*inputs)
     function.plan.check()
-    for a, b in zip(found, reference.evaluate(nodes, dict(zip([x, w], inputs, strict=True)))):
+    wanted = reference.evaluate(nodes, dict(zip([x, w], inputs, strict=True)))
+    for a, b in zip(found, wanted, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
 
 

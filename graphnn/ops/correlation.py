@@ -8,6 +8,7 @@ with respect to x is the transposed convolution ``conv_input(dy, w)``, the one w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -204,11 +205,12 @@ def _weight_reference(
 ) -> NDArray[Any]:
     outputs, inputs = dy.shape[1] // groups, x.shape[1] // groups
     dw = np.zeros((groups, outputs, inputs, *kernel), x.dtype)
-    grouped = _apart(dy, groups, 1).reshape(dy.shape[0], groups, outputs, -1)
+    pixels = math.prod(dy.shape[2:])
+    grouped = dy.reshape(dy.shape[0], groups, outputs, pixels)
     for tap, met in _taps(
         _apart(_padded(x, padding), groups, 1), kernel, dy.shape[2:], stride, dilation
     ):
-        flat = met.reshape(*met.shape[:3], grouped.shape[-1])
+        flat = met.reshape(*met.shape[:3], pixels)
         _at(dw, tap)[...] = np.einsum("ngop,ngcp->goc", grouped, flat)
     return dw.reshape(groups * outputs, inputs, *kernel)
 
