@@ -50,6 +50,7 @@ from graphnn.ops.choice import (
     not_equal,
     where,
 )
+from graphnn.ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from graphnn.ops.elementwise import elementwise
 from graphnn.ops.indexing import embedding, scatter_add, take, take_along_axis
 from graphnn.ops.joining import concat, repeat, roll, split, stack, tile
@@ -68,6 +69,16 @@ from graphnn.ops.movement import (
     transpose,
 )
 from graphnn.ops.padding import pad
+from graphnn.ops.pool import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    avg_pool1d,
+    avg_pool2d,
+    max_pool1d,
+    max_pool2d,
+)
 from graphnn.ops.random import dropout, set_seed
 from graphnn.ops.reduce import max, mean, sum
 from graphnn.ops.slicing import flip, narrow
@@ -95,11 +106,21 @@ __all__ = [
     "ShapeError",
     "abs",
     "accuracy",
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
     "add",
+    "avg_pool1d",
+    "avg_pool2d",
     "broadcast_to",
     "cast",
     "checkpoint",
     "concat",
+    "conv1d",
+    "conv2d",
+    "conv_transpose1d",
+    "conv_transpose2d",
     "cos",
     "cross_entropy",
     "datasets",
@@ -128,6 +149,8 @@ __all__ = [
     "logical_or",
     "matmul",
     "max",
+    "max_pool1d",
+    "max_pool2d",
     "maximum",
     "mean",
     "minimum",

@@ -153,6 +153,7 @@ class Function:
             [node for node in self._results if is_computed(root(node)) and node not in self._new],
             self._gradients,
             self.inputs if gathered else (),
+            executor.machine_lanes(),
         )
         plan = Plan(self.graph, tuple(self._steps), layout, self._kernels, dict(sizes), 1)
         return Plan(

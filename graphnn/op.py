@@ -116,6 +116,18 @@ class Gemm:
 
 
 @dataclass(frozen=True)
+class Convolution:
+    """Cross-correlation of planes by the backend's BLAS, or one of its two gradients.
+
+    ``kind`` is ``"forward"``, ``"input"`` or ``"weight"``; ``scratch(out spec, *input specs,
+    **attrs)`` says how many bytes each lane needs to lay out the columns that are multiplied.
+    """
+
+    kind: str
+    scratch: Callable[..., DimLike]
+
+
+@dataclass(frozen=True)
 class Alias:
     """No kernel: the output is the input's memory under another shape."""
 
@@ -125,7 +137,9 @@ class Leaf:
     """No kernel: the value is given, not computed."""
 
 
-Kernel: TypeAlias = Scalar | Reduction | Rows | Strided | Pad | Concat | Gemm | Alias | Leaf
+Kernel: TypeAlias = (
+    Scalar | Reduction | Rows | Strided | Pad | Concat | Gemm | Convolution | Alias | Leaf
+)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,18 @@ import networkx as nx
 from graphnn.errors import PlanError
 from graphnn.fusion import Group, awaited, root
 from graphnn.node import Input, Node, Parameter
-from graphnn.op import LAST_AXES, Concat, Gemm, Leaf, Pad, Reduction, Rows, Scalar, Strided
+from graphnn.op import (
+    LAST_AXES,
+    Concat,
+    Convolution,
+    Gemm,
+    Leaf,
+    Pad,
+    Reduction,
+    Rows,
+    Scalar,
+    Strided,
+)
 from graphnn.spec import DimLike, Shape, product
 
 
@@ -59,6 +70,8 @@ class Step:
         For each output the value whose memory takes it: itself, or the parameter that it updates.
     over
         For each output the input that it is written over, an element at a time, or None.
+    scratch
+        Bytes that each lane needs for itself while the step runs.
     """
 
     group: Group
@@ -66,6 +79,7 @@ class Step:
     accesses: tuple[Access, ...]
     targets: tuple[Node, ...]
     over: tuple[Node | None, ...] = ()
+    scratch: DimLike = 0
 
 
 def leading(shape: Shape) -> tuple[int, DimLike]:
@@ -79,11 +93,18 @@ def leading(shape: Shape) -> tuple[int, DimLike]:
 def parts_of(group: Group) -> DimLike:
     """Into how many parts the work of a group can be split."""
     kernel, out = group.last.op.kernel, group.last.spec.shape
+    if isinstance(kernel, Convolution):
+        return _columns_of(group.last) if kernel.kind == "weight" else out[0]
     if isinstance(kernel, Gemm):
         return out[0]
     if isinstance(kernel, Rows):
         return _parts_in_view(out, kernel.views[-1])
     return leading(out)[1]
+
+
+def _columns_of(node: Node) -> DimLike:
+    """Into how many parts the gradient of a kernel is split: its columns, in all groups."""
+    return product(node.spec.shape[1:]) * int(node.attrs["groups"])
 
 
 def _parts_in_view(shape: Shape, view: str) -> DimLike:
@@ -103,6 +124,9 @@ def _own_part(group: Group, value: Node) -> bool:
         return leading(shape) == leading(out) and _unpadded(last, leading(out)[0])
     if isinstance(kernel, Concat):
         return leading(out)[0] < last.attrs["axis"] and leading(shape) == leading(out)
+    if isinstance(kernel, Convolution):
+        images, other = last.inputs
+        return kernel.kind != "weight" and value is images and value is not other
     if isinstance(kernel, Gemm):
         return _own_factor(last, value)
     if isinstance(kernel, Rows):
@@ -146,8 +170,23 @@ def step_of(group: Group, targets: Mapping[Node, Node]) -> Step:
         for value in group.inputs
     ]
     into = tuple(targets.get(node, node) for node in group.outputs)
-    writes = [Access(target, parts, writes=True) for target in into]
-    return Step(group, parts, (*reads, *writes), into)
+    whole = _writes_across(group)
+    writes = [Access(target, None if whole else parts, writes=True) for target in into]
+    return Step(group, parts, (*reads, *writes), into, scratch=_scratch(group.last))
+
+
+def _writes_across(group: Group) -> bool:
+    """Whether a part of the work is no part of the result: columns of a kernel's gradient."""
+    kernel = group.last.op.kernel
+    return isinstance(kernel, Convolution) and kernel.kind == "weight"
+
+
+def _scratch(node: Node) -> DimLike:
+    """Bytes that each lane needs for itself while the node is computed."""
+    kernel = node.op.kernel
+    if not isinstance(kernel, Convolution):
+        return 0
+    return kernel.scratch(node.spec, *(value.spec for value in node.inputs), **node.attrs)
 
 
 def schedule(groups: Sequence[Group], updates: Mapping[Node, Node]) -> list[Step]:
