@@ -36,6 +36,8 @@ from graphnn.backends.cpu.intrinsics import (
     float_of_bits_f64,
     floor_f32,
     floor_f64,
+    rint_f32,
+    rint_f64,
     trunc_f32,
     trunc_f64,
 )
@@ -243,7 +245,8 @@ def _numbas(name: str) -> Callable[..., Any]:
 
 
 _PLAIN = (
-    "sqrt sin cos tan erf expm1 log1p fabs pow atan atan2 sinh cosh asin acos isnan isinf copysign"
+    "sqrt sin cos tan erf expm1 log1p fabs pow atan atan2 sinh cosh asin acos isnan isinf isfinite "
+    "copysign log2 log10"
 )
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "exp_f32": exp_f32,
@@ -258,5 +261,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "ceil_f64": ceil_f64,
     "trunc_f32": trunc_f32,
     "trunc_f64": trunc_f64,
+    "rint_f32": rint_f32,
+    "rint_f64": rint_f64,
     **{f"{name}_{width}": _numbas(name) for name in _PLAIN.split() for width in ("f32", "f64")},
 }
