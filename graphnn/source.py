@@ -24,10 +24,12 @@ MATH_FUNCTIONS = frozenset(
     {
         *("exp", "log", "sqrt", "tanh", "sin", "cos", "tan", "erf", "expm1", "log1p", "fabs"),
         *("floor", "ceil", "pow", "atan", "atan2", "sinh", "cosh", "asin", "acos", "trunc"),
-        *("isnan", "isinf", "copysign"),
+        *("isnan", "isinf", "isfinite", "copysign", "log2", "log10", "rint"),
     }
 )
-_NUMPY_NAMES = {"abs": "fabs", "power": "pow", "arctan": "atan", "arctan2": "atan2"}
+# NumPy's names of the same functions; ``rint`` is NumPy's alone.
+NUMPY_NAMES = {"abs": "fabs", "power": "pow", "arctan": "atan", "arctan2": "atan2"}
+NUMPY_NAMES |= {"arcsin": "asin", "arccos": "acos"}
 _CONSTANTS = {"pi": math.pi, "e": math.e, "inf": math.inf, "nan": math.nan, "tau": math.tau}
 _BUILTINS = frozenset({"abs", "min", "max", "range", "len", "int", "float", "bool"})
 
@@ -83,6 +85,10 @@ class Body:
             if value in self.callers:
                 raise KernelError(f"{self.name}: a kernel body cannot call itself, by {name!r}")
             self.callees[name] = Body(value, self.callers)
+        elif isinstance(body := getattr(value, "body", None), Body):  # an elementwise op
+            if body.function.__qualname__ == self.function.__qualname__:  # of an earlier run
+                raise KernelError(f"{self.name}: a kernel body cannot call itself, by {name!r}")
+            self.callees[name] = body
         elif name not in _BUILTINS:
             raise KernelError(
                 f"{self.name}: a kernel body may use its arguments, numbers, math and plain "
@@ -106,6 +112,13 @@ class Body:
             for s in before
         )
         return plain and isinstance(last, ast.Return) and last.value is not None
+
+    @property
+    def always_returns(self) -> bool:
+        """Whether every way through the body ends at a ``return`` of a value."""
+        nodes = [node for statement in self.statements for node in ast.walk(statement)]
+        empty = any(isinstance(n, ast.Return) and _is_nothing(n.value) for n in nodes)
+        return not empty and _always_returns(self.statements)
 
     def used_params(self) -> tuple[str, ...]:
         """The parameters that the body reads, in order."""
@@ -226,7 +239,7 @@ class _Typed(ast.NodeTransformer):
         if isinstance(node.value, ast.Name) and node.value.id in self.body.modules:
             if node.attr in _CONSTANTS:
                 return self._number(_CONSTANTS[node.attr])
-            name = _NUMPY_NAMES.get(node.attr, node.attr)
+            name = NUMPY_NAMES.get(node.attr, node.attr)
             if name not in MATH_FUNCTIONS:
                 raise KernelError(
                     f"{self.body.name}: {ast.unparse(node)} has no kernel form; use one of "
@@ -259,6 +272,21 @@ def _is_whole(node: ast.expr) -> bool:
 
 def _copy(node: ast.AST) -> ast.stmt:
     return ast.parse(ast.unparse(ast.fix_missing_locations(node))).body[0]
+
+
+def _always_returns(statements: Sequence[ast.stmt]) -> bool:
+    for statement in statements:
+        if isinstance(statement, ast.Return):
+            return True
+        if isinstance(statement, ast.If) and all(
+            map(_always_returns, (statement.body, statement.orelse))
+        ):
+            return True
+    return False
+
+
+def _is_nothing(node: ast.expr | None) -> bool:
+    return node is None or (isinstance(node, ast.Constant) and node.value is None)
 
 
 def _simple_target(statement: ast.stmt) -> bool:

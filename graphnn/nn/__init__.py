@@ -1,7 +1,35 @@
 """Layers: they hold parameters and declare nodes, and never compile anything."""
 
 from graphnn.nn import init
-from graphnn.nn.activation import Identity, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from graphnn.nn.activation import (
+    CELU,
+    ELU,
+    GELU,
+    SELU,
+    CosineSquasher,
+    Hardshrink,
+    Hardsigmoid,
+    Hardswish,
+    Hardtanh,
+    Identity,
+    LeakyReLU,
+    LogSigmoid,
+    LogSoftmax,
+    Mish,
+    PReLU,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Softshrink,
+    Softsign,
+    Step,
+    Tanh,
+    Tanhshrink,
+    Threshold,
+)
 from graphnn.nn.container import Sequential
 from graphnn.nn.dropout import Dropout
 from graphnn.nn.linear import Linear
@@ -9,16 +37,37 @@ from graphnn.nn.module import Module
 from graphnn.nn.reshape import Flatten
 
 __all__ = [
+    "CELU",
+    "ELU",
+    "GELU",
+    "SELU",
+    "CosineSquasher",
     "Dropout",
     "Flatten",
+    "Hardshrink",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
     "Identity",
+    "LeakyReLU",
     "Linear",
+    "LogSigmoid",
     "LogSoftmax",
+    "Mish",
     "Module",
+    "PReLU",
     "ReLU",
+    "ReLU6",
     "Sequential",
+    "SiLU",
     "Sigmoid",
     "Softmax",
+    "Softplus",
+    "Softshrink",
+    "Softsign",
+    "Step",
     "Tanh",
+    "Tanhshrink",
+    "Threshold",
     "init",
 ]

@@ -76,6 +76,8 @@ ceil_f32 = _rounding(types.float32, "ceil", "ceil_f32")
 ceil_f64 = _rounding(types.float64, "ceil", "ceil_f64")
 trunc_f32 = _rounding(types.float32, "trunc", "trunc_f32")
 trunc_f64 = _rounding(types.float64, "trunc", "trunc_f64")
+rint_f32 = _rounding(types.float32, "rint", "rint_f32")
+rint_f64 = _rounding(types.float64, "rint", "rint_f64")
 
 
 @intrinsic
