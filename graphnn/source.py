@@ -79,21 +79,31 @@ class Body:
         value = _lookup(self.function, name)
         if isinstance(value, ModuleType) and value in (math, np):
             self.modules.add(name)
-        elif isinstance(value, bool | int | float | np.number):
+        elif isinstance(value, ModuleType):
+            for attribute in _attributes(self.tree, name):
+                self._keep(f"{name}.{attribute}", getattr(value, attribute, None))
+        elif name not in _BUILTINS or value is not getattr(builtins, name):
+            self._keep(name, value)
+
+    def _keep(self, name: str, value: object) -> None:
+        """Remember what a name stands for: a number, a plain function, or an elementwise op."""
+        if isinstance(value, bool | int | float | np.number):
             self.constants[name] = value.item() if isinstance(value, np.number) else value
-        elif isinstance(value, FunctionType):
-            if value in self.callers:
-                raise KernelError(f"{self.name}: a kernel body cannot call itself, by {name!r}")
+        elif isinstance(value, FunctionType) and value not in self.callers:
             self.callees[name] = Body(value, self.callers)
-        elif isinstance(body := getattr(value, "body", None), Body):  # an elementwise op
-            if body.function.__qualname__ == self.function.__qualname__:  # of an earlier run
-                raise KernelError(f"{self.name}: a kernel body cannot call itself, by {name!r}")
+        elif isinstance(body := getattr(value, "body", None), Body) and not self._is(body):
             self.callees[name] = body
-        elif name not in _BUILTINS:
+        elif isinstance(body, Body) or isinstance(value, FunctionType):
+            raise KernelError(f"{self.name}: a kernel body cannot call itself, by {name!r}")
+        else:
             raise KernelError(
-                f"{self.name}: a kernel body may use its arguments, numbers, math and plain "
-                f"functions; {name!r} is {type(value).__name__}. Pass it as an argument."
+                f"{self.name}: a kernel body may use its arguments, numbers, math, plain functions "
+                f"and elementwise ops; {name!r} is {type(value).__name__}. Pass it as an argument."
             )
+
+    def _is(self, body: Body) -> bool:
+        """Whether ``body`` is this function, as an earlier run of its declaration made it."""
+        return body.function.__qualname__ == self.function.__qualname__
 
     @property
     def statements(self) -> list[ast.stmt]:
@@ -192,7 +202,8 @@ class Body:
     def symbol(self, name: str, dtype: str) -> str:
         """What kernels call the function: two different ones of one name stay apart."""
         text = self.definition(name, "float64")
-        return f"{name}_{hashlib.sha256(text.encode()).hexdigest()[:6]}_{SUFFIX[dtype]}"
+        digest = hashlib.sha256(text.encode()).hexdigest()[:6]
+        return f"{name.replace('.', '_')}_{digest}_{SUFFIX[dtype]}"
 
     def all_callees(self) -> Iterator[tuple[str, Body]]:
         """Every function that the body calls, callees of callees first."""
@@ -246,6 +257,9 @@ class _Typed(ast.NodeTransformer):
                     f"{', '.join(sorted(MATH_FUNCTIONS))}"
                 )
             return ast.Name(math_name(name, self.dtype, self.body.name), ast.Load())
+        name = ast.unparse(node)
+        if name in self.body.constants or name in self.body.callees:
+            return self.visit_Name(ast.Name(name, node.ctx))  # gn.sigmoid, settings.RATE
         return self.generic_visit(node)
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
@@ -350,6 +364,13 @@ def _free_names(tree: ast.FunctionDef) -> list[str]:
             if isinstance(node, ast.Name):
                 (bound.add if isinstance(node.ctx, ast.Store) else read.append)(node.id)
     return [name for name in dict.fromkeys(read) if name not in bound]
+
+
+def _attributes(tree: ast.FunctionDef, module: str) -> list[str]:
+    """What a function takes out of a module: ``sigmoid`` for ``gn.sigmoid``."""
+    nodes = [node for statement in tree.body for node in ast.walk(statement)]
+    found = [n for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)]
+    return [n.attr for n in found if n.value.id == module]  # type: ignore[attr-defined]
 
 
 def _lookup(function: Callable[..., object], name: str) -> object:

@@ -58,7 +58,7 @@ def relu(x):  # type: ignore[no-untyped-def]
 
 @relu.backward
 def _(dy, x, y):  # type: ignore[no-untyped-def]
-    return dy if y > 0 else 0
+    return 0 if y <= 0 else dy  # so nan is not hidden
 
 
 @elementwise(reference=special.log_expit, formula="-ln(1 + e⁻ˣ)", color=ACTIVATION)

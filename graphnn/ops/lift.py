@@ -178,6 +178,8 @@ class _Reader:
                 return self._choose(condition, self.value(node.body), self.value(node.orelse))
             case ast.Call(keywords=[]):
                 return self._call(node)
+            case ast.Attribute() if ast.unparse(node) in self.body.constants:
+                return self.body.constants[ast.unparse(node)]
             case ast.Attribute(value=ast.Name(id=module), attr=attr) if (
                 module in self.body.modules and isinstance(getattr(math, attr, None), float)
             ):
@@ -248,8 +250,11 @@ class _Reader:
 
     def _call(self, node: ast.Call) -> Any:
         values = [self.value(argument) for argument in node.args]
+        called = ast.unparse(node.func)
+        if called in self.body.callees:
+            return self._call_function(self.body.callees[called], values)
         if isinstance(node.func, ast.Name):
-            return self._call_by_name(node, node.func.id, values)
+            return self._call_builtin(node, called, values)
         name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
         name = NUMPY_NAMES.get(name, name)
         if name not in MATH_FUNCTIONS:
@@ -259,9 +264,7 @@ class _Reader:
             raise self._cannot(node)
         return self._apply(getattr(math, name, None) or getattr(np, name), op, *values)
 
-    def _call_by_name(self, node: ast.Call, name: str, values: Sequence[Any]) -> Any:
-        if name in self.body.callees:
-            return self._call_function(self.body.callees[name], values)
+    def _call_builtin(self, node: ast.Call, name: str, values: Sequence[Any]) -> Any:
         if name == "abs" and len(values) == 1:
             return self._apply(abs, "abs", *values)
         if name == "float" and len(values) == 1:
