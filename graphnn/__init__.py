@@ -68,9 +68,21 @@ from graphnn.ops.movement import (
 )
 from graphnn.ops.padding import pad
 from graphnn.ops.random import dropout, set_seed
-from graphnn.ops.reduce import max, mean, sum
+from graphnn.ops.reduce import max, mean, min, prod, sum
+from graphnn.ops.scan import cumprod, cumsum
 from graphnn.ops.slicing import flip, narrow
 from graphnn.ops.softmax import log_softmax, softmax
+from graphnn.ops.sorting import argmax, argmin, argsort, sort, topk
+from graphnn.ops.statistics import (
+    all,
+    any,
+    count_nonzero,
+    logsumexp,
+    median,
+    norm,
+    std,
+    var,
+)
 from graphnn.ops.structured import op
 from graphnn.render import render
 
@@ -95,11 +107,19 @@ __all__ = [
     "abs",
     "accuracy",
     "add",
+    "all",
+    "any",
+    "argmax",
+    "argmin",
+    "argsort",
     "broadcast_to",
     "cast",
     "concat",
     "cos",
+    "count_nonzero",
     "cross_entropy",
+    "cumprod",
+    "cumsum",
     "datasets",
     "divide",
     "dropout",
@@ -124,10 +144,13 @@ __all__ = [
     "log_softmax",
     "logical_and",
     "logical_or",
+    "logsumexp",
     "matmul",
     "max",
     "maximum",
     "mean",
+    "median",
+    "min",
     "minimum",
     "moveaxis",
     "mse_loss",
@@ -135,12 +158,14 @@ __all__ = [
     "narrow",
     "negative",
     "nn",
+    "norm",
     "not_equal",
     "one_hot",
     "op",
     "optim",
     "pad",
     "power",
+    "prod",
     "relu",
     "render",
     "repeat",
@@ -153,11 +178,13 @@ __all__ = [
     "sigmoid",
     "sin",
     "softmax",
+    "sort",
     "split",
     "sqrt",
     "square",
     "squeeze",
     "stack",
+    "std",
     "stop_gradient",
     "subtract",
     "sum",
@@ -166,7 +193,9 @@ __all__ = [
     "take_along_axis",
     "tanh",
     "tile",
+    "topk",
     "transpose",
+    "var",
     "vjp",
     "where",
 ]
