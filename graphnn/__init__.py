@@ -135,8 +135,21 @@ from graphnn.ops.rectifier import (
 )
 from graphnn.ops.reduce import max, mean, sum
 from graphnn.ops.rounding import ceil, clip, floor, round, sign, trunc
+from graphnn.ops.reduce import max, mean, min, prod, sum
+from graphnn.ops.scan import cumprod, cumsum
 from graphnn.ops.slicing import flip, narrow
 from graphnn.ops.softmax import log_softmax, softmax
+from graphnn.ops.sorting import argmax, argmin, argsort, sort, topk
+from graphnn.ops.statistics import (
+    all,
+    any,
+    count_nonzero,
+    logsumexp,
+    median,
+    norm,
+    std,
+    var,
+)
 from graphnn.ops.structured import op
 from graphnn.render import render
 
@@ -171,6 +184,11 @@ __all__ = [
     "arctan2",
     "avg_pool1d",
     "avg_pool2d",
+    "all",
+    "any",
+    "argmax",
+    "argmin",
+    "argsort",
     "broadcast_to",
     "cast",
     "ceil",
@@ -186,7 +204,10 @@ __all__ = [
     "cos",
     "cosh",
     "cosine_squasher",
+    "count_nonzero",
     "cross_entropy",
+    "cumprod",
+    "cumsum",
     "datasets",
     "divide",
     "dropout",
@@ -232,12 +253,15 @@ __all__ = [
     "logical_not",
     "logical_or",
     "logical_xor",
+    "logsumexp",
     "matmul",
     "max",
     "max_pool1d",
     "max_pool2d",
     "maximum",
     "mean",
+    "median",
+    "min",
     "minimum",
     "mish",
     "moveaxis",
@@ -246,6 +270,7 @@ __all__ = [
     "narrow",
     "negative",
     "nn",
+    "norm",
     "not_equal",
     "one_hot",
     "op",
@@ -254,6 +279,7 @@ __all__ = [
     "power",
     "prelu",
     "reciprocal",
+    "prod",
     "relu",
     "relu6",
     "remainder",
@@ -277,12 +303,14 @@ __all__ = [
     "softplus",
     "softshrink",
     "softsign",
+    "sort",
     "split",
     "sqrt",
     "square",
     "squeeze",
     "stack",
     "step",
+    "std",
     "stop_gradient",
     "subtract",
     "sum",
@@ -295,8 +323,10 @@ __all__ = [
     "tanhshrink",
     "threshold",
     "tile",
+    "topk",
     "transpose",
     "trunc",
+    "var",
     "vjp",
     "where",
 ]

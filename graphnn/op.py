@@ -57,7 +57,7 @@ class Scalar:
 
 @dataclass(frozen=True)
 class Reduction:
-    """Kernel that reduces over the axes in ``attrs["axes"]``; ``kind`` is sum, mean or max."""
+    """Kernel that reduces over ``attrs["axes"]``; ``kind`` is sum, mean, prod, max or min."""
 
     kind: str
 

@@ -93,6 +93,20 @@ def fast_add(typingctx: Any, a: Any, b: Any) -> Any:
     return result(result, result), generate
 
 
+ACCUMULATORS = 256
+
+
+@intrinsic
+def accumulators_f64(typingctx: Any) -> Any:
+    """Room on the stack for ``ACCUMULATORS`` sums: it is gone when the kernel returns."""
+    pointer = types.CPointer(types.float64)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return cgutils.alloca_once(builder, ir.DoubleType(), size=ACCUMULATORS)
+
+    return pointer(), generate
+
+
 @intrinsic
 def array_at(typingctx: Any, pointer: Any, shape: Any) -> Any:
     """A C-ordered array over memory that numba does not own: no reference is counted."""
