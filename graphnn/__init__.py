@@ -52,17 +52,23 @@ from graphnn.ops.choice import (
 )
 from graphnn.ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from graphnn.ops.elementwise import elementwise
+from graphnn.ops.indexing import embedding, scatter_add, take, take_along_axis
+from graphnn.ops.joining import concat, repeat, roll, split, stack, tile
 from graphnn.ops.linalg import matmul
 from graphnn.ops.loss import accuracy, cross_entropy, mse_loss, one_hot
 from graphnn.ops.movement import (
     broadcast_to,
+    expand,
     expand_dims,
     flatten,
+    moveaxis,
     reshape,
     squeeze,
     stop_gradient,
+    swapaxes,
     transpose,
 )
+from graphnn.ops.padding import pad
 from graphnn.ops.pool import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -75,6 +81,7 @@ from graphnn.ops.pool import (
 )
 from graphnn.ops.random import dropout, set_seed
 from graphnn.ops.reduce import max, mean, sum
+from graphnn.ops.slicing import flip, narrow
 from graphnn.ops.softmax import log_softmax, softmax
 from graphnn.ops.structured import op
 from graphnn.render import render
@@ -109,6 +116,7 @@ __all__ = [
     "broadcast_to",
     "cast",
     "checkpoint",
+    "concat",
     "conv1d",
     "conv2d",
     "conv_transpose1d",
@@ -119,10 +127,13 @@ __all__ = [
     "divide",
     "dropout",
     "elementwise",
+    "embedding",
     "equal",
     "exp",
+    "expand",
     "expand_dims",
     "flatten",
+    "flip",
     "function",
     "get_num_threads",
     "grad",
@@ -143,31 +154,43 @@ __all__ = [
     "maximum",
     "mean",
     "minimum",
+    "moveaxis",
     "mse_loss",
     "multiply",
+    "narrow",
     "negative",
     "nn",
     "not_equal",
     "one_hot",
     "op",
     "optim",
+    "pad",
     "power",
     "relu",
     "render",
+    "repeat",
     "reshape",
+    "roll",
+    "scatter_add",
     "scope",
     "set_num_threads",
     "set_seed",
     "sigmoid",
     "sin",
     "softmax",
+    "split",
     "sqrt",
     "square",
     "squeeze",
+    "stack",
     "stop_gradient",
     "subtract",
     "sum",
+    "swapaxes",
+    "take",
+    "take_along_axis",
     "tanh",
+    "tile",
     "transpose",
     "vjp",
     "where",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from graphnn.fusion import root
 from graphnn.node import Node, Parameter
@@ -243,65 +244,94 @@ def _meet(a: Buffer, b: Buffer, phase: Sequence[int]) -> bool:
     return not (same and earlier.nbytes == later.nbytes)
 
 
-@dataclass(frozen=True)
-class _Use:
-    """How a step touches a place of the arena; ``node`` is None for its scratch."""
-
-    node: Node | None
-    place: Buffer | None
-    parts: DimLike | None
-    writes: bool
-
-
-def _uses(steps: Sequence[Step], layout: Layout) -> tuple[list[_Use], list[list[_Use]]]:
-    """What is touched just before the first step, and what each step touches."""
-    home = {node: buffer for buffer in layout.buffers for node in buffer.nodes}
-    scratch = layout.scratch
-
-    def use(access: Access) -> _Use:
-        return _Use(access.node, home.get(access.node), access.parts, access.writes)
-
-    first = [use(access) for uses in first_touched(steps).values() for access in uses]
-    each = [[use(access) for access in step.accesses] for step in steps]
-    for i, place in scratch.items():
-        each[i].append(_Use(None, place, None, writes=True))
-    return [one for one in first if one.place is not None], each
-
-
 def _barriers(steps: Sequence[Step], layout: Layout) -> tuple[bool, ...]:
     """Where threads must wait, given what shares memory with what."""
-    since, each = _uses(steps, layout)
+    since = _Since(steps, layout)
     barriers = []
-    for uses in each:
-        wait = any(_clash(a, b) for a in uses for b in since)
-        since = uses if wait else since + uses
+    for i, step in enumerate(steps):
+        touches = since.touches(i, step)
+        wait = any(map(since.meets, touches))
+        if wait:
+            since.forget()
+        since.note(touches)
         barriers.append(wait)
     return tuple(barriers)
 
 
 def races(steps: Sequence[Step], layout: Layout) -> list[int]:
     """Steps in which threads could meet although no barrier stands: none, in a sound layout."""
-    since, each = _uses(steps, layout)
+    since = _Since(steps, layout)
     found = []
-    for i, (uses, barrier) in enumerate(zip(each, layout.barriers, strict=True)):
+    for i, (step, barrier) in enumerate(zip(steps, layout.barriers, strict=True)):
         if barrier:
-            since = []
-        if any(_clash(a, b) for a in uses for b in since):
+            since.forget()
+        touches = since.touches(i, step)
+        if any(map(since.meets, touches)):
             found.append(i)
-        since = since + uses
+        since.note(touches)
     return found
 
 
-def _clash(a: _Use, b: _Use) -> bool:
-    if not (a.writes or b.writes):
-        return False
-    if a.node is not None and a.node is b.node:
-        return a.parts is None or a.parts != b.parts
-    one, other = a.place, b.place
-    if one is None or other is None or one.end <= other.offset or other.end <= one.offset:
-        return False
-    exactly = (one.offset, one.nbytes) == (other.offset, other.nbytes)
-    return not (exactly and a.parts is not None and a.parts == b.parts)
+Span: TypeAlias = tuple[int, int]
+Place: TypeAlias = "Span | Node"
+
+
+@dataclass(frozen=True)
+class _Touch:
+    """How a step touches a place: a value's, or its scratch, of which a lane has its own part."""
+
+    place: Place
+    parts: DimLike | None
+    writes: bool
+
+
+class _Since:
+    """What was touched since the last barrier, by place: few places serve many values."""
+
+    def __init__(self, steps: Sequence[Step], layout: Layout) -> None:
+        self.spans: dict[Node, Span] = {
+            node: (buffer.offset, buffer.end) for buffer in layout.buffers for node in buffer.nodes
+        }
+        self.scratch = {i: (buffer.offset, buffer.end) for i, buffer in layout.scratch.items()}
+        self.uses: dict[Place, set[tuple[DimLike | None, bool]]] = {}
+        first = [access for uses in first_touched(steps).values() for access in uses]
+        self.note([self._touch(access) for access in first if access.node in self.spans])
+
+    def _touch(self, access: Access) -> _Touch:
+        return _Touch(self.spans.get(access.node, access.node), access.parts, access.writes)
+
+    def touches(self, i: int, step: Step) -> list[_Touch]:
+        """Everything that step i touches."""
+        found = [self._touch(access) for access in step.accesses]
+        if i in self.scratch:
+            found.append(_Touch(self.scratch[i], None, writes=True))
+        return found
+
+    def forget(self) -> None:
+        """A barrier stands here."""
+        self.uses.clear()
+
+    def note(self, touches: Sequence[_Touch]) -> None:
+        """These were touched."""
+        for made in touches:
+            self.uses.setdefault(made.place, set()).add((made.parts, made.writes))
+
+    def meets(self, one: _Touch) -> bool:
+        """Whether a thread could meet here what another one did."""
+        for parts, writes in self.uses.get(one.place, ()):
+            if (writes or one.writes) and (one.parts is None or one.parts != parts):
+                return True
+        if not isinstance(one.place, tuple):
+            return False
+        start, end = one.place
+        return any(
+            one.writes or any(writes for _, writes in uses)
+            for other, uses in self.uses.items()
+            if isinstance(other, tuple)
+            and other != one.place
+            and other[0] < end
+            and start < other[1]
+        )
 
 
 def overlaps(layout: Layout) -> list[tuple[Buffer, Buffer]]:

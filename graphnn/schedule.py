@@ -21,13 +21,15 @@ from graphnn.fusion import Group, awaited, root
 from graphnn.node import Input, Node, Parameter
 from graphnn.op import (
     LAST_AXES,
+    Concat,
     Convolution,
     Gemm,
     Leaf,
-    Permute,
+    Pad,
     Reduction,
     Rows,
     Scalar,
+    Strided,
 )
 from graphnn.spec import DimLike, Shape, product
 
@@ -116,8 +118,12 @@ def _own_part(group: Group, value: Node) -> bool:
     """Whether part i of the result needs only part i of an input."""
     last, kernel = group.last, group.last.op.kernel
     shape, out = value.spec.shape, last.spec.shape
-    if isinstance(kernel, Permute):
-        return False
+    if isinstance(kernel, Strided):
+        return _walked_in_parts(last, value, kernel)
+    if isinstance(kernel, Pad):
+        return leading(shape) == leading(out) and _unpadded(last, leading(out)[0])
+    if isinstance(kernel, Concat):
+        return leading(out)[0] < last.attrs["axis"] and leading(shape) == leading(out)
     if isinstance(kernel, Convolution):
         images, other = last.inputs
         return kernel.kind != "weight" and value is images and value is not other
@@ -126,13 +132,25 @@ def _own_part(group: Group, value: Node) -> bool:
     if isinstance(kernel, Rows):
         parts = _parts_in_view(out, kernel.views[-1])
         views = {v for v, node in zip(kernel.views, last.inputs, strict=False) if node is value}
-        own = parts != 1 and "all" not in views
+        own = parts != 1 and not views & {"all", "around"}
         return own and all(_parts_in_view(shape, view) == parts for view in views)
     axis, dim = leading(group.shape)
     if isinstance(kernel, Reduction) and axis in last.attrs["axes"]:
         return False
     place = axis - (len(group.shape) - len(shape))
     return dim != 1 and place >= 0 and leading(shape) == (place, dim)
+
+
+def _walked_in_parts(node: Node, value: Node, kernel: Strided) -> bool:
+    """Whether a step along the leading axis of the output is one along that of the input."""
+    _, strides = kernel.walk(value.spec, **node.attrs)
+    (place, dim), (axis, size) = leading(node.spec.shape), leading(value.spec.shape)
+    return dim == size != 1 and strides[place] == product(value.spec.shape[axis + 1 :])
+
+
+def _unpadded(node: Node, axis: int) -> bool:
+    low, high, interior = (node.attrs[key][axis] for key in ("low", "high", "interior"))
+    return bool(low == high == interior == 0)
 
 
 def _own_factor(node: Node, value: Node) -> bool:
