@@ -61,6 +61,7 @@ from graphnn.ops.movement import (
     stop_gradient,
     transpose,
 )
+from graphnn.ops.phase import phase, updating
 from graphnn.ops.random import dropout, set_seed
 from graphnn.ops.reduce import max, mean, sum
 from graphnn.ops.softmax import log_softmax, softmax
@@ -126,6 +127,7 @@ __all__ = [
     "one_hot",
     "op",
     "optim",
+    "phase",
     "power",
     "relu",
     "render",
@@ -144,6 +146,7 @@ __all__ = [
     "sum",
     "tanh",
     "transpose",
+    "updating",
     "vjp",
     "where",
 ]

@@ -125,7 +125,7 @@ class Model:
         inputs = [*self.inputs, *targets]
         trainable = [p for p in found.parameters if p.trainable]
         updates = rule.updates(score, trainable)
-        training = Function(inputs, results, updates, device=device)
+        training = Function(inputs, results, updates, training=True, device=device)
         evaluation = Function(inputs, results, training=False, device=device)
         self.optimizer, self.loss, self.targets, self.metrics = rule, score, targets, measures
         self.training, self._evaluation = training, evaluation

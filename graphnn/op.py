@@ -183,6 +183,9 @@ class Op:
         to, checked before a call: labels, indices.
     inference
         ``inference(node, inputs) -> Node``: what takes its place when a model is not trained.
+    vanishes
+        Places of inputs at which a zero makes the result zero; not needed where ``jvp`` says that
+        the op is linear or bilinear.
     formula
         The op in the notation of the blackboard.
     slack
@@ -204,6 +207,7 @@ class Op:
     expand: Callable[..., Node] | None = None
     bounds: Callable[..., Mapping[int, tuple[int, DimLike]]] | None = None
     inference: Rewrite | None = None
+    vanishes: tuple[int, ...] = ()
     slack: float = 1.0
     formula: str = ""
     label: str = ""

@@ -24,17 +24,6 @@ def rewrite(outputs: Sequence[Node], visit: Visit) -> list[Node]:
     return [new[node] for node in outputs]
 
 
-def for_inference(outputs: Sequence[Node]) -> list[Node]:
-    """The graph as it runs when nothing is trained: dropout passes its input through."""
-
-    def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
-        if node.op.inference is not None:
-            return node.op.inference(node, inputs)
-        return rebuilt(node, inputs)
-
-    return rewrite(outputs, visit)
-
-
 def without_duplicates(outputs: Sequence[Node]) -> list[Node]:
     """Common subexpressions are computed once: same op, same inputs, same attributes."""
     known: dict[object, Node] = {}

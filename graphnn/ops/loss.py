@@ -172,6 +172,7 @@ CROSS_ENTROPY_BACKWARD = register(
         flops=_flops,
         examples=(Example((Draw((4, 3)), Draw((4,), 0, 3, "int64"), Draw((4,)))),),
         bounds=_label_bounds,
+        vanishes=(2,),
         formula="(softmax(x) - 1[label]) dy",
         color=LOSS,
     )
