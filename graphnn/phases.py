@@ -96,14 +96,14 @@ def _vanishes(node: Node, places: set[int], count: int) -> bool:
         return True
     if node.op.jvp is additive or node.op.name in ("add", "accumulate", "subtract"):
         return len(places) == count
-    if node.op.name == "where":
-        return {1, 2} <= places
+    if node.op.name == "where":  # its gradient writes the one zero itself
+        return all(i in places or _is_constant_zero(node.inputs[i]) for i in (1, 2))
     return not places.isdisjoint(node.op.vanishes)
 
 
 def with_updates_before(node: Node, updates: Mapping[Parameter, Node]) -> Node:
     """The same value, computed from the new values of parameters in place of the old ones."""
-    new: dict[Node, Node] = dict(updates)
+    new: dict[Node, Node] = {**updates}
     for one in needed([node]):
         if one not in new:
             new[one] = rebuilt(one, [new[value] for value in one.inputs])

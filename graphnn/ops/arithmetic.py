@@ -224,6 +224,7 @@ CAST = register(
         reference=lambda x, *, dtype: x.astype(dtype),
         vjp=_cast_vjp,
         jvp=_cast_jvp,
+        vanishes=(0,),
         examples=tuple(
             Example((Draw((3, 5)),), {"dtype": d}) for d in ("float32", "float64", "int64", "bool")
         ),
