@@ -180,7 +180,8 @@ class Op:
         there is no ``vjp`` or no ``jvp``.
     bounds
         ``bounds(*input specs) -> {place: (low, high)}``: ranges that whole-number inputs must keep
-        to, checked before a call: labels, indices.
+        to, checked before a call: labels, indices. An attribute ``ignore_index`` names one more
+        value that may stand there.
     inference
         ``inference(node, inputs) -> Node``: what takes its place when a model is not trained.
     vanishes

@@ -103,7 +103,7 @@ def _vanishes(node: Node, places: set[int], count: int) -> bool:
 
 def with_updates_before(node: Node, updates: Mapping[Parameter, Node]) -> Node:
     """The same value, computed from the new values of parameters in place of the old ones."""
-    new: dict[Node, Node] = {**updates}
+    new: dict[Node, Node] = dict(updates.items())
     for one in needed([node]):
         if one not in new:
             new[one] = rebuilt(one, [new[value] for value in one.inputs])

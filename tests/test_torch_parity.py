@@ -172,6 +172,14 @@ NOT_COMPARED = {
     "correct": "inside accuracy",
     "dropout_mask": "torch draws other random numbers; test_random has the published vectors",
     "one_hot": "without a gradient",
+    "nll": "test_losses compares nll_loss",
+    "nll_backward": "is nll's gradient",
+    "huber": "test_losses compares huber_loss",
+    "relative_entropy": "test_losses compares kl_div",
+    "binary_cross_entropy": "test_losses compares it",
+    "binary_cross_entropy_with_logits": "test_losses compares it",
+    "phase": "a choice of graphnn's own",
+    "updating": "a mark of graphnn's own",
     "cross_entropy_backward": "is cross_entropy's gradient; test_second_derivatives differentiates it",
 }
 OPTIMIZERS = "graphnn.ops.update"

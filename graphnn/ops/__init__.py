@@ -1,9 +1,13 @@
 """The ops: each declared in one place, and entered into the registry."""
 
 from graphnn.ops import (
+    binary,
+    cross_entropy,
     elementwise,
+    labels,
     linalg,
     loss,
+    metric,
     movement,
     phase,
     random,
@@ -13,9 +17,13 @@ from graphnn.ops import (
 )
 
 __all__ = [
+    "binary",
+    "cross_entropy",
     "elementwise",
+    "labels",
     "linalg",
     "loss",
+    "metric",
     "movement",
     "phase",
     "random",
