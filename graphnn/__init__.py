@@ -3,6 +3,7 @@
 from graphnn import nn, optim
 from graphnn.autodiff import grad, hvp, jvp, vjp
 from graphnn.backends.cpu.executor import get_num_threads, set_num_threads
+from graphnn.checkpoint import checkpoint
 from graphnn.context import scope
 from graphnn.data import datasets
 from graphnn.errors import (
@@ -116,6 +117,7 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "broadcast_to",
     "cast",
+    "checkpoint",
     "cos",
     "cosine_embedding_loss",
     "cosine_similarity",

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from graphnn.fusion import root
 from graphnn.node import Node, Parameter
 from graphnn.op import Leaf
-from graphnn.schedule import Access, Step, conflicting, first_touched, must_wait, touch
+from graphnn.schedule import Access, Step, first_touched, must_wait, touch
 from graphnn.spec import DimLike, evaluate
 
 ALIGNMENT = 64
@@ -225,43 +226,68 @@ def _meet(a: Buffer, b: Buffer, phase: Sequence[int]) -> bool:
 
 def _barriers(steps: Sequence[Step], layout: Layout) -> tuple[bool, ...]:
     """Where threads must wait, given what shares memory with what."""
-    place = {node: buffer for buffer in layout.buffers for node in buffer.nodes}
-    first = [access for uses in first_touched(steps).values() for access in uses]
-    since = [access for access in first if access.node in place]
+    since = _Since(steps, layout)
     barriers = []
     for step in steps:
-        wait = any(_clash(a, b, place) for a in step.accesses for b in since)
+        wait = any(since.meets(access) for access in step.accesses)
         if wait:
-            since = []
-        since += step.accesses
+            since.forget()
+        since.note(step.accesses)
         barriers.append(wait)
     return tuple(barriers)
 
 
 def races(steps: Sequence[Step], layout: Layout) -> list[int]:
     """Steps in which threads could meet although no barrier stands: none, in a sound layout."""
-    place = {node: buffer for buffer in layout.buffers for node in buffer.nodes}
-    since = [a for uses in first_touched(steps).values() for a in uses if a.node in place]
+    since = _Since(steps, layout)
     found = []
     for i, (step, barrier) in enumerate(zip(steps, layout.barriers, strict=True)):
         if barrier:
-            since = []
-        if any(_clash(a, b, place) for a in step.accesses for b in since):
+            since.forget()
+        if any(since.meets(access) for access in step.accesses):
             found.append(i)
-        since += step.accesses
+        since.note(step.accesses)
     return found
 
 
-def _clash(a: Access, b: Access, place: Mapping[Node, Buffer]) -> bool:
-    if not (a.writes or b.writes):
-        return False
-    if a.node is b.node:
-        return conflicting(a, b)
-    one, other = place.get(a.node), place.get(b.node)
-    if one is None or other is None or one.end <= other.offset or other.end <= one.offset:
-        return False
-    exactly = (one.offset, one.nbytes) == (other.offset, other.nbytes)
-    return not (exactly and a.parts is not None and a.parts == b.parts)
+Span: TypeAlias = tuple[int, int]
+
+
+class _Since:
+    """What was touched since the last barrier, by place: few places serve many values."""
+
+    def __init__(self, steps: Sequence[Step], layout: Layout) -> None:
+        self.spans: dict[Node, Span] = {
+            node: (buffer.offset, buffer.end) for buffer in layout.buffers for node in buffer.nodes
+        }
+        self.uses: dict[Span | Node, set[tuple[DimLike | None, bool]]] = {}
+        first = [access for uses in first_touched(steps).values() for access in uses]
+        self.note([access for access in first if access.node in self.spans])
+
+    def forget(self) -> None:
+        """A barrier stands here."""
+        self.uses.clear()
+
+    def note(self, accesses: Sequence[Access]) -> None:
+        """These were touched."""
+        for access in accesses:
+            place = self.spans.get(access.node, access.node)
+            self.uses.setdefault(place, set()).add((access.parts, access.writes))
+
+    def meets(self, access: Access) -> bool:
+        """Whether a thread could meet here what another one did."""
+        place = self.spans.get(access.node, access.node)
+        for parts, writes in self.uses.get(place, ()):
+            if (writes or access.writes) and (access.parts is None or access.parts != parts):
+                return True
+        if not isinstance(place, tuple):
+            return False
+        start, end = place
+        return any(
+            access.writes or any(writes for _, writes in uses)
+            for other, uses in self.uses.items()
+            if isinstance(other, tuple) and other != place and other[0] < end and start < other[1]
+        )
 
 
 def overlaps(layout: Layout) -> list[tuple[Buffer, Buffer]]:

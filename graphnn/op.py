@@ -182,6 +182,8 @@ class Op:
         ``bounds(*input specs) -> {place: (low, high)}``: ranges that whole-number inputs must keep
         to, checked before a call: labels, indices. An attribute ``ignore_index`` names one more
         value that may stand there.
+    waits
+        Whether a view waits for its inputs behind the first, which it does not read.
     inference
         ``inference(node, inputs) -> Node``: what takes its place when a model is not trained.
     vanishes
@@ -207,6 +209,7 @@ class Op:
     examples: tuple[Example, ...] = ()
     expand: Callable[..., Node] | None = None
     bounds: Callable[..., Mapping[int, tuple[int, DimLike]]] | None = None
+    waits: bool = False
     inference: Rewrite | None = None
     vanishes: tuple[int, ...] = ()
     slack: float = 1.0

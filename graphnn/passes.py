@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from graphnn.graph import needed
 from graphnn.node import Constant, Node, Size, apply, rebuilt
-from graphnn.op import Gemm, Leaf, Permute, Reduction
+from graphnn.op import Alias, Gemm, Leaf, Permute, Reduction
 from graphnn.ops.movement import RESHAPE
 from graphnn.spec import TensorSpec
 
@@ -22,6 +22,16 @@ def rewrite(outputs: Sequence[Node], visit: Visit) -> list[Node]:
     for node in needed(outputs):
         new[node] = visit(node, tuple(new[value] for value in node.inputs))
     return [new[node] for node in outputs]
+
+
+def without_labels(outputs: Sequence[Node]) -> list[Node]:
+    """Views that only say something to differentiation are their input: ``stop_gradient``."""
+
+    def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
+        same = isinstance(node.op.kernel, Alias) and node.spec == inputs[0].spec
+        return inputs[0] if same and not node.op.waits else rebuilt(node, inputs)
+
+    return rewrite(outputs, visit)
 
 
 def without_duplicates(outputs: Sequence[Node]) -> list[Node]:
@@ -114,6 +124,7 @@ def neighbours(axes: Sequence[int]) -> list[tuple[int, ...]]:
 
 
 PASSES: Mapping[str, Callable[[Sequence[Node]], list[Node]]] = {
+    "labels": without_labels,
     "absorb transposes": with_absorbed_transposes,
     "split reductions": with_split_reductions,
     "common subexpressions": without_duplicates,

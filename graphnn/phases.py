@@ -40,13 +40,18 @@ def in_phase(outputs: Sequence[Node], training: bool) -> Phased:
     """
     zeros: set[Node] = set()
     updates: dict[Parameter, Node] = {}
+    done: set[Node | None] = set()
 
     def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
         if node.op is PHASE:
             return _chosen(inputs[0] if training else inputs[1], zeros)
         if node.op is UPDATING:
-            if training:
+            # A checkpoint computes it twice; it happens once.
+            copied = node.role == "backward" and node.forward_of is not None
+            first = node.forward_of if copied else node
+            if training and first not in done:
                 _add_updates(inputs[1:], updates)
+                done.add(first)
             return inputs[0]
         if node.op.inference is not None and not training:
             return node.op.inference(node, inputs)

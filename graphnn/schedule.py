@@ -9,6 +9,7 @@ need not wait.
 from __future__ import annotations
 
 from bisect import insort
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -16,7 +17,7 @@ from typing import TypeAlias
 import networkx as nx
 
 from graphnn.errors import PlanError
-from graphnn.fusion import Group, root
+from graphnn.fusion import Group, awaited, root
 from graphnn.node import Input, Node, Parameter
 from graphnn.op import LAST_AXES, Gemm, Leaf, Permute, Reduction, Rows, Scalar
 from graphnn.spec import DimLike, Shape
@@ -179,7 +180,9 @@ def with_reuse(steps: Sequence[Step], keep: Iterable[Node]) -> list[Step]:
 
     made = []
     for i, step in enumerate(steps):
-        free = [v for v in step.group.inputs if ends(root(v), i, step)]
+        seen = Counter(root(v) for v in step.group.inputs)
+        # Two views of one memory are two pointers: nothing is written over what is read twice.
+        free = [v for v in step.group.inputs if seen[root(v)] == 1 and ends(root(v), i, step)]
         made.append(replace(step, over=_overwritten(step, free, kept)))
     return made
 
@@ -202,7 +205,7 @@ def _overwritten(step: Step, free: list[Node], kept: set[Node]) -> tuple[Node | 
 
 
 def dependencies(steps: Sequence[Step]) -> nx.DiGraph[int]:
-    """Which step must come before which: write before read, and read before overwrite."""
+    """Which step must come before which: write before read, read before overwrite, and waits."""
     graph: nx.DiGraph[int] = nx.DiGraph()
     graph.add_nodes_from(range(len(steps)))
     maker = {node: i for i, step in enumerate(steps) for node in step.group.outputs}
@@ -219,6 +222,9 @@ def dependencies(steps: Sequence[Step]) -> nx.DiGraph[int]:
                 graph.add_edge(maker[source], i, kind="read after write")
             if source in overwrites and overwrites[source] != i:
                 graph.add_edge(i, overwrites[source], kind="write after read")
+            for other in awaited(value):
+                if other in maker and maker[other] != i:
+                    graph.add_edge(maker[other], i, kind="wait")
     return graph
 
 

@@ -70,9 +70,10 @@ def set_num_threads(count: int | None) -> None:
         If ``count`` is not a whole number >= 1.
     """
     global _chosen_threads
-    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+    whole = isinstance(count, int | np.integer) and not isinstance(count, bool)
+    if count is not None and (not whole or count < 1):
         raise GraphnnError(f"the number of threads is a whole number >= 1 or None; got {count!r}")
-    _chosen_threads = count
+    _chosen_threads = None if count is None else int(count)
 
 
 def get_num_threads() -> int:
@@ -120,6 +121,8 @@ class Bound:
     ----------
     plan
         The plan.
+    arena
+        Where its values lie; a larger one may have taken its place for later plans.
     table
         A row a step: kernel, data, meta, wait before.
     data, meta
@@ -133,6 +136,7 @@ class Bound:
     """
 
     plan: Plan
+    arena: NDArray[np.uint8]
     table: NDArray[np.int64]
     data: NDArray[np.int64]
     meta: NDArray[np.int64]
@@ -202,7 +206,7 @@ def bind(plan: Plan, kernels: Sequence[Kernel], memory: Memory) -> Bound:
     table[:, 1] = address_of(data_table) + 8 * table[:, 1]
     table[:, 2] = address_of(meta_table) + 8 * table[:, 2]
     inputs = {node: np.array(at, np.int64) for node, at in places.items()}
-    return Bound(plan, table, data_table, meta_table, inputs, offsets, keep)
+    return Bound(plan, memory.arena, table, data_table, meta_table, inputs, offsets, keep)
 
 
 def _leaf_address(node: Node, sizes: Mapping[str, int], memory: Memory, keep: list[Any]) -> Address:
@@ -332,5 +336,6 @@ class Job:
             After Ctrl-C, once the step under way is whole.
         """
         execute, job = _execute(), address_of(self.fields)
+        threads = min(threads, self.bound.plan.lanes)  # more would find nothing to do
         with blas.single_threaded():
             Team(lambda number, size: execute(job, number, size), threads).run(watch, self.stop)
