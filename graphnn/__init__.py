@@ -37,6 +37,7 @@ from graphnn.ops.arithmetic import (
     square,
     subtract,
 )
+from graphnn.ops.batch_norm import batch_norm
 from graphnn.ops.binary import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -84,6 +85,7 @@ from graphnn.ops.movement import (
     stop_gradient,
     transpose,
 )
+from graphnn.ops.norm import group_norm, instance_norm, layer_norm, rms_norm
 from graphnn.ops.phase import phase, updating
 from graphnn.ops.random import dropout, set_seed
 from graphnn.ops.reduce import max, mean, sum
@@ -112,6 +114,7 @@ __all__ = [
     "abs",
     "accuracy",
     "add",
+    "batch_norm",
     "binary_accuracy",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
@@ -136,13 +139,16 @@ __all__ = [
     "grad",
     "greater",
     "greater_equal",
+    "group_norm",
     "hinge_embedding_loss",
     "hinge_loss",
     "huber_loss",
     "hvp",
+    "instance_norm",
     "jvp",
     "kl_div",
     "l1_loss",
+    "layer_norm",
     "less",
     "less_equal",
     "log",
@@ -170,6 +176,7 @@ __all__ = [
     "relu",
     "render",
     "reshape",
+    "rms_norm",
     "scope",
     "set_num_threads",
     "set_seed",

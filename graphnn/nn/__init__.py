@@ -6,15 +6,31 @@ from graphnn.nn.container import Sequential
 from graphnn.nn.dropout import Dropout
 from graphnn.nn.linear import Linear
 from graphnn.nn.module import Module
+from graphnn.nn.norm import (
+    BatchNorm1d,
+    BatchNorm2d,
+    GroupNorm,
+    InstanceNorm1d,
+    InstanceNorm2d,
+    LayerNorm,
+    RMSNorm,
+)
 from graphnn.nn.reshape import Flatten
 
 __all__ = [
+    "BatchNorm1d",
+    "BatchNorm2d",
     "Dropout",
     "Flatten",
+    "GroupNorm",
     "Identity",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "LayerNorm",
     "Linear",
     "LogSoftmax",
     "Module",
+    "RMSNorm",
     "ReLU",
     "Sequential",
     "Sigmoid",

@@ -1,6 +1,7 @@
 """The ops: each declared in one place, and entered into the registry."""
 
 from graphnn.ops import (
+    batch_norm,
     binary,
     cross_entropy,
     elementwise,
@@ -9,6 +10,7 @@ from graphnn.ops import (
     loss,
     metric,
     movement,
+    norm,
     phase,
     random,
     reduce,
@@ -17,6 +19,7 @@ from graphnn.ops import (
 )
 
 __all__ = [
+    "batch_norm",
     "binary",
     "cross_entropy",
     "elementwise",
@@ -25,6 +28,7 @@ __all__ = [
     "loss",
     "metric",
     "movement",
+    "norm",
     "phase",
     "random",
     "reduce",
