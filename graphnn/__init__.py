@@ -1,7 +1,7 @@
 """graphnn: declare a graph, see its reverse pass, train it in one jitted loop."""
 
 from graphnn import nn, optim
-from graphnn.autodiff import grad, hvp, jvp, vjp
+from graphnn.autodiff import grad, jvp, vjp
 from graphnn.backends.cpu.executor import get_num_threads, set_num_threads
 from graphnn.checkpoint import checkpoint
 from graphnn.context import scope
@@ -17,6 +17,7 @@ from graphnn.errors import (
 )
 from graphnn.function import Function, function
 from graphnn.graph import Graph
+from graphnn.jacobian import hessian, hvp, jacobian
 from graphnn.model import Model
 from graphnn.node import Constant, Input, Node, Parameter
 from graphnn.op import Op
@@ -266,6 +267,7 @@ __all__ = [
     "hard_swish",
     "hard_tanh",
     "hardshrink",
+    "hessian",
     "hinge_embedding_loss",
     "hinge_loss",
     "huber_loss",
@@ -275,6 +277,7 @@ __all__ = [
     "isfinite",
     "isinf",
     "isnan",
+    "jacobian",
     "jvp",
     "kl_div",
     "l1_loss",
