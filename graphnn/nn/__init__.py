@@ -31,9 +31,20 @@ from graphnn.nn.activation import (
     Threshold,
 )
 from graphnn.nn.container import Sequential
+from graphnn.nn.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from graphnn.nn.dropout import Dropout
 from graphnn.nn.linear import Linear
 from graphnn.nn.module import Module
+from graphnn.nn.pool import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AvgPool1d,
+    AvgPool2d,
+    MaxPool1d,
+    MaxPool2d,
+)
 from graphnn.nn.reshape import Flatten
 
 __all__ = [
@@ -41,6 +52,16 @@ __all__ = [
     "ELU",
     "GELU",
     "SELU",
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AvgPool1d",
+    "AvgPool2d",
+    "Conv1d",
+    "Conv2d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
     "CosineSquasher",
     "Dropout",
     "Flatten",
@@ -53,6 +74,8 @@ __all__ = [
     "Linear",
     "LogSigmoid",
     "LogSoftmax",
+    "MaxPool1d",
+    "MaxPool2d",
     "Mish",
     "Module",
     "PReLU",

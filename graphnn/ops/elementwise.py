@@ -197,6 +197,8 @@ def spec_rule(
         dtypes = {s.dtype for i, s in enumerate(specs) if i not in conditions}
         if len(dtypes) > 1:
             raise Mismatch("one dtype", "Cast one of them: gn.cast(x, 'float32').", dtype=True)
+        if dtypes == {"bool"} and not (result or conditions):
+            raise Mismatch("numbers", "Cast it: gn.cast(x, 'float32').", dtype=True)
         if floats and dtypes - set(FLOATS):
             raise Mismatch("float32 or float64", "Cast it: gn.cast(x, 'float32').", dtype=True)
         shape = broadcast_shapes(*(spec.shape for spec in specs))

@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy import special
 
 from graphnn.ops.arithmetic import ARITHMETIC
 from graphnn.ops.elementwise import elementwise
+from graphnn.ops.oracle import special
 
 LN2, LN10 = math.log(2), math.log(10)
 TWO_BY_ROOT_PI = 2 / math.sqrt(math.pi)
