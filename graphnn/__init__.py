@@ -49,7 +49,10 @@ from graphnn.ops.choice import (
     not_equal,
     where,
 )
+from graphnn.ops.diagonal import diag, diagonal, eye, trace, tril, triu
+from graphnn.ops.einsum import dot, einsum, inner, outer, tensordot
 from graphnn.ops.elementwise import elementwise
+from graphnn.ops.gated import glu
 from graphnn.ops.indexing import embedding, scatter_add, take, take_along_axis
 from graphnn.ops.joining import concat, repeat, roll, split, stack, tile
 from graphnn.ops.linalg import matmul
@@ -121,22 +124,29 @@ __all__ = [
     "cumprod",
     "cumsum",
     "datasets",
+    "diag",
+    "diagonal",
     "divide",
+    "dot",
     "dropout",
+    "einsum",
     "elementwise",
     "embedding",
     "equal",
     "exp",
     "expand",
     "expand_dims",
+    "eye",
     "flatten",
     "flip",
     "function",
     "get_num_threads",
+    "glu",
     "grad",
     "greater",
     "greater_equal",
     "hvp",
+    "inner",
     "jvp",
     "less",
     "less_equal",
@@ -163,6 +173,7 @@ __all__ = [
     "one_hot",
     "op",
     "optim",
+    "outer",
     "pad",
     "power",
     "prod",
@@ -192,9 +203,13 @@ __all__ = [
     "take",
     "take_along_axis",
     "tanh",
+    "tensordot",
     "tile",
     "topk",
+    "trace",
     "transpose",
+    "tril",
+    "triu",
     "var",
     "vjp",
     "where",

@@ -1,7 +1,10 @@
 """The ops: each declared in one place, and entered into the registry."""
 
 from graphnn.ops import (
+    diagonal,
+    einsum,
     elementwise,
+    gated,
     getitem,
     indexing,
     joining,
@@ -20,7 +23,10 @@ from graphnn.ops import (
 )
 
 __all__ = [
+    "diagonal",
+    "einsum",
     "elementwise",
+    "gated",
     "getitem",
     "indexing",
     "joining",
