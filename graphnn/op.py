@@ -82,6 +82,9 @@ class Rows:
     views: tuple[str, ...]
 
 
+# How far from the kinks of its function a test example stays.
+KINK_MARGIN = 0.1
+
 # How many of the last axes a view keeps; those before them are counted as rows.
 LAST_AXES = {"rows": 1, "planes": 2}
 
@@ -116,6 +119,18 @@ class Gemm:
 
 
 @dataclass(frozen=True)
+class Convolution:
+    """Cross-correlation of planes by the backend's BLAS, or one of its two gradients.
+
+    ``kind`` is ``"forward"``, ``"input"`` or ``"weight"``; ``scratch(out spec, *input specs,
+    **attrs)`` says how many bytes each lane needs to lay out the columns that are multiplied.
+    """
+
+    kind: str
+    scratch: Callable[..., DimLike]
+
+
+@dataclass(frozen=True)
 class Alias:
     """No kernel: the output is the input's memory under another shape."""
 
@@ -125,7 +140,9 @@ class Leaf:
     """No kernel: the value is given, not computed."""
 
 
-Kernel: TypeAlias = Scalar | Reduction | Rows | Strided | Pad | Concat | Gemm | Alias | Leaf
+Kernel: TypeAlias = (
+    Scalar | Reduction | Rows | Strided | Pad | Concat | Gemm | Convolution | Alias | Leaf
+)
 
 
 @dataclass(frozen=True)
@@ -140,12 +157,15 @@ class Draw:
         Uniform over [low, high); whole numbers if the dtype is one.
     dtype
         None: the float dtype under test.
+    kinks
+        Points from which floats keep a distance of 0.1: no difference quotient holds there.
     """
 
     shape: tuple[int, ...]
     low: float = -2.0
     high: float = 2.0
     dtype: str | None = None
+    kinks: tuple[float, ...] = ()
 
     def sample(self, rng: np.random.Generator, dtype: str) -> NDArray[Any]:
         """An array drawn from the domain."""
@@ -154,7 +174,11 @@ class Draw:
             return rng.integers(0, 2, self.shape).astype(bool)
         if name.startswith(("int", "uint")):
             return rng.integers(int(self.low), int(self.high), self.shape).astype(name)
-        return rng.uniform(self.low, self.high, self.shape).astype(name)
+        drawn = np.asarray(rng.uniform(self.low, self.high, self.shape))
+        for kink in self.kinks:
+            side = np.where(drawn < kink, -KINK_MARGIN, KINK_MARGIN)
+            drawn = np.where(np.abs(drawn - kink) < KINK_MARGIN, kink + side, drawn)
+        return drawn.astype(name)
 
 
 @dataclass(frozen=True)
@@ -204,6 +228,8 @@ class Op:
     fits
         ``fits(*input specs, **attrs)``: sizes that must not be negative, checked when the batch
         size is known.
+    waits
+        Whether a view waits for its inputs behind the first, which it does not read.
     inference
         ``inference(node, inputs) -> Node``: what takes its place when a model is not trained.
     formula
@@ -226,6 +252,7 @@ class Op:
     examples: tuple[Example, ...] = ()
     expand: Callable[..., Node] | None = None
     bounds: Callable[..., Mapping[int, tuple[int, DimLike]]] | None = None
+    waits: bool = False
     fits: Callable[..., Sequence[DimLike]] | None = None
     inference: Rewrite | None = None
     slack: float = 1.0

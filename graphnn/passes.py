@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from graphnn.graph import needed
 from graphnn.node import Constant, Node, Size, apply, rebuilt
-from graphnn.op import Gemm, Leaf, Reduction
+from graphnn.op import Alias, Gemm, Leaf, Reduction
 from graphnn.ops.movement import RESHAPE, TRANSPOSE
 from graphnn.spec import TensorSpec
 
@@ -31,6 +31,16 @@ def for_inference(outputs: Sequence[Node]) -> list[Node]:
         if node.op.inference is not None:
             return node.op.inference(node, inputs)
         return rebuilt(node, inputs)
+
+    return rewrite(outputs, visit)
+
+
+def without_labels(outputs: Sequence[Node]) -> list[Node]:
+    """Views that only say something to differentiation are their input: ``stop_gradient``."""
+
+    def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
+        same = isinstance(node.op.kernel, Alias) and node.spec == inputs[0].spec
+        return inputs[0] if same and not node.op.waits else rebuilt(node, inputs)
 
     return rewrite(outputs, visit)
 
@@ -125,6 +135,7 @@ def neighbours(axes: Sequence[int]) -> list[tuple[int, ...]]:
 
 
 PASSES: Mapping[str, Callable[[Sequence[Node]], list[Node]]] = {
+    "labels": without_labels,
     "absorb transposes": with_absorbed_transposes,
     "split reductions": with_split_reductions,
     "common subexpressions": without_duplicates,

@@ -26,13 +26,14 @@ def NAME(data, meta, lane, lanes):
             GEMM(
                 gemm, turn_b, turn_a, columns, rows, inner,
                 b + i * next_b, ldb, a + i * next_a, lda, c + i * rows * columns * SIZE, columns,
+                0,
             )
     else:
         first = start * rows
         a += first * SIZE if turn_a else first * inner * SIZE
         c += first * columns * SIZE
         rows *= stop - start
-        GEMM(gemm, turn_b, turn_a, columns, rows, inner, b, ldb, a, lda, c, columns)
+        GEMM(gemm, turn_b, turn_a, columns, rows, inner, b, ldb, a, lda, c, columns, 0)
 '''
 
 
@@ -56,16 +57,6 @@ def gemm(step: Step) -> Kernel:
     suffix = SUFFIX[last.dtype]
     text = _GEMM.replace("NAME", f"matmul_{suffix}").replace("GEMM", f"gemm_{suffix}")
     text = text.replace("SIZE", str(last.spec.itemsize))
-    meta = (
-        step.parts,
-        rows,
-        columns,
-        inner,
-        int(turn_a),
-        int(turn_b),
-        batched,
-        lda,
-        next_a,
-        next_b,
-    )
+    turns = (int(turn_a), int(turn_b))
+    meta = (step.parts, rows, columns, inner, *turns, batched, lda, next_a, next_b)
     return Kernel(f"matmul_{suffix}", text, (a, b, *step.targets), meta)
