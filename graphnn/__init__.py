@@ -89,6 +89,8 @@ from graphnn.ops.choice import (
 )
 from graphnn.ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from graphnn.ops.cross_entropy import cross_entropy, nll_loss
+from graphnn.ops.diagonal import diag, diagonal, eye, trace, tril, triu
+from graphnn.ops.einsum import dot, einsum, inner, outer, tensordot
 from graphnn.ops.elementwise import elementwise
 from graphnn.ops.functions import (
     arccos,
@@ -105,6 +107,7 @@ from graphnn.ops.functions import (
     sinh,
     tan,
 )
+from graphnn.ops.gated import glu
 from graphnn.ops.indexing import embedding, scatter_add, take, take_along_axis
 from graphnn.ops.joining import concat, repeat, roll, split, stack, tile
 from graphnn.ops.labels import one_hot
@@ -242,8 +245,12 @@ __all__ = [
     "cumprod",
     "cumsum",
     "datasets",
+    "diag",
+    "diagonal",
     "divide",
+    "dot",
     "dropout",
+    "einsum",
     "elementwise",
     "elu",
     "embedding",
@@ -253,6 +260,7 @@ __all__ = [
     "expand",
     "expand_dims",
     "expm1",
+    "eye",
     "flatten",
     "flip",
     "floor",
@@ -261,6 +269,7 @@ __all__ = [
     "gaussian_nll_loss",
     "gelu",
     "get_num_threads",
+    "glu",
     "grad",
     "greater",
     "greater_equal",
@@ -276,6 +285,7 @@ __all__ = [
     "hvp",
     "identity",
     "instance_norm",
+    "inner",
     "isfinite",
     "isinf",
     "isnan",
@@ -322,6 +332,7 @@ __all__ = [
     "one_hot",
     "op",
     "optim",
+    "outer",
     "pad",
     "phase",
     "poisson_nll_loss",
@@ -375,10 +386,14 @@ __all__ = [
     "tan",
     "tanh",
     "tanhshrink",
+    "tensordot",
     "threshold",
     "tile",
     "topk",
+    "trace",
     "transpose",
+    "tril",
+    "triu",
     "trunc",
     "updating",
     "var",
