@@ -1,7 +1,35 @@
 """Layers: they hold parameters and declare nodes, and never compile anything."""
 
 from graphnn.nn import init
-from graphnn.nn.activation import Identity, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from graphnn.nn.activation import (
+    CELU,
+    ELU,
+    GELU,
+    SELU,
+    CosineSquasher,
+    Hardshrink,
+    Hardsigmoid,
+    Hardswish,
+    Hardtanh,
+    Identity,
+    LeakyReLU,
+    LogSigmoid,
+    LogSoftmax,
+    Mish,
+    PReLU,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Softshrink,
+    Softsign,
+    Step,
+    Tanh,
+    Tanhshrink,
+    Threshold,
+)
 from graphnn.nn.container import Sequential
 from graphnn.nn.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from graphnn.nn.dropout import Dropout
@@ -20,6 +48,11 @@ from graphnn.nn.pool import (
 from graphnn.nn.reshape import Flatten
 
 __all__ = [
+    "CELU",
+    "ELU",
+    "GELU",
+    "SELU",
+    "CosineSquasher",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool1d",
@@ -32,16 +65,32 @@ __all__ = [
     "ConvTranspose2d",
     "Dropout",
     "Flatten",
+    "Hardshrink",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
     "Identity",
+    "LeakyReLU",
     "Linear",
+    "LogSigmoid",
     "LogSoftmax",
+    "Mish",
     "MaxPool1d",
     "MaxPool2d",
     "Module",
+    "PReLU",
     "ReLU",
+    "ReLU6",
     "Sequential",
+    "SiLU",
     "Sigmoid",
     "Softmax",
+    "Softplus",
+    "Softshrink",
+    "Softsign",
+    "Step",
     "Tanh",
+    "Tanhshrink",
+    "Threshold",
     "init",
 ]
