@@ -61,6 +61,8 @@ TRANSPOSED1D = [
     ((2, 3, 5), (3, 4, 3), {}),
     ((2, 4, 5), (4, 3, 4), {"stride": 3, "padding": 1, "output_padding": 2, "groups": 2}),
     ((2, 3, 6), (3, 2, 2), {"dilation": 3, "output_padding": 1, "stride": 2}),
+    ((2, 3, 6), (3, 2, 2), {"dilation": 4, "output_padding": 3, "stride": 2, "padding": 1}),
+    ((2, 3, 6), (3, 2, 1), {"dilation": 3, "output_padding": 2, "padding": 1}),
 ]
 TRANSPOSED2D = [
     ((2, 3, 4, 5), (3, 4, 3, 3), {}),
@@ -366,6 +368,11 @@ def test_other_messages():
         gn.conv2d(x, gn.Input(WEIGHT, "float64"))
     with pytest.raises(ShapeError, match=r"conv_transpose2d: .*x.shape\[1\] == weight.shape\[0\]"):
         gn.conv_transpose2d(x, w)
+    with pytest.raises(ShapeError, match=r"leaves something of the result; its size .*\(-1,\)"):
+        gn.conv_transpose1d(gn.Input((1, 2, 2)), gn.Input((2, 2, 2)), padding=2)
+    shorter = gn.conv_transpose1d(gn.Input((1, 2, "L")), gn.Input((2, 2, 2)), padding=2)
+    with pytest.raises(ShapeError, match="conv1d_input of .* needs .*>= 0; got L = 2"):
+        gn.function(list(gn.Graph(shorter).inputs), shorter)(np.ones((1, 2, 2)), np.ones((2, 2, 2)))
     with pytest.raises(GraphError, match="output_padding is less than the stride or the dilation"):
         gn.conv_transpose1d(gn.Input((1, 2, 3)), gn.Input((2, 2, 3)), output_padding=1)
     with pytest.raises(ShapeError, match=r"conv1d needs an input of 3 axes \(batch, channels, len"):
