@@ -372,7 +372,9 @@ def test_other_messages():
         gn.conv_transpose1d(gn.Input((1, 2, 2)), gn.Input((2, 2, 2)), padding=2)
     shorter = gn.conv_transpose1d(gn.Input((1, 2, "L")), gn.Input((2, 2, 2)), padding=2)
     with pytest.raises(ShapeError, match="conv1d_input of .* needs .*>= 0; got L = 2"):
-        gn.function(list(gn.Graph(shorter).inputs), shorter)(np.ones((1, 2, 2)), np.ones((2, 2, 2)))
+        gn.function(list(gn.Graph(shorter).inputs), shorter)(
+            np.ones((1, 2, 2), np.float32), np.ones((2, 2, 2), np.float32)
+        )
     with pytest.raises(GraphError, match="output_padding is less than the stride or the dilation"):
         gn.conv_transpose1d(gn.Input((1, 2, 3)), gn.Input((2, 2, 3)), output_padding=1)
     with pytest.raises(ShapeError, match=r"conv1d needs an input of 3 axes \(batch, channels, len"):
