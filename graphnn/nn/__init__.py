@@ -2,7 +2,7 @@
 
 from graphnn.nn import init
 from graphnn.nn.activation import Identity, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
-from graphnn.nn.container import Sequential
+from graphnn.nn.container import ModuleDict, ModuleList, Sequential
 from graphnn.nn.dropout import Dropout
 from graphnn.nn.linear import Linear
 from graphnn.nn.module import Module
@@ -15,6 +15,8 @@ __all__ = [
     "Linear",
     "LogSoftmax",
     "Module",
+    "ModuleDict",
+    "ModuleList",
     "ReLU",
     "Sequential",
     "Sigmoid",

@@ -47,7 +47,7 @@ class Elementwise:
                 f"{self.op.name} takes {len(params)} values ({', '.join(params)}); "
                 f"got {len(values)}"
             )
-        return apply(self.op, as_nodes(*values), name=name)
+        return apply(self.op, as_nodes(*values, op=self.op.name), name=name)
 
     def backward(self, function: Callable[..., object]) -> Elementwise:
         """Declare the derivative: ``function(dy, *inputs, y)`` returns dl/d input.

@@ -294,7 +294,7 @@ def _difference_jvp(_node: Node, tangents: Sequence[Node | None]) -> Node | None
 
 ERROR = register(
     Op(
-        name="error",
+        name="difference",
         spec=_same_shape_spec,
         kernel=Scalar(Body(_difference)),
         reference=lambda a, b: np.subtract(a, b),
