@@ -1,5 +1,7 @@
 """graphnn: declare a graph, see its reverse pass, train it in one jitted loop."""
 
+from typing import TYPE_CHECKING, NoReturn
+
 from graphnn import nn, optim
 from graphnn.autodiff import grad, hvp, jvp, vjp
 from graphnn.backends.cpu.executor import get_num_threads, set_num_threads
@@ -11,11 +13,13 @@ from graphnn.errors import (
     GraphError,
     GraphnnError,
     KernelError,
+    NotFiniteWarning,
     PlanError,
     ShapeError,
 )
 from graphnn.function import Function, function
 from graphnn.graph import Graph
+from graphnn.hints import missing_name
 from graphnn.model import Model
 from graphnn.node import Constant, Input, Node, Parameter
 from graphnn.op import Op
@@ -81,6 +85,7 @@ __all__ = [
     "KernelError",
     "Model",
     "Node",
+    "NotFiniteWarning",
     "Op",
     "Parameter",
     "PlanError",
@@ -147,3 +152,9 @@ __all__ = [
     "vjp",
     "where",
 ]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> NoReturn:
+        raise missing_name(__name__, "gn", name, __all__)

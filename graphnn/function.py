@@ -259,6 +259,12 @@ class Function:
         """The node that holds output ``index`` after all rewrites."""
         return self._results[index]
 
+    def __reduce_ex__(self, _protocol: Any) -> Any:
+        raise GraphError(
+            "a compiled function is not copied or pickled: declare it again, and keep the values "
+            "of its parameters"
+        )
+
     def __repr__(self) -> str:
         ins = ", ".join(node.name for node in self.inputs)
         outs = ", ".join(node.name for node in self.outputs)
@@ -278,7 +284,7 @@ def function(
     Parameters
     ----------
     inputs
-        What is given at each call.
+        What is given at each call; also inputs that no output needs.
     outputs
         What a call returns: one node or several.
     updates
@@ -297,7 +303,7 @@ def function(
     Raises
     ------
     GraphError
-        For inputs that are missing, given twice or unused names, and for impossible updates.
+        For inputs that are missing or given twice, and for impossible updates.
 
     Examples
     --------

@@ -1,5 +1,8 @@
 """Layers: they hold parameters and declare nodes, and never compile anything."""
 
+from typing import TYPE_CHECKING, NoReturn
+
+from graphnn.hints import missing_name
 from graphnn.nn import init
 from graphnn.nn.activation import Identity, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from graphnn.nn.container import ModuleDict, ModuleList, Sequential
@@ -24,3 +27,9 @@ __all__ = [
     "Tanh",
     "init",
 ]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> NoReturn:
+        raise missing_name(__name__, "nn", name, __all__)
