@@ -157,4 +157,7 @@ __all__ = [
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> NoReturn:
-        raise missing_name(__name__, "gn", name, __all__)
+        known = {own: f"gn.{own}" for own in __all__}
+        known |= {layer: f"nn.{layer}" for layer in nn.__all__}
+        known |= {rule: f"optim.{rule}" for rule in optim.__all__}
+        raise missing_name(__name__, name, known)

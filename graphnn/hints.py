@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 
 # What people who come from NumPy, torch, Keras or JAX ask a node for, and what graphnn says.
 ATTRIBUTES: Mapping[str, str] = {
@@ -116,21 +117,25 @@ def did_you_mean(name: object, known: Iterable[str], template: str = "{!r}") -> 
     return "" if found is None else f" Did you mean {template.format(found)}?"
 
 
-def missing_name(module: str, shown: str, name: str, known: Iterable[str]) -> AttributeError:
+def missing_name(module: str, name: str, known: Mapping[str, str]) -> AttributeError:
     """What a package raises for a name that it does not have.
 
     Parameters
     ----------
     module
         The package's name.
-    shown
-        How its users write it: ``gn``, ``nn``, ``optim``.
     name
         What was asked for.
     known
-        What there is.
+        What there is, and how its users write it: ``{"Linear": "nn.Linear"}``.
     """
-    hint = "" if name.startswith("__") else did_you_mean(name, known, shown + ".{}")
+    hint = ""
+    if not name.startswith("_"):
+        found = closest(name, known)
+        if find_spec(f"{module}.{name}") is not None:
+            hint = f" Import it first: import {module}.{name}"
+        elif found is not None:
+            hint = f" Did you mean {known[found]}?"
     return AttributeError(f"module {module!r} has no attribute {name!r}.{hint}")
 
 

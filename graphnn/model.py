@@ -116,16 +116,10 @@ class Model:
         """
         rule = optim.by_name(optimizer) if isinstance(optimizer, str) else optimizer
         if not isinstance(rule, optim.Optimizer):
-            kind = isinstance(optimizer, type) and issubclass(optimizer, optim.Optimizer)
-            fix = f" Make one: optim.{optimizer.__name__}()." if kind else ""
-            raise GraphError(
-                f"optimizer is optim.Adam(lr=1e-3), or a name; got {optimizer!r}.{fix}"
-            )
+            raise _no_optimizer(optimizer)
         score = self._declared_loss(loss) if isinstance(loss, str) else loss
         if not isinstance(score, Node):
-            called = getattr(score, "__name__", None)
-            fix = f" Call it: gn.{called}(output, target)." if called in LOSSES else ""
-            raise GraphError(f"loss is a node or one of {sorted(LOSSES)}; got {loss!r}.{fix}")
+            raise _no_loss(loss)
         found = Graph(score)
         targets = tuple(node for node in found.inputs if node not in self.inputs)
         measures = self._declared_metrics(metrics, targets)
@@ -143,10 +137,7 @@ class Model:
 
     def _declared_loss(self, name: str) -> Node:
         if name not in LOSSES:
-            raise GraphError(
-                f"loss is a node or one of {sorted(LOSSES)}; got {name!r}."
-                f"{did_you_mean(name, LOSSES)}"
-            )
+            raise _no_loss(name)
         output = self._only_output(f"loss={name!r}")
         if name == "cross_entropy":
             shape, dtype = output.spec.shape[:-1], "int64"
@@ -423,6 +414,21 @@ class Model:
             f"<Model: {', '.join(n.name for n in self.inputs)} -> "
             f"{', '.join(n.name for n in self.outputs)}>"
         )
+
+
+def _no_optimizer(given: object) -> GraphError:
+    a_class = isinstance(given, type) and issubclass(given, optim.Optimizer)
+    fix = f" Make one: optim.{given.__name__}()." if a_class else ""  # type: ignore[attr-defined]
+    return GraphError(f"optimizer is optim.Adam(lr=1e-3), or a name; got {given!r}.{fix}")
+
+
+def _no_loss(given: object) -> GraphError:
+    called = getattr(given, "__name__", None)
+    fix = f" Call it: gn.{called}(output, target)." if called in LOSSES else ""
+    return GraphError(
+        f"loss is a node or one of {sorted(LOSSES)}; got {given!r}."
+        f"{fix or did_you_mean(given, LOSSES)}"
+    )
 
 
 def _check_metric(name: str, node: object) -> None:

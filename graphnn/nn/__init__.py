@@ -32,4 +32,4 @@ __all__ = [
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> NoReturn:
-        raise missing_name(__name__, "nn", name, __all__)
+        raise missing_name(__name__, name, {n: f"nn.{n}" for n in __all__})

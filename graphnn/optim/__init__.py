@@ -24,4 +24,4 @@ def by_name(name: str) -> Optimizer:
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> NoReturn:
-        raise missing_name(__name__, "optim", name, __all__)
+        raise missing_name(__name__, name, {n: f"optim.{n}" for n in __all__})

@@ -40,6 +40,9 @@ class Optimizer(ABC):
     """
 
     names: ClassVar[dict[str, type[Optimizer]]] = {}
+    rate: Parameter
+    weight_decay: float
+    state: list[Parameter]
 
     def __new__(cls, *_settings: Any, **options: Any) -> Self:
         """Say which setting was meant, where there is none of that name."""
@@ -54,18 +57,12 @@ class Optimizer(ABC):
         return super().__new__(cls)
 
     def __init__(self, lr: float, weight_decay: float = 0.0) -> None:
-        if not isinstance(lr, numbers.Real):
-            kind = type(self).__name__
-            raise GraphError(
-                f"{kind}(lr=...) takes a number at first; got {type(lr).__name__}. The parameters "
-                f"come later: model.compile({kind}(lr=1e-3), loss), or "
-                f"{kind}(lr=1e-3).updates(loss, parameters)."
-            )
+        _check_number(type(self).__name__, lr)
         check("lr", lr, lr > 0, "> 0")
         check("weight_decay", weight_decay, weight_decay >= 0, ">= 0")
         self.rate = Parameter(np.float64(lr), name="lr", trainable=False)
         self.weight_decay = weight_decay
-        self.state: list[Parameter] = []
+        self.state = []
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -143,6 +140,15 @@ class Optimizer(ABC):
     @abstractmethod
     def step(self, parameter: Parameter, gradient: Node) -> Pairs:
         """The updates of one parameter and of its state."""
+
+
+def _check_number(kind: str, lr: object) -> None:
+    if not isinstance(lr, numbers.Real):
+        raise GraphError(
+            f"{kind}(lr=...) takes a number at first; got {type(lr).__name__}. The parameters come "
+            f"later: model.compile({kind}(lr=1e-3), loss), or "
+            f"{kind}(lr=1e-3).updates(loss, parameters)."
+        )
 
 
 def check(name: str, value: float, good: bool, needed: str) -> None:
