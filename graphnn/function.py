@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -65,8 +66,8 @@ class Function:
             targets.append(GENERATOR)
         if not training:
             wanted = passes.for_inference(wanted)
-        wanted = passes.simplified(wanted)
         count = len(self.outputs)
+        wanted = passes.with_updates(passes.simplified(wanted), count)
         # What is returned is the old value, like all that is computed from it.
         wanted[:count] = [
             apply(COPY, [node]) if root(node) in targets else node for node in wanted[:count]
@@ -122,7 +123,8 @@ class Function:
     def plan(self) -> Plan:
         """The schedule for the last size that was called (before any call, a batch of 32)."""
         if self._last is None:
-            self._last = self.plan_for(dict.fromkeys(symbols(self.inputs), SHOWN_BATCH))
+            guess = self.plan_for(dict.fromkeys(symbols(self.inputs), SHOWN_BATCH))
+            self._last = replace(guess, guessed=bool(guess.sizes))
         return self._last
 
     @property

@@ -463,13 +463,15 @@ def rebuilt(
     spec: TensorSpec | None = None,
     *,
     like: Node | None = None,
+    role: Pass | None = None,
 ) -> Node:
     """The same node on other inputs, with its name, scope, role and the user's line.
 
-    ``like`` gives those instead; the node itself comes back if nothing changes.
+    ``like`` gives those instead, ``role`` the role; the node itself comes back if nothing changes.
     """
     if (
         like is None
+        and role in (None, node.role)
         and spec is None
         and (attrs is None or attrs == node.attrs)
         and all(a is b for a, b in zip(inputs, node.inputs, strict=True))
@@ -481,6 +483,8 @@ def rebuilt(
     made = Node(node.op, inputs, kept, spec=spec, name=model.label)
     for key in ("scope", "origin", "role", "forward_of", "layer"):
         object.__setattr__(made, key, getattr(model, key))
+    if role is not None:
+        object.__setattr__(made, "role", role)
     return made
 
 

@@ -303,6 +303,7 @@ ERROR = register(
         flops=lambda out, *_rest: out.size,
         examples=(Example((Draw((3, 2)), Draw((3, 2)))),),
         formula="ŷ - y",
+        label="error",
         color=LOSS,
     )
 )
