@@ -6,7 +6,7 @@ leaves the kernel and comes back; a reduction takes in the elementwise nodes tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphnn.errors import PlanError
@@ -14,6 +14,8 @@ from graphnn.graph import needed
 from graphnn.node import Node
 from graphnn.op import Alias, Leaf, Reduction, Scalar
 from graphnn.spec import DimLike, Shape
+
+MOST_NODES = 64  # of one kernel: compiling takes more than proportionally long
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,18 @@ def root(node: Node) -> Node:
     while isinstance(node.op.kernel, Alias):
         node = node.inputs[0]
     return node
+
+
+def awaited(node: Node) -> Iterator[Node]:
+    """Computed nodes that must be there before ``node`` is read, besides its root.
+
+    A view may have inputs behind the first, which it only waits for: ``gn.checkpoint`` makes such.
+    """
+    while isinstance(node.op.kernel, Alias):
+        for value in node.inputs[1:]:
+            yield root(value)
+            yield from awaited(value)
+        node = node.inputs[0]
 
 
 def fuse(outputs: Sequence[Node]) -> list[Group]:
@@ -130,6 +144,8 @@ class _Joined:
         if producers is own:
             return
         union = sorted(producers + own, key=self.bit.__getitem__)
+        if len(union) > MOST_NODES:
+            return
         inside = sum(self.bit[node] for node in union)
         outside = self._needed_by(union)
         if outside & inside:
@@ -214,9 +230,10 @@ def _sorted(groups: list[Group]) -> list[Group]:
             begun.add(id(group))
             stack.append((group, True))
             for value in reversed(group.inputs):
-                before = maker.get(root(value))
-                if before is not None and id(before) not in done:
-                    stack.append((before, False))
+                for source in (root(value), *awaited(value)):
+                    before = maker.get(source)
+                    if before is not None and id(before) not in done:
+                        stack.append((before, False))
 
     for group in sorted(groups, key=lambda g: g.last.serial):
         visit(group)
@@ -285,4 +302,5 @@ def loops(shape: Shape, producers: Sequence[Node], reduction: Node) -> bool:
     axes = reduction.attrs["axes"]
     found = nested(shape, outside, axes)
     reduced = [i for i, joined in enumerate(found.axes) if joined[0] in axes]
-    return len(found.sizes) <= 3 and len(reduced) == 1
+    before, after = reduced[0] if reduced else 0, len(found.sizes) - 1
+    return len(reduced) == 1 and before <= 1 and after - before <= 1

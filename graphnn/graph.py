@@ -5,7 +5,7 @@ Everything else - printing, scheduling, drawing, differentiating - is a walk ove
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 import networkx as nx
 
@@ -182,13 +182,13 @@ def _argument(node: Node, key: str, value: object) -> str:
     return f"{key}={value}"
 
 
-def needed(outputs: Iterable[Node]) -> list[Node]:
-    """Every node that ``outputs`` need, in the order of declaration."""
+def needed(outputs: Iterable[Node], given: Container[Node] = ()) -> list[Node]:
+    """Every node that ``outputs`` need, in the order of declaration; nothing behind ``given``."""
     seen: set[Node] = set()
     stack = list(outputs)
     while stack:
         node = stack.pop()
-        if node not in seen:
+        if node not in seen and node not in given:
             seen.add(node)
             stack.extend(node.inputs)
     return sorted(seen, key=lambda node: node.serial)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -28,6 +28,9 @@ from graphnn.values import array_for, as_array, check_number, check_operand
 NodeLike: TypeAlias = "Node | ArrayLike"
 
 _serial = itertools.count()
+
+# What ``x[key]`` and ``a @ b`` mean: functions of the rooms above, which enter themselves here.
+operators: dict[str, Callable[..., Node]] = {}
 
 
 class Node(Foreign):
@@ -194,10 +197,13 @@ class Node(Foreign):
         return call("abs", self)
 
     def __matmul__(self, other: NodeLike) -> Node:
-        return call("matmul", self, other)
+        return operators["matmul"](self, other)
 
     def __rmatmul__(self, other: NodeLike) -> Node:
-        return call("matmul", other, self)
+        return operators["matmul"](other, self)
+
+    def __getitem__(self, key: object) -> Node:
+        return operators["getitem"](self, key)
 
     def __gt__(self, other: NodeLike) -> Node:
         return call("greater", self, other)
@@ -427,7 +433,10 @@ def as_node(value: NodeLike, like: Node | None = None, op: str = "") -> Node:
 def as_nodes(*values: NodeLike, op: str = "") -> tuple[Node, ...]:
     """Several values as nodes; numbers take the dtype of the first node that is no condition."""
     nodes = [v for v in values if isinstance(v, Node)]
-    like = next((v for v in nodes if v.dtype != "bool"), nodes[0] if nodes else None)
+    like = next((v for v in nodes if v.dtype != "bool"), None)
+    plain = [v for v in values if not isinstance(v, Node)]
+    if like is None and nodes and all(isinstance(v, bool | np.bool_) for v in plain):
+        like = nodes[0]
     return tuple(as_node(value, like, op) for value in values)
 
 
@@ -453,6 +462,9 @@ def apply(
         spec = op.spec(*(value.spec for value in inputs), **(attrs or {}))
     except Mismatch as mismatch:
         raise _teach(op, inputs, name, mismatch) from None
+    if not all(isinstance(dim, Dim) or (isinstance(dim, int) and dim >= 0) for dim in spec.shape):
+        wrong = Mismatch(f"sizes that are whole numbers >= 0; they are {spec.shape}")
+        raise _teach(op, inputs, name, wrong)
     return Node(op, inputs, attrs, spec=spec, name=name)
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from graphnn.graph import needed
 from graphnn.node import Constant, Node, Size, apply, rebuilt
-from graphnn.op import Gemm, Leaf, Permute, Reduction
-from graphnn.ops.movement import RESHAPE
+from graphnn.op import Alias, Gemm, Leaf, Reduction
+from graphnn.ops.movement import RESHAPE, TRANSPOSE
 from graphnn.spec import TensorSpec
 
 Visit = Callable[[Node, tuple[Node, ...]], Node]
@@ -31,6 +31,16 @@ def for_inference(outputs: Sequence[Node]) -> list[Node]:
         if node.op.inference is not None:
             return node.op.inference(node, inputs)
         return rebuilt(node, inputs)
+
+    return rewrite(outputs, visit)
+
+
+def without_labels(outputs: Sequence[Node]) -> list[Node]:
+    """Views that only say something to differentiation are their input: ``stop_gradient``."""
+
+    def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
+        same = isinstance(node.op.kernel, Alias) and node.spec == inputs[0].spec
+        return inputs[0] if same and not node.op.waits else rebuilt(node, inputs)
 
     return rewrite(outputs, visit)
 
@@ -75,7 +85,7 @@ def with_absorbed_transposes(outputs: Sequence[Node]) -> list[Node]:
 
 
 def _swaps_last_two(node: Node) -> bool:
-    if not isinstance(node.op.kernel, Permute) or node.ndim < 2:
+    if node.op is not TRANSPOSE or node.ndim < 2:
         return False
     kept = tuple(range(node.ndim - 2))
     return bool(node.attrs["axes"] == (*kept, node.ndim - 1, node.ndim - 2))
@@ -140,6 +150,7 @@ def with_updates(outputs: Sequence[Node], results: int) -> list[Node]:
 
 
 PASSES: Mapping[str, Callable[[Sequence[Node]], list[Node]]] = {
+    "labels": without_labels,
     "absorb transposes": with_absorbed_transposes,
     "split reductions": with_split_reductions,
     "common subexpressions": without_duplicates,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,7 @@ def as_array(value: ArrayLike, dtype: object) -> NDArray[Any]:
         return array.astype(as_dtype(dtype))
     if not hasattr(value, "__array__") and array.dtype == np.float64:
         return array.astype(np.float32)
-    as_dtype(array.dtype)
-    return array
+    return array.astype(as_dtype(array.dtype), copy=False)  # in the machine's byte order
 
 
 def array_for(value: ArrayLike, dtype: str) -> NDArray[Any] | None:
@@ -72,7 +72,7 @@ def check_number(value: bool | int | float, dtype: str, op: str, beside: str) ->
     ------
     DTypeError
         For a float beside whole numbers, a bool beside numbers, numbers beside bools, and for
-        whole numbers out of range.
+        what is out of range.
     """
     own = np.dtype(dtype)
     if isinstance(value, bool):
@@ -81,17 +81,29 @@ def check_number(value: bool | int | float, dtype: str, op: str, beside: str) ->
     elif isinstance(value, float):
         kind, fits = "a float", own.kind == "f"
         fix = "Cast the value with gn.cast(..., 'float32')."
-    elif own.kind in "iu":
-        limits = np.iinfo(own)
-        kind, fits = "an int", int(limits.min) <= value <= int(limits.max)
-        fix = f"It holds {limits.min} to {limits.max}."
     else:
-        kind, fits = "an int", own.kind == "f"
-        fix = "Cast the value with gn.cast(..., 'float32')."
-    if own.kind == "b":
-        fix = f"Say the number's dtype: np.float32({value}); or cast {beside} with gn.cast."
+        kind, fits = "an int", own.kind in "fiu"
+        fix = f"Cast the condition: gn.cast({beside}, 'int64')."
+    where = f"{op}: " if op else ""
     if not fits:
         raise DTypeError(
-            f"{f'{op}: ' * bool(op)}{kind} beside {beside}, which is {dtype}, would promote "
-            f"silently; got {value!r}. Declared at {declared_at()}. {fix}"
+            f"{where}{kind} beside a {dtype} value would promote silently; got {value!r} beside "
+            f"{beside}. Declared at {declared_at()}. {fix}"
         )
+    if not _holds(own, value):
+        raise DTypeError(
+            f"{where}{beside} is {dtype}, which cannot hold {value!r}. Declared at "
+            f"{declared_at()}. Cast it to a wider dtype: gn.cast({beside}, ...)."
+        )
+
+
+def _holds(dtype: np.dtype[Any], value: bool | int | float) -> bool:
+    """Whether a number is in the range of a dtype; what is infinite already may stay so."""
+    try:
+        with np.errstate(over="ignore"):
+            held = np.array(value).astype(dtype)
+    except OverflowError:
+        return False
+    if dtype.kind == "f":
+        return bool(np.isfinite(held)) or not math.isfinite(value)
+    return bool(held == value)

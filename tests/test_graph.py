@@ -275,7 +275,7 @@ ERRORS = {
     "no promotion of a count": (
         lambda: COUNT + 0.5,
         DTypeError,
-        r"add: a float beside n, which is int64.*cast",
+        r"add: a float beside a int64.*cast",
     ),
     "floats only": (lambda: gn.tanh(COUNT), DTypeError, r"tanh needs float32 or float64.*gn.cast"),
     "condition": (lambda: gn.where(X, X, X), DTypeError, r"where needs a bool condition.*x > 0"),

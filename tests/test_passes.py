@@ -48,7 +48,12 @@ def test_a_rewrite_that_changes_nothing_returns_the_graph_itself():
 
 
 def test_the_passes_have_names():
-    assert list(PASSES) == ["absorb transposes", "split reductions", "common subexpressions"]
+    assert list(PASSES) == [
+        "labels",
+        "absorb transposes",
+        "split reductions",
+        "common subexpressions",
+    ]
 
 
 # ------------------------------------------------------------------- common subexpressions
