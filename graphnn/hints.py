@@ -24,9 +24,9 @@ ATTRIBUTES: Mapping[str, str] = {
     "view": "gn.reshape(x, shape)",
     "ravel": "gn.reshape(x, -1)",
     "permute": "gn.transpose(x, axes)",
-    "swapaxes": "gn.transpose(x, axes)",
+    "swapaxes": "gn.swapaxes(x, a, b)",
     "unsqueeze": "gn.expand_dims(x, axis)",
-    "expand": "gn.broadcast_to(x, shape)",
+    "expand": "gn.expand(x, shape)",
     "astype": "gn.cast(x, dtype)",
     "to": "gn.cast(x, dtype)",
     "float": "gn.cast(x, 'float32')",
@@ -37,6 +37,12 @@ ATTRIBUTES: Mapping[str, str] = {
     "copy": "nodes are immutable: use x itself",
     "clone": "nodes are immutable: use x itself",
 }
+
+# Functions of a node that are made of several ops: gn.std(x).
+COMPOSED = frozenset(
+    {"all", "any", "count_nonzero", "cumprod", "flatten", "flip", "median", "moveaxis", "narrow"}
+    | {"norm", "repeat", "roll", "sort", "split", "squeeze", "std", "tile", "topk", "var"}
+)
 
 # The same things under the names of other packages.
 ALIASES: Mapping[str, str] = {
@@ -141,7 +147,7 @@ def missing_name(module: str, name: str, known: Mapping[str, str]) -> AttributeE
 
 def attribute_hint(name: str, functions: Iterable[str]) -> str:
     """What to write in place of an attribute that nodes do not have; empty where nobody knows."""
-    names = set(functions)
+    names = COMPOSED.union(functions)
     if name in ATTRIBUTES:
         return ATTRIBUTES[name]
     found = name if name in names else ALIASES.get(name)

@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from graphnn.node import Node
 
 # NumPy's names of ops that graphnn calls otherwise.
-_UFUNCS = {"absolute": "abs", "fabs": "abs", "true_divide": "divide"}
+_UFUNCS = {
+    "absolute": "abs",
+    "fabs": "abs",
+    "true_divide": "divide",
+    "bitwise_and": "logical_and",  # of conditions the same; of whole numbers refused
+    "bitwise_or": "logical_or",
+    "bitwise_xor": "logical_xor",
+    "invert": "logical_not",
+    "rint": "round",
+}
 
 
 class Foreign:

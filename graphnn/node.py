@@ -184,6 +184,18 @@ class Node(Foreign):
     def __rtruediv__(self, other: NodeLike) -> Node:
         return call("divide", other, self)
 
+    def __floordiv__(self, other: NodeLike) -> Node:
+        return call("floor_divide", self, other)
+
+    def __rfloordiv__(self, other: NodeLike) -> Node:
+        return call("floor_divide", other, self)
+
+    def __mod__(self, other: NodeLike) -> Node:
+        return call("remainder", self, other)
+
+    def __rmod__(self, other: NodeLike) -> Node:
+        return call("remainder", other, self)
+
     def __pow__(self, other: NodeLike) -> Node:
         return call("power", self, other)
 
@@ -204,6 +216,29 @@ class Node(Foreign):
 
     def __getitem__(self, key: object) -> Node:
         return operators["getitem"](self, key)
+
+    # Of conditions; whole numbers are refused, since graphnn has no arithmetic of bits.
+
+    def __and__(self, other: NodeLike) -> Node:
+        return call("logical_and", self, other)
+
+    def __rand__(self, other: NodeLike) -> Node:
+        return call("logical_and", other, self)
+
+    def __or__(self, other: NodeLike) -> Node:
+        return call("logical_or", self, other)
+
+    def __ror__(self, other: NodeLike) -> Node:
+        return call("logical_or", other, self)
+
+    def __xor__(self, other: NodeLike) -> Node:
+        return call("logical_xor", self, other)
+
+    def __rxor__(self, other: NodeLike) -> Node:
+        return call("logical_xor", other, self)
+
+    def __invert__(self) -> Node:
+        return call("logical_not", self)
 
     def __gt__(self, other: NodeLike) -> Node:
         return call("greater", self, other)

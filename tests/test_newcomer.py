@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 
 import numpy as np
 import pytest
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.hints import ATTRIBUTES, COMPOSED
 
 X = gn.Input((None, 3), name="x")
 COUNT = gn.Input((None,), dtype="uint8", name="count")
@@ -105,6 +107,7 @@ def test_arrays_beside_nodes():
     same(np.float64(2) * X, lambda array: 2 * array)  # a Python float, which takes x's dtype
     same(ROW > X, lambda array: array < ROW)
     same(abs(-X), np.abs)
+    same(np.rint(X), np.rint)
 
 
 @pytest.mark.parametrize(
@@ -128,8 +131,24 @@ def test_an_op_of_the_users_is_not_numpys():
     def cbrt(x):
         return x * x
 
-    with pytest.raises(TypeError, match="np.cbrt takes no nodes"):
+    with pytest.raises(TypeError, match=r"np\.cbrt takes no nodes"):
         np.cbrt(X)
+
+
+def test_remainders_and_conditions():
+    same(X % 2, lambda array: array % 2)
+    same(3 // X, lambda array: 3 // array)
+    same(3 % X, lambda array: 3 % array)
+    same(X // 0.5, lambda array: array // np.float32(0.5))
+    low, high = X < 1.5, X > 0.5
+    same(low & high, lambda array: (array < 1.5) & (array > 0.5))
+    same(~(low | high), lambda array: ~((array < 1.5) | (array > 0.5)))
+    mask = np.array([True, False, True])
+    same(mask ^ low, lambda array: mask ^ (array < 1.5))
+    same(np.logical_not(low & True), lambda array: ~(array < 1.5))
+    same(mask & low | mask, lambda array: mask & (array < 1.5) | mask)
+    with pytest.raises(gn.DTypeError, match="logical_and needs"):
+        COUNT & 1
 
 
 # --------------------------------------------------------------------------- attributes
@@ -146,6 +165,7 @@ def test_an_op_of_the_users_is_not_numpys():
         ("view", r"gn\.reshape\(x, shape\)"),
         ("item", r"gn\.function\(inputs, x\)\(arrays\) computes it"),
         ("pow", r"gn\.power\(x\)"),
+        ("std", r"gn\.std\(x\)"),
         ("nonsense", r"has no attribute 'nonsense'$"),
     ],
 )
@@ -153,6 +173,12 @@ def test_attributes_that_others_have(name, said):
     with pytest.raises(AttributeError, match=f"a node has no attribute '{name}'.*{said}|{said}"):
         getattr(X, name)
     assert not hasattr(X, name)
+
+
+def test_what_the_hints_name_is_there():
+    named = {name for text in ATTRIBUTES.values() for name in re.findall(r"gn\.(\w+)", text)}
+    assert len(named) > 5
+    assert not [name for name in named | COMPOSED if not hasattr(gn, name)]
 
 
 def test_transposes():
