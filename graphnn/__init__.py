@@ -1,5 +1,7 @@
 """graphnn: declare a graph, see its reverse pass, train it in one jitted loop."""
 
+from typing import TYPE_CHECKING, NoReturn
+
 from graphnn import nn, optim
 from graphnn.autodiff import grad, jvp, vjp
 from graphnn.backends.cpu.executor import get_num_threads, set_num_threads
@@ -12,11 +14,13 @@ from graphnn.errors import (
     GraphError,
     GraphnnError,
     KernelError,
+    NotFiniteWarning,
     PlanError,
     ShapeError,
 )
 from graphnn.function import Function, function
 from graphnn.graph import Graph
+from graphnn.hints import missing_name
 from graphnn.jacobian import hessian, hvp, jacobian
 from graphnn.model import Model
 from graphnn.node import Constant, Input, Node, Parameter
@@ -197,6 +201,7 @@ __all__ = [
     "KernelError",
     "Model",
     "Node",
+    "NotFiniteWarning",
     "Op",
     "Parameter",
     "PlanError",
@@ -400,3 +405,12 @@ __all__ = [
     "vjp",
     "where",
 ]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> NoReturn:
+        known = {own: f"gn.{own}" for own in __all__}
+        known |= {layer: f"nn.{layer}" for layer in nn.__all__}
+        known |= {rule: f"optim.{rule}" for rule in optim.__all__}
+        raise missing_name(__name__, name, known)

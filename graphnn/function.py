@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -70,8 +71,8 @@ class Function:
         if self.training and GENERATOR in Graph(wanted).nodes and GENERATOR not in targets:
             wanted.append(advanced())
             targets.append(GENERATOR)
-        wanted = passes.simplified(wanted)
         count = len(self.outputs)
+        wanted = passes.with_updates(passes.simplified(wanted), count)
         # What is returned is the old value, like all that is computed from it.
         wanted[:count] = [
             apply(COPY, [node]) if root(node) in targets else node for node in wanted[:count]
@@ -127,7 +128,8 @@ class Function:
     def plan(self) -> Plan:
         """The schedule for the last size that was called (before any call, a batch of 32)."""
         if self._last is None:
-            self._last = self.plan_for(dict.fromkeys(symbols(self.inputs), SHOWN_BATCH))
+            guess = self.plan_for(dict.fromkeys(symbols(self.inputs), SHOWN_BATCH))
+            self._last = replace(guess, guessed=bool(guess.sizes))
         return self._last
 
     @property
@@ -279,6 +281,12 @@ class Function:
         """The node that holds output ``index`` after all rewrites."""
         return self._results[index]
 
+    def __reduce_ex__(self, _protocol: Any) -> Any:
+        raise GraphError(
+            "a compiled function is not copied or pickled: declare it again, and keep the values "
+            "of its parameters"
+        )
+
     def __repr__(self) -> str:
         ins = ", ".join(node.name for node in self.inputs)
         outs = ", ".join(node.name for node in self.outputs)
@@ -298,7 +306,7 @@ def function(
     Parameters
     ----------
     inputs
-        What is given at each call.
+        What is given at each call; also inputs that no output needs.
     outputs
         What a call returns: one node or several.
     updates
@@ -319,7 +327,7 @@ def function(
     Raises
     ------
     GraphError
-        For inputs that are missing, given twice or unused names, and for impossible updates.
+        For inputs that are missing or given twice, and for impossible updates.
 
     Examples
     --------

@@ -123,6 +123,21 @@ def neighbours(axes: Sequence[int]) -> list[tuple[int, ...]]:
     return runs
 
 
+def with_updates(outputs: Sequence[Node], results: int) -> list[Node]:
+    """What reads gradients and only new values need is the update pass: ``w - 0.1 * dw``.
+
+    ``outputs`` are that many results, then new values.
+    """
+    asked = set(needed(outputs[:results]))
+
+    def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
+        by_hand = node.role == "forward" and node not in asked
+        reads = any(value.role != "forward" for value in inputs)
+        return rebuilt(node, inputs, role="update" if by_hand and reads else None)
+
+    return rewrite(outputs, visit)
+
+
 PASSES: Mapping[str, Callable[[Sequence[Node]], list[Node]]] = {
     "labels": without_labels,
     "absorb transposes": with_absorbed_transposes,

@@ -1,5 +1,8 @@
 """Layers: they hold parameters and declare nodes, and never compile anything."""
 
+from typing import TYPE_CHECKING, NoReturn
+
+from graphnn.hints import missing_name
 from graphnn.nn import init
 from graphnn.nn.activation import (
     CELU,
@@ -30,7 +33,7 @@ from graphnn.nn.activation import (
     Tanhshrink,
     Threshold,
 )
-from graphnn.nn.container import Sequential
+from graphnn.nn.container import ModuleDict, ModuleList, Sequential
 from graphnn.nn.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from graphnn.nn.dropout import Dropout
 from graphnn.nn.linear import Linear
@@ -93,6 +96,8 @@ __all__ = [
     "MaxPool2d",
     "Mish",
     "Module",
+    "ModuleDict",
+    "ModuleList",
     "PReLU",
     "RMSNorm",
     "ReLU",
@@ -110,3 +115,9 @@ __all__ = [
     "Threshold",
     "init",
 ]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> NoReturn:
+        raise missing_name(__name__, name, {n: f"nn.{n}" for n in __all__})

@@ -54,7 +54,9 @@ class Elementwise:
                 f"got {' and '.join(got)}. Declared at {declared_at()}."
             ) from None
         given = {**self.defaults, **bound.arguments}
-        return apply(self.op, as_nodes(*(given[param] for param in params)), name=name)
+        return apply(
+            self.op, as_nodes(*(given[param] for param in params), op=self.op.name), name=name
+        )
 
     def backward(self, function: Callable[..., object]) -> Elementwise:
         """Declare the derivative: ``function(dy, *inputs, y)`` returns dl/d input.

@@ -103,7 +103,7 @@ def _difference_jvp(_node: Node, tangents: Sequence[Node | None]) -> Node | None
 
 ERROR = register(
     Op(
-        name="error",
+        name="difference",
         spec=_same_shape_spec,
         kernel=Scalar(Body(_difference)),
         reference=lambda a, b: np.subtract(a, b),
@@ -112,6 +112,7 @@ ERROR = register(
         flops=lambda out, *_rest: out.size,
         examples=(Example((Draw((3, 2)), Draw((3, 2)))),),
         formula="ŷ - y",
+        label="error",
         color=LOSS,
     )
 )

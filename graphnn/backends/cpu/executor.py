@@ -236,6 +236,11 @@ def _execute() -> Callable[[int, int, int], int]:
     return ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 3)(address)
 
 
+def prepare() -> None:
+    """Compile the loop, unless that has been done."""
+    _execute()
+
+
 def _loop_source() -> str:
     constants = [
         f"{name} = {value}"
@@ -304,7 +309,7 @@ class Job:
         self.bound = bound
         self.fields = np.zeros(loop.FIELDS, np.int64)
         self.control = aligned(loop.CONTROL_BYTES)
-        self.progress = np.zeros(2, np.int64)
+        self.progress = np.zeros(1, np.int64)  # batches done, of all epochs
         self.keep: list[Any] = [bound, tail]
         system = _system()
         small = tail or bound
