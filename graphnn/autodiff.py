@@ -59,6 +59,7 @@ def grad(loss: Node, wrt: Node | Sequence[Node]) -> Node | list[Node]:
     (3,)
     """
     several = [wrt] if isinstance(wrt, Node) else list(wrt)
+    _check_floats("grad", (loss, *several))
     if loss.spec.shape != ():
         raise ShapeError(
             f"grad needs a scalar loss; {loss.name} has shape {loss.shape}. "
@@ -94,7 +95,12 @@ def vjp(output: Node, wrt: Sequence[Node], cotangent: Node) -> list[Node | None]
     list
         For each of ``wrt`` a node of its shape, or None where nothing flows.
     """
-    _check_floats("grad", (output, *wrt))
+    _check_floats("vjp", (output, *wrt, cotangent))
+    if cotangent.spec != output.spec:
+        raise ShapeError(
+            f"the cotangent of {output.name} must be {output.spec}; got {cotangent.spec}. "
+            f"{output.name} is declared at {output.origin}."
+        )
     arrived = pull_back(output, wrt, cotangent)
     return [_finished(node, arrived.get(node)) for node in wrt]
 

@@ -14,7 +14,7 @@ from graphnn.backends.cpu import executor
 from graphnn.backends.cpu.executor import Bound, Job, address_of
 from graphnn.backends.cpu.kernels import kernel_of
 from graphnn.errors import GraphError
-from graphnn.feed import check_limits, check_shape, fitting, limits_of, solve, symbols
+from graphnn.feed import check_fits, check_limits, check_shape, fitting, limits_of, solve, symbols
 from graphnn.fusion import is_computed, root
 from graphnn.graph import Graph
 from graphnn.memory import Layout, lay_out
@@ -26,6 +26,7 @@ from graphnn.program import Updates, checked_updates, gradients_of, scheduled
 from graphnn.schedule import with_reuse
 from graphnn.spec import evaluate, format_shape, symbols_in
 
+MOST_SIZES = 64  # for which bound plans are kept
 SHOWN_BATCH = 32  # the batch for which a plan is shown before any call has said another
 
 
@@ -53,6 +54,8 @@ class Function:
     ) -> None:
         self.inputs = tuple(inputs)
         self.single = isinstance(outputs, Node)
+        if not isinstance(outputs, Node | list | tuple):
+            raise GraphError(f"outputs are a node, or a list of nodes; got {outputs!r}")
         self.outputs: tuple[Node, ...] = (outputs,) if isinstance(outputs, Node) else tuple(outputs)
         self.updates = checked_updates(updates)
         self.training = training
@@ -83,7 +86,7 @@ class Function:
         self._bound: dict[object, Bound] = {}
         self._jobs: dict[int, Job] = {}
         self._last: Plan | None = None
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._limits = limits_of(self.graph)
 
     # Declaration.
@@ -150,6 +153,7 @@ class Function:
             [node for node in self._results if is_computed(root(node)) and node not in self._new],
             self._gradients,
             self.inputs if gathered else (),
+            executor.machine_lanes(),
         )
         plan = Plan(self.graph, tuple(self._steps), layout, self._kernels, dict(sizes), 1)
         return Plan(
@@ -170,12 +174,16 @@ class Function:
         """
         layout = like.plan.layout if like is not None else None
         key = (tuple(sorted(sizes.items())), gathered, id(layout))
-        with self._lock:
+        with self.lock:
             if key not in self._bound:
+                check_fits(self.graph, sizes)
                 plan = self.plan_for(sizes, gathered=gathered, layout=layout)
                 if self._memory.reserve(plan.layout.nbytes):
                     self._bound.clear()
                     self._jobs.clear()
+                while len(self._bound) >= MOST_SIZES:  # what was bound first goes first
+                    old = self._bound.pop(next(iter(self._bound)))
+                    self._jobs.pop(id(old), None)
                 self._bound[key] = executor.bind(plan, self._kernels, self._memory)
             if like is None:
                 self._last = self._bound[key].plan
@@ -202,8 +210,9 @@ class Function:
             If an array does not fit its input.
         """
         arrays, sizes = self.checked(values)
-        with self._lock:
+        with self.lock:
             bound = self.bind(sizes)
+            arrays = [self.apart(array) for array in arrays]
             for node, array in zip(self.inputs, arrays, strict=True):
                 if node in bound.inputs:
                     bound.data[bound.inputs[node]] = address_of(array)
@@ -234,6 +243,15 @@ class Function:
             check_limits(node, array, self._limits.get(node, ()), sizes)
         return arrays, sizes
 
+    def apart(self, array: NDArray[Any]) -> NDArray[Any]:
+        """The array, copied if it shows memory of a parameter that the function changes."""
+        start = address_of(array)
+        for target, _ in self.updates:
+            home = address_of(target.value)
+            if start < home + target.value.nbytes and home < start + array.nbytes:
+                return array.copy()
+        return array
+
     def read(self, node: Node, bound: Bound, arrays: Sequence[NDArray[Any]] = ()) -> NDArray[Any]:
         """A copy of a value after a run."""
         source = self._new.get(root(node), root(node))
@@ -252,7 +270,7 @@ class Function:
         """A computed value where it lies in the arena."""
         start = bound.offsets[root(node)]
         count = evaluate(node.spec.nbytes, bound.plan.sizes)
-        flat = self._memory.arena[start : start + count].view(node.dtype)
+        flat = bound.arena[start : start + count].view(node.dtype)
         return flat.reshape(node.spec.concrete(bound.plan.sizes))
 
     def result(self, index: int) -> Node:

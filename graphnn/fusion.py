@@ -15,6 +15,8 @@ from graphnn.node import Node
 from graphnn.op import Alias, Leaf, Reduction, Scalar
 from graphnn.spec import DimLike, Shape
 
+MOST_NODES = 64  # of one kernel: compiling takes more than proportionally long
+
 
 @dataclass(frozen=True)
 class Group:
@@ -142,6 +144,8 @@ class _Joined:
         if producers is own:
             return
         union = sorted(producers + own, key=self.bit.__getitem__)
+        if len(union) > MOST_NODES:
+            return
         inside = sum(self.bit[node] for node in union)
         outside = self._needed_by(union)
         if outside & inside:
@@ -298,4 +302,5 @@ def loops(shape: Shape, producers: Sequence[Node], reduction: Node) -> bool:
     axes = reduction.attrs["axes"]
     found = nested(shape, outside, axes)
     reduced = [i for i, joined in enumerate(found.axes) if joined[0] in axes]
-    return len(found.sizes) <= 3 and len(reduced) == 1
+    before, after = reduced[0] if reduced else 0, len(found.sizes) - 1
+    return len(reduced) == 1 and before <= 1 and after - before <= 1

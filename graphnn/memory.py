@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from graphnn.fusion import root
 from graphnn.node import Node, Parameter
 from graphnn.op import Leaf
-from graphnn.schedule import Access, Step, conflicting, first_touched, must_wait, touch
+from graphnn.schedule import Access, Step, first_touched, must_wait, touch
 from graphnn.spec import DimLike, evaluate
 
 ALIGNMENT = 64
@@ -26,7 +27,7 @@ class Buffer:
     Parameters
     ----------
     nodes
-        The values that live there, one after the other.
+        The values that live there, one after the other; none where a step's lanes work: scratch.
     nbytes
         Its size.
     first, last
@@ -75,6 +76,11 @@ class Layout:
     barriers: tuple[bool, ...]
 
     @property
+    def scratch(self) -> dict[int, Buffer]:
+        """Where the lanes of a step work, for each step that needs such a place."""
+        return {buffer.first: buffer for buffer in self.buffers if not buffer.nodes}
+
+    @property
     def offsets(self) -> dict[Node, int]:
         """Where each value begins."""
         return {node: buffer.offset for buffer in self.buffers for node in buffer.nodes}
@@ -86,6 +92,7 @@ def lay_out(
     keep: Sequence[Node],
     gradients: Sequence[Node] = (),
     inputs: Sequence[Node] = (),
+    lanes: int = 1,
 ) -> Layout:
     """Place every value of a schedule.
 
@@ -101,11 +108,14 @@ def lay_out(
         Gradients of parameters, in the order in which they are to lie at the front.
     inputs
         Inputs whose batches are gathered into the arena before the first step.
+    lanes
+        How many lanes may run a step at once: each has its own scratch.
     """
     whole = {root(node) for node in (*keep, *gradients, *inputs)}
     lives = _lives(steps, sizes, whole)
-    total = sum(_aligned(buffer.nbytes) for buffer in lives.values())
-    merged = _in_place(steps, lives)
+    scratch = _scratch(steps, sizes, lanes)
+    total = sum(_aligned(buffer.nbytes) for buffer in (*lives.values(), *scratch))
+    merged = [*_in_place(steps, lives), *scratch]
     waits = base_barriers(steps)
     phase = _phases(waits)
     front, rest = _split_front(merged, [root(node) for node in gradients])
@@ -129,6 +139,17 @@ def lay_out(
 
 def _aligned(nbytes: int) -> int:
     return -(-nbytes // ALIGNMENT) * ALIGNMENT
+
+
+def scratch_bytes(step: Step, sizes: Mapping[str, int]) -> int:
+    """How far the scratch of one lane lies from that of the next."""
+    return _aligned(evaluate(step.scratch, sizes))
+
+
+def _scratch(steps: Sequence[Step], sizes: Mapping[str, int], lanes: int) -> list[Buffer]:
+    """For each step that needs it a place where its lanes work, side by side."""
+    need = [lanes * scratch_bytes(step, sizes) for step in steps]
+    return [Buffer((), nbytes, i, i, None) for i, nbytes in enumerate(need) if nbytes]
 
 
 def _lives(steps: Sequence[Step], sizes: Mapping[str, int], whole: set[Node]) -> dict[Node, Buffer]:
@@ -225,43 +246,80 @@ def _meet(a: Buffer, b: Buffer, phase: Sequence[int]) -> bool:
 
 def _barriers(steps: Sequence[Step], layout: Layout) -> tuple[bool, ...]:
     """Where threads must wait, given what shares memory with what."""
-    place = {node: buffer for buffer in layout.buffers for node in buffer.nodes}
-    first = [access for uses in first_touched(steps).values() for access in uses]
-    since = [access for access in first if access.node in place]
+    since = _Since(steps, layout)
     barriers = []
-    for step in steps:
-        wait = any(_clash(a, b, place) for a in step.accesses for b in since)
+    for uses in since.each:
+        wait = since.meets(uses)
         if wait:
-            since = []
-        since += step.accesses
+            since.forget()
+        since.note(uses)
         barriers.append(wait)
     return tuple(barriers)
 
 
 def races(steps: Sequence[Step], layout: Layout) -> list[int]:
     """Steps in which threads could meet although no barrier stands: none, in a sound layout."""
-    place = {node: buffer for buffer in layout.buffers for node in buffer.nodes}
-    since = [a for uses in first_touched(steps).values() for a in uses if a.node in place]
+    since = _Since(steps, layout)
     found = []
-    for i, (step, barrier) in enumerate(zip(steps, layout.barriers, strict=True)):
+    for i, (uses, barrier) in enumerate(zip(since.each, layout.barriers, strict=True)):
         if barrier:
-            since = []
-        if any(_clash(a, b, place) for a in step.accesses for b in since):
+            since.forget()
+        if since.meets(uses):
             found.append(i)
-        since += step.accesses
+        since.note(uses)
     return found
 
 
-def _clash(a: Access, b: Access, place: Mapping[Node, Buffer]) -> bool:
-    if not (a.writes or b.writes):
-        return False
-    if a.node is b.node:
-        return conflicting(a, b)
-    one, other = place.get(a.node), place.get(b.node)
-    if one is None or other is None or one.end <= other.offset or other.end <= one.offset:
-        return False
-    exactly = (one.offset, one.nbytes) == (other.offset, other.nbytes)
-    return not (exactly and a.parts is not None and a.parts == b.parts)
+Span: TypeAlias = tuple[int, int]
+Use: TypeAlias = "tuple[Span | Node, DimLike | None, bool]"  # place, parts, whether it is written
+
+
+class _Since:
+    """What was touched since the last barrier, by place: few places serve many values.
+
+    ``each`` holds what each step touches: its values, and the scratch of its lanes.
+    """
+
+    def __init__(self, steps: Sequence[Step], layout: Layout) -> None:
+        spans: dict[Node, Span] = {
+            node: (buffer.offset, buffer.end) for buffer in layout.buffers for node in buffer.nodes
+        }
+
+        def use(access: Access) -> Use:
+            return spans.get(access.node, access.node), access.parts, access.writes
+
+        self.each = [[use(access) for access in step.accesses] for step in steps]
+        for i, buffer in layout.scratch.items():
+            self.each[i].append(((buffer.offset, buffer.end), None, True))
+        self.uses: dict[Span | Node, set[tuple[DimLike | None, bool]]] = {}
+        first = [access for uses in first_touched(steps).values() for access in uses]
+        self.note([use(access) for access in first if access.node in spans])
+
+    def forget(self) -> None:
+        """A barrier stands here."""
+        self.uses.clear()
+
+    def note(self, uses: Sequence[Use]) -> None:
+        """These were touched."""
+        for place, parts, writes in uses:
+            self.uses.setdefault(place, set()).add((parts, writes))
+
+    def meets(self, uses: Sequence[Use]) -> bool:
+        """Whether a thread could meet here what another one did."""
+        return any(self._meets(*use) for use in uses)
+
+    def _meets(self, place: Span | Node, parts: DimLike | None, writes: bool) -> bool:
+        for others, wrote in self.uses.get(place, ()):
+            if (wrote or writes) and (parts is None or parts != others):
+                return True
+        if not isinstance(place, tuple):
+            return False
+        start, end = place
+        return any(
+            writes or any(wrote for _, wrote in known)
+            for other, known in self.uses.items()
+            if isinstance(other, tuple) and other != place and other[0] < end and start < other[1]
+        )
 
 
 def overlaps(layout: Layout) -> list[tuple[Buffer, Buffer]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -26,6 +26,9 @@ from graphnn.spec import (
 NodeLike: TypeAlias = "Node | ArrayLike"
 
 _serial = itertools.count()
+
+# What ``x[key]`` and ``a @ b`` mean: functions of the rooms above, which enter themselves here.
+operators: dict[str, Callable[..., Node]] = {}
 
 
 class Node:
@@ -172,10 +175,13 @@ class Node:
         return call("negative", self)
 
     def __matmul__(self, other: NodeLike) -> Node:
-        return call("matmul", self, other)
+        return operators["matmul"](self, other)
 
     def __rmatmul__(self, other: NodeLike) -> Node:
-        return call("matmul", other, self)
+        return operators["matmul"](other, self)
+
+    def __getitem__(self, key: object) -> Node:
+        return operators["getitem"](self, key)
 
     def __gt__(self, other: NodeLike) -> Node:
         return call("greater", self, other)
@@ -366,8 +372,7 @@ def _as_array(value: ArrayLike, dtype: object) -> NDArray[Any]:
         return array.astype(as_dtype(dtype))
     if not isinstance(value, np.ndarray | np.generic) and array.dtype == np.float64:
         return array.astype(np.float32)
-    as_dtype(array.dtype)
-    return array
+    return array.astype(as_dtype(array.dtype), copy=False)  # in the machine's byte order
 
 
 def as_node(value: NodeLike, like: Node | None = None) -> Node:
@@ -384,14 +389,35 @@ def as_node(value: NodeLike, like: Node | None = None) -> Node:
                 f"got {value!r}. Declared at {declared_at()}. "
                 "Cast the value with gn.cast(..., 'float32')."
             )
-        return Constant(value, dtype=like.dtype)
+        return _number(value, like)
     return Constant(value)
+
+
+def _number(value: float, like: Node) -> Node:
+    """A Python number in the dtype of ``like``, if that can hold it."""
+    try:
+        with np.errstate(over="ignore"):
+            held = np.array(value).astype(like.dtype)
+        kept = held == value if isinstance(value, int) else np.isfinite(held) == np.isfinite(value)
+    except OverflowError:
+        kept = False
+    if like.dtype in FLOATS and isinstance(value, int):
+        kept = bool(np.isfinite(held))
+    if not kept:
+        raise DTypeError(
+            f"{like.name} is {like.dtype}, which cannot hold {value!r}. "
+            f"Declared at {declared_at()}. Cast it to a wider dtype: gn.cast({like.name}, ...)."
+        )
+    return Constant(held)
 
 
 def as_nodes(*values: NodeLike) -> tuple[Node, ...]:
     """Several values as nodes; numbers take the dtype of the first node that is no condition."""
     nodes = [v for v in values if isinstance(v, Node)]
-    like = next((v for v in nodes if v.dtype != "bool"), nodes[0] if nodes else None)
+    like = next((v for v in nodes if v.dtype != "bool"), None)
+    plain = [v for v in values if not isinstance(v, Node)]
+    if like is None and nodes and all(isinstance(v, bool | np.bool_) for v in plain):
+        like = nodes[0]
     return tuple(as_node(value, like) for value in values)
 
 
@@ -417,6 +443,9 @@ def apply(
         spec = op.spec(*(value.spec for value in inputs), **(attrs or {}))
     except Mismatch as mismatch:
         raise _teach(op, inputs, name, mismatch) from None
+    if not all(isinstance(dim, Dim) or (isinstance(dim, int) and dim >= 0) for dim in spec.shape):
+        wrong = Mismatch(f"sizes that are whole numbers >= 0; they are {spec.shape}")
+        raise _teach(op, inputs, name, wrong)
     return Node(op, inputs, attrs, spec=spec, name=name)
 
 

@@ -72,7 +72,8 @@ class Rows:
     - ``"planes"``: as (planes, last axis but one, last axis), of which it touches only its planes;
     - ``"each"``: as (rows,), one value a row, of which it touches only start..stop;
     - ``"flat"``: as (elements,), start and stop count elements;
-    - ``"all"``: in its own shape, any part of it may be read.
+    - ``"all"``: in its own shape, any part of it may be read;
+    - ``"around"``: as (before, ``attrs["axis"]``, after), any part of it may be read.
 
     Keyword-only parameters of the body are filled from the node's attributes.
     """
@@ -86,13 +87,44 @@ LAST_AXES = {"rows": 1, "planes": 2}
 
 
 @dataclass(frozen=True)
-class Permute:
-    """Copies with the axes in the order of ``attrs["axes"]``."""
+class Strided:
+    """Copies in a regular walk: ``out[i0, i1, ...] = x[offset + Σ iⱼ strideⱼ]``, x as one row.
+
+    ``walk(x spec, **attrs)`` gives the offset, and a stride for each axis of the output.
+    """
+
+    walk: Callable[..., tuple[DimLike, Sequence[DimLike]]]
+
+
+@dataclass(frozen=True)
+class Pad:
+    """Copies into a larger array, ``attrs`` ``low``, ``high`` and ``interior`` for each axis.
+
+    Element j of an axis goes to ``low + j (interior + 1)``; what is not written is
+    ``attrs["value"]``, and what lies outside is left out.
+    """
+
+
+@dataclass(frozen=True)
+class Concat:
+    """Copies all inputs behind each other along ``attrs["axis"]``."""
 
 
 @dataclass(frozen=True)
 class Gemm:
     """Matrix product, run by the backend's BLAS."""
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """Cross-correlation of planes by the backend's BLAS, or one of its two gradients.
+
+    ``kind`` is ``"forward"``, ``"input"`` or ``"weight"``; ``scratch(out spec, *input specs,
+    **attrs)`` says how many bytes each lane needs to lay out the columns that are multiplied.
+    """
+
+    kind: str
+    scratch: Callable[..., DimLike]
 
 
 @dataclass(frozen=True)
@@ -105,7 +137,9 @@ class Leaf:
     """No kernel: the value is given, not computed."""
 
 
-Kernel: TypeAlias = Scalar | Reduction | Rows | Permute | Gemm | Alias | Leaf
+Kernel: TypeAlias = (
+    Scalar | Reduction | Rows | Strided | Pad | Concat | Gemm | Convolution | Alias | Leaf
+)
 
 
 @dataclass(frozen=True)
@@ -179,8 +213,11 @@ class Op:
         ``expand(*inputs) -> Node``: the op in terms of others, differentiated in its place where
         there is no ``vjp`` or no ``jvp``.
     bounds
-        ``bounds(*input specs) -> {place: (low, high)}``: ranges that whole-number inputs must keep
-        to, checked before a call: labels, indices.
+        ``bounds(*input specs, **attrs) -> {place: (low, high)}``: ranges that whole-number inputs
+        must keep to, checked before a call: labels, indices.
+    fits
+        ``fits(*input specs, **attrs)``: sizes that must not be negative, checked when the batch
+        size is known.
     waits
         Whether a view waits for its inputs behind the first, which it does not read.
     inference
@@ -206,6 +243,7 @@ class Op:
     expand: Callable[..., Node] | None = None
     bounds: Callable[..., Mapping[int, tuple[int, DimLike]]] | None = None
     waits: bool = False
+    fits: Callable[..., Sequence[DimLike]] | None = None
     inference: Rewrite | None = None
     slack: float = 1.0
     formula: str = ""

@@ -31,6 +31,8 @@ _NUMPY_NAMES = {"abs": "fabs", "power": "pow", "arctan": "atan", "arctan2": "ata
 _CONSTANTS = {"pi": math.pi, "e": math.e, "inf": math.inf, "nan": math.nan, "tau": math.tau}
 _BUILTINS = frozenset({"abs", "min", "max", "range", "len", "int", "float", "bool"})
 
+_REFUSED = (ast.Assert, ast.Raise, ast.Try, ast.With, ast.Global, ast.Nonlocal, ast.Yield)
+
 SUFFIX = {"float32": "f32", "float64": "f64", "int64": "i64", "int32": "i32", "uint8": "u8"}
 SUFFIX["bool"] = "b1"
 
@@ -297,6 +299,12 @@ def _parse(function: Callable[..., object]) -> ast.FunctionDef:
             f"{function.__name__}: its source cannot be read ({problem}); "
             "define it with `def` in a file or a notebook cell"
         )
+    for node in ast.walk(defs[0]):
+        if isinstance(node, _REFUSED):
+            raise KernelError(
+                f"{function.__name__}: a kernel body cannot hold `{ast.unparse(node)}`: compiled "
+                "code has nobody to tell. Check values before the call, or return math.nan."
+            )
     arguments = defs[0].args
     if arguments.vararg or arguments.kwarg or arguments.defaults:
         raise KernelError(

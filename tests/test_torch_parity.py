@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -163,18 +163,6 @@ CASES = [
         drawn((4, 6)),
     ),
 ]
-# What torch has no function for, or is compared elsewhere: every other op is in the table.
-NOT_COMPARED = {
-    "accumulate": "an addition by another name",
-    "error": "inside mse_loss",
-    "cast": "Tensor.to; test_ops compares it with NumPy",
-    "copy": "Tensor.clone",
-    "correct": "inside accuracy",
-    "dropout_mask": "torch draws other random numbers; test_random has the published vectors",
-    "one_hot": "without a gradient",
-    "cross_entropy_backward": "is cross_entropy's gradient; test_second_derivatives differentiates it",
-}
-OPTIMIZERS = "graphnn.ops.update"
 
 
 def numbers(case: Case, dtype: str) -> list[np.ndarray]:
@@ -201,37 +189,6 @@ def test_forward_and_backward(case, dtype):
         assert ours.shape == tuple(theirs.shape)
         assert ours.dtype == dtype
         np.testing.assert_allclose(ours, theirs.detach().numpy(), **TOLERANCE[dtype])
-
-
-def test_every_differentiable_op_is_in_the_table():
-    compared = {op for case in CASES for op in ops_in(case)}
-    shipped = {
-        name
-        for name, op in registry.items()
-        if op.examples
-        and (op.vjp or op.expand)
-        and op.spec is not None
-        and made_by_graphnn(op)
-        and result_is_float(op)
-    }
-    assert shipped - compared - set(NOT_COMPARED) == set()
-
-
-def ops_in(case: Case) -> Sequence[str]:
-    inputs = [gn.Input(shape, "float64") for shape, *_ in case.inputs]
-    return [node.op.name for node in gn.Graph(case.ours(*inputs)).nodes]
-
-
-def made_by_graphnn(op) -> bool:
-    body = getattr(op.kernel, "body", None)
-    module = body.function.__module__ if body is not None else "graphnn"
-    return module.startswith("graphnn") and module != OPTIMIZERS
-
-
-def result_is_float(op) -> bool:
-    example = op.examples[0]
-    inputs = [gn.Input(d.shape, d.dtype or "float64") for d in example.inputs]
-    return apply(op, inputs, example.attrs).dtype in ("float32", "float64")
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)

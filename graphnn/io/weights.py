@@ -25,7 +25,9 @@ def save_weights(path: str | os.PathLike[str], state: Mapping[str, NDArray[Any]]
         If the folder is missing, the format lacks a dtype, or the file cannot be written; an older
         file is kept.
     """
-    target = Path(path)
+    target = Path(path).resolve()  # a link stays one, and what it points to is written
+    if target.exists() and not target.is_file():
+        raise DataError(f"{target}: is no regular file, and is not replaced by one")
     if not target.parent.is_dir():
         raise DataError(f"{target}: the folder {target.parent} does not exist; create it first")
     # safetensors writes the bytes of a transposed array as they lie, in the wrong order.
@@ -47,7 +49,7 @@ def save_weights(path: str | os.PathLike[str], state: Mapping[str, NDArray[Any]]
         if isinstance(error, OSError):
             raise DataError(f"{target}: cannot be written: {error}") from error
         raise
-    return target
+    return Path(path)
 
 
 def _umask() -> int:

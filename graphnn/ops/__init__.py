@@ -1,5 +1,33 @@
 """The ops: each declared in one place, and entered into the registry."""
 
-from graphnn.ops import elementwise, linalg, loss, movement, random, reduce, softmax, update
+from graphnn.ops import (
+    elementwise,
+    getitem,
+    indexing,
+    joining,
+    linalg,
+    loss,
+    movement,
+    padding,
+    random,
+    reduce,
+    slicing,
+    softmax,
+    update,
+)
 
-__all__ = ["elementwise", "linalg", "loss", "movement", "random", "reduce", "softmax", "update"]
+__all__ = [
+    "elementwise",
+    "getitem",
+    "indexing",
+    "joining",
+    "linalg",
+    "loss",
+    "movement",
+    "padding",
+    "random",
+    "reduce",
+    "slicing",
+    "softmax",
+    "update",
+]

@@ -16,7 +16,7 @@ from graphnn.node import Node, NodeLike, apply, as_nodes
 from graphnn.op import Draw, Example, Jvp, Mismatch, Op, Scalar, Vjp, is_own, register, registry
 from graphnn.ops.lift import lift
 from graphnn.ops.tangents import added
-from graphnn.source import Body
+from graphnn.source import MATH_FUNCTIONS, Body
 from graphnn.spec import FLOATS, DimLike, TensorSpec, broadcast_shapes
 
 REAL = (-2.0, 2.0)
@@ -169,6 +169,8 @@ def spec_rule(
         dtypes = {s.dtype for i, s in enumerate(specs) if i not in conditions}
         if len(dtypes) > 1:
             raise Mismatch("one dtype", "Cast one of them: gn.cast(x, 'float32').", dtype=True)
+        if dtypes == {"bool"} and not (result or conditions):
+            raise Mismatch("numbers", "Cast it: gn.cast(x, 'float32').", dtype=True)
         if floats and dtypes - set(FLOATS):
             raise Mismatch("float32 or float64", "Cast it: gn.cast(x, 'float32').", dtype=True)
         shape = broadcast_shapes(*(spec.shape for spec in specs))
@@ -185,8 +187,9 @@ def spec_rule(
 def reference_of(body: Body) -> Callable[..., NDArray[Any]]:
     """The scalar function itself, an element at a time in float64."""
     source = body.definition("formula", "float64")
-    names: dict[str, Any] = {f"{f}_f64": getattr(math, f) for f in dir(math)}
-    names |= {"float64": float, "INF": math.inf, "NAN": math.nan}
+    # NumPy's scalars follow IEEE where Python raises: 1 / 0, log(0).
+    names: dict[str, Any] = {f"{f}_f64": _ieee(f) for f in MATH_FUNCTIONS}
+    names |= {"float64": np.float64, "INF": np.inf, "NAN": np.nan}
     for name, callee in body.all_callees():
         exec(callee.definition(callee.symbol(name, "float64"), "float64"), names)
     exec(source, names)
@@ -201,9 +204,16 @@ def reference_of(body: Body) -> Callable[..., NDArray[Any]]:
     return reference
 
 
+def _ieee(name: str) -> Callable[..., Any]:
+    """NumPy's function for a name of the math module; Python's where NumPy has none."""
+    names = {"pow": "power", **{f"a{f}": f"arc{f}" for f in ("sin", "cos", "tan", "tan2")}}
+    found: Callable[..., Any] | None = getattr(np, names.get(name, name), None)
+    return found or getattr(math, name)
+
+
 def _flat(array: NDArray[Any], shape: tuple[int, ...]) -> list[Any]:
     wide = np.broadcast_to(array, shape).ravel()
-    return list((wide if wide.dtype == bool else wide.astype(np.float64)).tolist())
+    return list(wide if wide.dtype == bool else wide.astype(np.float64))
 
 
 def _flops_of(body: Body) -> Callable[..., DimLike]:

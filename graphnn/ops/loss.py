@@ -39,7 +39,9 @@ def _label_spec(logits: TensorSpec, labels: TensorSpec) -> TensorSpec:
     return TensorSpec(labels.shape, logits.dtype)
 
 
-def _label_bounds(logits: TensorSpec, *_rest: TensorSpec) -> Mapping[int, tuple[int, DimLike]]:
+def _label_bounds(
+    logits: TensorSpec, *_rest: TensorSpec, **_attrs: Any
+) -> Mapping[int, tuple[int, DimLike]]:
     return {1: (0, logits.shape[-1])}
 
 

@@ -63,12 +63,16 @@ class EpochRun:
         self.batches = -(-self.samples // self.batch)
         self.epochs = epochs
         _check_inputs(function)
+        data = {node: function.apart(array) for node, array in data.items()}
         tail = self.samples % self.batch
         _, sizes = function.checked([data[node] for node in function.inputs])
-        self.bound = function.bind({**sizes, "N": self.batch}, gathered=True)
-        small = (
-            function.bind({**sizes, "N": tail}, gathered=True, like=self.bound) if tail else None
-        )
+        with function.lock:  # both plans in one arena
+            self.bound = function.bind({**sizes, "N": self.batch}, gathered=True)
+            small = (
+                function.bind({**sizes, "N": tail}, gathered=True, like=self.bound)
+                if tail
+                else None
+            )
         self.job = Job(self.bound, small)
         self.sums = np.zeros((epochs, len(function.outputs)))
         self._total = 0.0
@@ -83,7 +87,7 @@ class EpochRun:
             self.job.set(ORDER=address_of(order), SEED=seed, FIRST_EPOCH=first_epoch)
 
     def _set_tables(self, data: Mapping[Input, NDArray[Any]]) -> None:
-        arena = address_of(self.function._memory.arena)
+        arena = address_of(self.bound.arena)
         gathers = []
         for node, array in data.items():
             if node not in self.bound.offsets:
@@ -136,7 +140,7 @@ class EpochRun:
         """
         threads = 1 if self.bound.plan.lanes == 1 else executor.get_num_threads()
         started = time.perf_counter()
-        with self.function._lock:
+        with self.function.lock:
             self.job.run(threads, watch)
         self._total = time.perf_counter() - started
 

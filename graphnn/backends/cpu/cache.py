@@ -32,7 +32,11 @@ class Entry:
 def folder() -> Path:
     """Where kernels are kept: ``GRAPHNN_CACHE_DIR``, else the user's cache folder."""
     given = os.environ.get("GRAPHNN_CACHE_DIR")
-    return Path(given) if given else Path(platformdirs.user_cache_dir("graphnn")) / "kernels"
+    return (
+        Path(given).expanduser()
+        if given
+        else Path(platformdirs.user_cache_dir("graphnn")) / "kernels"
+    )
 
 
 def load(key: str) -> Entry | None:

@@ -25,9 +25,9 @@ from graphnn.backends.cpu.kernels import Kernel
 from graphnn.backends.cpu.team import Team
 from graphnn.errors import GraphnnError
 from graphnn.fusion import root
-from graphnn.memory import ALIGNMENT
+from graphnn.memory import ALIGNMENT, scratch_bytes
 from graphnn.node import Constant, Input, Node, Parameter, Size
-from graphnn.op import Gemm
+from graphnn.op import Convolution, Gemm
 from graphnn.ops.random import mulhilo
 from graphnn.plan import Plan
 from graphnn.spec import evaluate
@@ -70,9 +70,10 @@ def set_num_threads(count: int | None) -> None:
         If ``count`` is not a whole number >= 1.
     """
     global _chosen_threads
-    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+    whole = isinstance(count, int | np.integer) and not isinstance(count, bool)
+    if count is not None and (not whole or count < 1):
         raise GraphnnError(f"the number of threads is a whole number >= 1 or None; got {count!r}")
-    _chosen_threads = count
+    _chosen_threads = None if count is None else int(count)
 
 
 def get_num_threads() -> int:
@@ -120,6 +121,8 @@ class Bound:
     ----------
     plan
         The plan.
+    arena
+        Where its values lie; a larger one may have taken its place for later plans.
     table
         A row a step: kernel, data, meta, wait before.
     data, meta
@@ -133,6 +136,7 @@ class Bound:
     """
 
     plan: Plan
+    arena: NDArray[np.uint8]
     table: NDArray[np.int64]
     data: NDArray[np.int64]
     meta: NDArray[np.int64]
@@ -171,7 +175,7 @@ class Memory:
 
 def bind(plan: Plan, kernels: Sequence[Kernel], memory: Memory) -> Bound:
     """Fill the tables of a plan: compiled kernels, addresses, sizes."""
-    offsets = plan.layout.offsets
+    offsets, scratch = plan.layout.offsets, plan.layout.scratch
     arena = address_of(memory.arena)
     where = {
         node: target
@@ -183,7 +187,9 @@ def bind(plan: Plan, kernels: Sequence[Kernel], memory: Memory) -> Bound:
     meta: list[int] = []
     places: dict[Node, list[int]] = {}
     rows: list[tuple[int, int, int, int]] = []
-    for kernel, step, wait in zip(kernels, plan.steps, plan.layout.barriers, strict=True):
+    for i, (kernel, step, wait) in enumerate(
+        zip(kernels, plan.steps, plan.layout.barriers, strict=True)
+    ):
         rows.append((kernel_address(kernel.source, kernel.name), len(data), len(meta), int(wait)))
         meta += kernel.meta_values(plan.sizes)
         for operand in kernel.operands:
@@ -194,15 +200,18 @@ def bind(plan: Plan, kernels: Sequence[Kernel], memory: Memory) -> Bound:
             if isinstance(source, Input):
                 places.setdefault(source, []).append(len(data))
             data.append(_leaf_address(source, plan.sizes, memory, keep))
-        if isinstance(step.group.last.op.kernel, Gemm):
+        if isinstance(step.group.last.op.kernel, Gemm | Convolution):
             data.append(blas.gemm_address(step.group.last.dtype))
+        if isinstance(step.group.last.op.kernel, Convolution):
+            data.append(arena + scratch[i].offset if i in scratch else 0)
+            meta.append(scratch_bytes(step, plan.sizes))
     data_table = np.array(data or [0], np.int64)
     meta_table = np.array(meta or [0], np.int64)
     table = np.array(rows or [(0, 0, 0, 0)], np.int64)
     table[:, 1] = address_of(data_table) + 8 * table[:, 1]
     table[:, 2] = address_of(meta_table) + 8 * table[:, 2]
     inputs = {node: np.array(at, np.int64) for node, at in places.items()}
-    return Bound(plan, table, data_table, meta_table, inputs, offsets, keep)
+    return Bound(plan, memory.arena, table, data_table, meta_table, inputs, offsets, keep)
 
 
 def _leaf_address(node: Node, sizes: Mapping[str, int], memory: Memory, keep: list[Any]) -> Address:
@@ -332,5 +341,6 @@ class Job:
             After Ctrl-C, once the step under way is whole.
         """
         execute, job = _execute(), address_of(self.fields)
+        threads = min(threads, self.bound.plan.lanes)  # more would find nothing to do
         with blas.single_threaded():
             Team(lambda number, size: execute(job, number, size), threads).run(watch, self.stop)

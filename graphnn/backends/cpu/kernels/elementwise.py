@@ -9,6 +9,7 @@ from graphnn.fusion import nested
 from graphnn.node import Node
 from graphnn.op import Scalar
 from graphnn.schedule import Step
+from graphnn.spec import FLOATS
 
 
 class Formulas:
@@ -40,6 +41,8 @@ class Formulas:
             symbol = body.symbol(body.name, dtype)
             self.helpers[symbol] = body.definition(symbol, dtype)
             self.lines.append(f"{result} = {symbol}({', '.join(arguments)})")
+        if node.dtype not in (*FLOATS, "int64", "bool"):  # numba computes in 64 bits
+            self.lines.append(f"{result} = {node.dtype}({result})")
 
 
 def _cast(argument: str, node: Node) -> str:

@@ -71,6 +71,7 @@ class _ReductionForm:
         self.letter = (
             dict.fromkeys(before, "o") | dict.fromkeys(inside, "r") | dict.fromkeys(after, "k")
         )
+        assert max(map(len, (before, inside, after))) <= 1, "fusion takes in no more"
         self.by_rows = self.outer != 1 or not after
 
     def index(self, moves: Sequence[int]) -> str:
