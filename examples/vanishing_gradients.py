@@ -2,7 +2,7 @@
 
 σ' <= 1/4: ten layers multiply the gradient by slopes whose product is at most 0.25¹⁰ ≈ 10⁻⁶.
 Hochreiter (1991); Bengio, Simard, Frasconi (1994); Glorot, Bengio (2010); He et al., ICCV 2015 and
-CVPR 2016; Prince, *Understanding Deep Learning* (2023), sec. 7.5 and 11.2.
+CVPR 2016; Prince, *Understanding Deep Learning* (2023), sec. 7.5, 11.2 and 11.3.
 """
 
 import numpy as np
@@ -37,7 +37,7 @@ def gradients(next_layer, init):
 layers = {
     "sigmoid, Xavier": (lambda _, z: gn.sigmoid(z), nn.init.xavier_normal),
     "ReLU, He": (lambda _, z: gn.relu(z), nn.init.he_normal),
-    "residual, He": (lambda h, z: h + gn.relu(z) / DEPTH, nn.init.he_normal),
+    "residual, He": (lambda h, z: (h + gn.relu(z)) / 2**0.5, nn.init.he_normal),
 }
 nets = {name: gradients(*layer) for name, layer in layers.items()}
 product = np.prod(nets["sigmoid, Xavier"][1])
