@@ -1,8 +1,9 @@
 """Convolution is equivariant to shifts, pooling makes it invariant: move the image and compare.
 
 f is equivariant if f(shift x) = shift f(x), and invariant if f(shift x) = f(x). With circular
-padding convolution is the one and global pooling the other; a dense layer is neither. Goodfellow, Bengio, Courville, *Deep Learning*
-(2016), sec. 9.2-9.3; Prince, *Understanding Deep Learning* (2023), sec. 10.1-10.4.
+padding convolution is the one and global pooling the other; a dense layer is neither. Goodfellow,
+Bengio, Courville, *Deep Learning* (2016), sec. 9.2-9.3; Prince, *Understanding Deep Learning*
+(2023), sec. 10.1-10.4.
 """
 
 import numpy as np

@@ -34,7 +34,7 @@ def gradients(next_layer, init):
     return found[:DEPTH], found[DEPTH:]
 
 
-layers = {
+layers = {  # h is the value before a layer; √2 keeps the variance of a sum of two
     "sigmoid, Xavier": (lambda _, z: gn.sigmoid(z), nn.init.xavier_normal),
     "ReLU, He": (lambda _, z: gn.relu(z), nn.init.he_normal),
     "residual, He": (lambda h, z: (h + gn.relu(z)) / 2**0.5, nn.init.he_normal),
@@ -42,16 +42,16 @@ layers = {
 nets = {name: gradients(*layer) for name, layer in layers.items()}
 product = np.prod(nets["sigmoid, Xavier"][1])
 assert product <= 0.25**DEPTH
-loss_of = {name: norms[0] / norms[-1] for name, (norms, _) in nets.items()}
-assert loss_of["sigmoid, Xavier"] < 1e-4
-assert 0.1 < loss_of["ReLU, He"] < 10
-assert 0.1 < loss_of["residual, He"] < 10
+kept = {name: norms[0] / norms[-1] for name, (norms, _) in nets.items()}
+assert kept["sigmoid, Xavier"] < 1e-4
+assert 0.1 < kept["ReLU, He"] < 10
+assert 0.1 < kept["residual, He"] < 10
 
 table = Table("layer", *nets, title="‖∂l/∂z‖ of each layer")
 for k in range(DEPTH):
     table.add_row(str(k + 1), *(f"{norms[k]:.2e}" for norms, _ in nets.values()))
 table.add_section()
-table.add_row("first / last", *(f"{ratio:.1e}" for ratio in loss_of.values()))
+table.add_row("first / last", *(f"{ratio:.1e}" for ratio in kept.values()))
 Console().print(table)
 print(f"mean slopes of the sigmoids, multiplied: {product:.1e} <= 0.25^10 = {0.25**DEPTH:.1e}")
 
