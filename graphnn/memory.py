@@ -248,11 +248,12 @@ def _barriers(steps: Sequence[Step], layout: Layout) -> tuple[bool, ...]:
     """Where threads must wait, given what shares memory with what."""
     since = _Since(steps, layout)
     barriers = []
-    for uses in since.each:
-        wait = since.meets(uses)
+    for i, step in enumerate(steps):
+        touches = since.touches(i, step)
+        wait = any(map(since.meets, touches))
         if wait:
             since.forget()
-        since.note(uses)
+        since.note(touches)
         barriers.append(wait)
     return tuple(barriers)
 
@@ -261,64 +262,75 @@ def races(steps: Sequence[Step], layout: Layout) -> list[int]:
     """Steps in which threads could meet although no barrier stands: none, in a sound layout."""
     since = _Since(steps, layout)
     found = []
-    for i, (uses, barrier) in enumerate(zip(since.each, layout.barriers, strict=True)):
+    for i, (step, barrier) in enumerate(zip(steps, layout.barriers, strict=True)):
         if barrier:
             since.forget()
-        if since.meets(uses):
+        touches = since.touches(i, step)
+        if any(map(since.meets, touches)):
             found.append(i)
-        since.note(uses)
+        since.note(touches)
     return found
 
 
 Span: TypeAlias = tuple[int, int]
-Use: TypeAlias = "tuple[Span | Node, DimLike | None, bool]"  # place, parts, whether it is written
+Place: TypeAlias = "Span | Node"
+
+
+@dataclass(frozen=True)
+class _Touch:
+    """How a step touches a place: a value's, or its scratch, of which a lane has its own part."""
+
+    place: Place
+    parts: DimLike | None
+    writes: bool
 
 
 class _Since:
-    """What was touched since the last barrier, by place: few places serve many values.
-
-    ``each`` holds what each step touches: its values, and the scratch of its lanes.
-    """
+    """What was touched since the last barrier, by place: few places serve many values."""
 
     def __init__(self, steps: Sequence[Step], layout: Layout) -> None:
-        spans: dict[Node, Span] = {
+        self.spans: dict[Node, Span] = {
             node: (buffer.offset, buffer.end) for buffer in layout.buffers for node in buffer.nodes
         }
-
-        def use(access: Access) -> Use:
-            return spans.get(access.node, access.node), access.parts, access.writes
-
-        self.each = [[use(access) for access in step.accesses] for step in steps]
-        for i, buffer in layout.scratch.items():
-            self.each[i].append(((buffer.offset, buffer.end), None, True))
-        self.uses: dict[Span | Node, set[tuple[DimLike | None, bool]]] = {}
+        self.scratch = {i: (buffer.offset, buffer.end) for i, buffer in layout.scratch.items()}
+        self.uses: dict[Place, set[tuple[DimLike | None, bool]]] = {}
         first = [access for uses in first_touched(steps).values() for access in uses]
-        self.note([use(access) for access in first if access.node in spans])
+        self.note([self._touch(access) for access in first if access.node in self.spans])
+
+    def _touch(self, access: Access) -> _Touch:
+        return _Touch(self.spans.get(access.node, access.node), access.parts, access.writes)
+
+    def touches(self, i: int, step: Step) -> list[_Touch]:
+        """Everything that step i touches."""
+        found = [self._touch(access) for access in step.accesses]
+        if i in self.scratch:
+            found.append(_Touch(self.scratch[i], None, writes=True))
+        return found
 
     def forget(self) -> None:
         """A barrier stands here."""
         self.uses.clear()
 
-    def note(self, uses: Sequence[Use]) -> None:
+    def note(self, touches: Sequence[_Touch]) -> None:
         """These were touched."""
-        for place, parts, writes in uses:
-            self.uses.setdefault(place, set()).add((parts, writes))
+        for made in touches:
+            self.uses.setdefault(made.place, set()).add((made.parts, made.writes))
 
-    def meets(self, uses: Sequence[Use]) -> bool:
+    def meets(self, one: _Touch) -> bool:
         """Whether a thread could meet here what another one did."""
-        return any(self._meets(*use) for use in uses)
-
-    def _meets(self, place: Span | Node, parts: DimLike | None, writes: bool) -> bool:
-        for others, wrote in self.uses.get(place, ()):
-            if (wrote or writes) and (parts is None or parts != others):
+        for parts, writes in self.uses.get(one.place, ()):
+            if (writes or one.writes) and (one.parts is None or one.parts != parts):
                 return True
-        if not isinstance(place, tuple):
+        if not isinstance(one.place, tuple):
             return False
-        start, end = place
+        start, end = one.place
         return any(
-            writes or any(wrote for _, wrote in known)
-            for other, known in self.uses.items()
-            if isinstance(other, tuple) and other != place and other[0] < end and start < other[1]
+            one.writes or any(writes for _, writes in uses)
+            for other, uses in self.uses.items()
+            if isinstance(other, tuple)
+            and other != one.place
+            and other[0] < end
+            and start < other[1]
         )
 
 

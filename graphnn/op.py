@@ -57,7 +57,7 @@ class Scalar:
 
 @dataclass(frozen=True)
 class Reduction:
-    """Kernel that reduces over the axes in ``attrs["axes"]``; ``kind`` is sum, mean or max."""
+    """Kernel that reduces over ``attrs["axes"]``; ``kind`` is sum, mean, prod, max or min."""
 
     kind: str
 
@@ -81,6 +81,9 @@ class Rows:
     body: Body
     views: tuple[str, ...]
 
+
+# How far from the kinks of its function a test example stays.
+KINK_MARGIN = 0.1
 
 # How many of the last axes a view keeps; those before them are counted as rows.
 LAST_AXES = {"rows": 1, "planes": 2}
@@ -154,12 +157,15 @@ class Draw:
         Uniform over [low, high); whole numbers if the dtype is one.
     dtype
         None: the float dtype under test.
+    kinks
+        Points from which floats keep a distance of 0.1: no difference quotient holds there.
     """
 
     shape: tuple[int, ...]
     low: float = -2.0
     high: float = 2.0
     dtype: str | None = None
+    kinks: tuple[float, ...] = ()
 
     def sample(self, rng: np.random.Generator, dtype: str) -> NDArray[Any]:
         """An array drawn from the domain."""
@@ -168,7 +174,11 @@ class Draw:
             return rng.integers(0, 2, self.shape).astype(bool)
         if name.startswith(("int", "uint")):
             return rng.integers(int(self.low), int(self.high), self.shape).astype(name)
-        return rng.uniform(self.low, self.high, self.shape).astype(name)
+        drawn = np.asarray(rng.uniform(self.low, self.high, self.shape))
+        for kink in self.kinks:
+            side = np.where(drawn < kink, -KINK_MARGIN, KINK_MARGIN)
+            drawn = np.where(np.abs(drawn - kink) < KINK_MARGIN, kink + side, drawn)
+        return drawn.astype(name)
 
 
 @dataclass(frozen=True)

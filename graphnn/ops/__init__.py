@@ -11,8 +11,11 @@ from graphnn.ops import (
     padding,
     random,
     reduce,
+    scan,
     slicing,
     softmax,
+    sorting,
+    statistics,
     update,
 )
 
@@ -27,7 +30,10 @@ __all__ = [
     "padding",
     "random",
     "reduce",
+    "scan",
     "slicing",
     "softmax",
+    "sorting",
+    "statistics",
     "update",
 ]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from graphnn.node import Node, apply
 from graphnn.op import Convolution, Draw, Example, Mismatch, Op, register
 from graphnn.ops.tangents import bilinear
-from graphnn.ops.window import Pairs, as_number, result_sizes
+from graphnn.ops.window import Pairs, as_number, result_sizes, rooms
 from graphnn.spec import FLOATS, Dim, DimLike, Shape, TensorSpec, product
 
 # Columns of at most this many bytes are laid out at once, and of at least so many pixels: BLAS is
@@ -316,6 +316,9 @@ def _family(dims: int) -> Family:
         vjp=_vjp,
         jvp=bilinear,
         flops=lambda y, _x, w, **_: y.size * taps(w),
+        fits=lambda x, w, *, padding, dilation, **_: rooms(
+            x.shape[2:], w.shape[2:], padding, dilation
+        ),
         examples=_examples(dims, "forward"),
         slack=10.0,
         formula="x ⋆ w",
@@ -331,6 +334,9 @@ def _family(dims: int) -> Family:
         vjp=_input_vjp,
         jvp=bilinear,
         flops=lambda _x, y, w, **_: y.size * taps(w),
+        fits=lambda _y, w, *, size, padding, dilation, **_: rooms(
+            size, w.shape[2:], padding, dilation
+        ),
         examples=_examples(dims, "input"),
         slack=10.0,
         formula="∂(x ⋆ w)/∂xᵀ dy",

@@ -328,7 +328,7 @@ PICK = register(
         jvp=linear,
         examples=(
             Example((Draw((2, 3, 4, 5)), Draw((2, 3, 3, 2), 0, 20, "int32"))),
-            Example((Draw((3, 4)), Draw((2, 6), 0, 12, "int32"))),
+            Example((Draw((5, 3, 4)), Draw((5, 2, 6), 0, 12, "int32"))),
         ),
         formula="x[place]",
         color=POOLING,
@@ -345,7 +345,7 @@ ADD_BACK = register(
         flops=lambda _out, dy, _places, **_attrs: dy.size,
         examples=(
             Example((Draw((2, 3, 3, 2)), Draw((2, 3, 3, 2), 0, 20, "int32")), {"size": (4, 5)}),
-            Example((Draw((2, 6)), Draw((2, 6), 0, 12, "int32")), {"size": (3, 4)}),
+            Example((Draw((5, 2, 6)), Draw((5, 2, 6), 0, 12, "int32")), {"size": (3, 4)}),
         ),
         formula="Σ dy at each place",
         color=POOLING,

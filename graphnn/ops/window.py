@@ -112,6 +112,14 @@ def result_size(
     return room // stride + 1
 
 
+def rooms(
+    sizes: Sequence[DimLike], kernel: Sequence[DimLike], padding: Pairs, dilation: Sequence[int]
+) -> list[DimLike]:
+    """How far a window can move along each axis: not less than 0, or it does not fit."""
+    axes = zip(sizes, map(as_number, kernel), padding, dilation, strict=True)
+    return [size + sum(around) - d * (k - 1) - 1 for size, k, around, d in axes]
+
+
 def result_sizes(
     sizes: Sequence[DimLike],
     kernel: Sequence[DimLike],

@@ -76,6 +76,8 @@ ceil_f32 = _rounding(types.float32, "ceil", "ceil_f32")
 ceil_f64 = _rounding(types.float64, "ceil", "ceil_f64")
 trunc_f32 = _rounding(types.float32, "trunc", "trunc_f32")
 trunc_f64 = _rounding(types.float64, "trunc", "trunc_f64")
+rint_f32 = _rounding(types.float32, "rint", "rint_f32")
+rint_f64 = _rounding(types.float64, "rint", "rint_f64")
 
 
 @intrinsic
@@ -89,6 +91,20 @@ def fast_add(typingctx: Any, a: Any, b: Any) -> Any:
         return builder.add(*args)
 
     return result(result, result), generate
+
+
+ACCUMULATORS = 256
+
+
+@intrinsic
+def accumulators_f64(typingctx: Any) -> Any:
+    """Room on the stack for ``ACCUMULATORS`` sums: it is gone when the kernel returns."""
+    pointer = types.CPointer(types.float64)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return cgutils.alloca_once(builder, ir.DoubleType(), size=ACCUMULATORS)
+
+    return pointer(), generate
 
 
 @intrinsic
