@@ -36,7 +36,7 @@ def sum_of_squares(w):
 x = gn.Input((None, INPUTS), dtype="float64", name="x")
 target = gn.Input((None,), dtype="float64", name="y")
 w = gn.Parameter(np.zeros(INPUTS), name="w")
-loss = gn.sum((target - gn.matmul(gn.dropout(x, P), w)) ** 2.0)
+loss = gn.sum((target - gn.dropout(x, P) @ w) ** 2.0)
 updates = optim.SGD(lr=5e-4).updates(loss, [w])
 train = gn.function([x, target], loss, updates)
 for _ in range(2_000):  # forget the start

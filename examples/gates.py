@@ -16,17 +16,11 @@ gn.set_seed(0)  # a net this small has bad minima: seed 1 ends in one
 X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
 XOR = np.array([0, 1, 1, 0], np.float32)
 
-
-@gn.elementwise
-def step(x):
-    return 1.0 if x > 0 else 0.0
-
-
 x = gn.Input((None, 2), name="x")
 
 
 def neuron(x, weights, bias):
-    return step(gn.matmul(x, np.float32(weights)) + bias)
+    return gn.step(x @ np.float32(weights) + bias)
 
 
 # One neuron: a straight line between the corners of the square.

@@ -15,7 +15,7 @@ from rich.table import Table
 import graphnn as gn
 from graphnn import nn
 
-gn.set_seed(3)
+gn.set_seed(5)
 plt.style.use("tableau-colorblind10")
 
 
@@ -30,7 +30,7 @@ def network(inputs, units):
     z = hidden(x)
     y = nn.Linear(units, 1, dtype="float64")(gn.relu(z))
     slopes = gn.grad(gn.sum(y), x)
-    active = gn.sum(gn.cast(z > 0.0, "float64") * 2.0 ** np.arange(units), axis=1)  # as bits
+    active = gn.cast(z > 0.0, "float64") @ 2.0 ** np.arange(units)  # as bits of a number
     return hidden, gn.function(x, [y, slopes, active])
 
 
@@ -50,29 +50,31 @@ shown = {}
 for inputs, units in [(1, 4), (1, 8), (1, 20), (2, 3), (2, 5), (2, 8)]:
     hidden, run = network(inputs, units)
     reach = 1.1 * np.abs(joints(hidden)).max()  # all crossings lie in the picture
-    axis = np.linspace(-reach, reach, 100_001 if inputs == 1 else 1501)
+    axis = np.linspace(-reach, reach, 100_001 if inputs == 1 else 801)
     points = np.stack(np.meshgrid(*[axis] * inputs), axis=-1).reshape(-1, inputs)
     y, slopes, active = run(points)
-    regions = len(np.unique(active))
+    _, first, region = np.unique(active, return_index=True, return_inverse=True)
+    regions = len(first)
     bound = sum(math.comb(units, j) for j in range(inputs + 1))
     assert regions == bound  # it is reached: the borders lie in general position
-    assert len(np.unique(slopes.round(12), axis=0)) <= regions
+    assert np.allclose(slopes, slopes[first][region])  # one slope in each region
     table.add_row(*map(str, (inputs, units, (inputs + 2) * units + 1, regions, bound)))
-    shown[inputs, units] = (axis, y, active, joints(hidden), reach)
+    shown[inputs, units] = (axis, y[:, 0], region, joints(hidden)[:, 0])
 Console().print(table)
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4.2), layout="constrained")
-axis, y, _, at, _ = shown[1, 4]
-left.plot(axis, y[:, 0], linewidth=2)
-left.plot(at[:, 0], np.interp(at[:, 0], axis, y[:, 0]), "o", color="C1", label="joints")
+axis, y, _, at = shown[1, 4]
+left.plot(axis, y, linewidth=2)
+left.plot(at, np.interp(at, axis, y), "o", color="C1", label="joints")
 left.set(xlabel="x", ylabel="y", title="1 input, 4 hidden units: 5 linear regions")
 left.legend()
-axis, y, active, _, reach = shown[2, 5]
-order = np.unique(active, return_inverse=True)[1].reshape(len(axis), -1)
-filled = right.contourf(axis, axis, y.reshape(order.shape), levels=24, cmap="cividis")
+axis, y, region, _ = shown[2, 5]
+square = (len(axis), len(axis))
+filled = right.contourf(axis, axis, y.reshape(square), levels=24, cmap="cividis")
 figure.colorbar(filled, label="y")
-for region in range(order.max() + 1):
-    right.contour(axis, axis, order == region, levels=[0.5], colors="white", linewidths=1)
+for one in range(region.max() + 1):
+    inside = (region == one).reshape(square)
+    right.contour(axis, axis, inside, levels=[0.5], colors="white", linewidths=1)
 right.set(xlabel="x₁", ylabel="x₂", title="2 inputs, 5 hidden units: 16 linear regions")
 figure.savefig("linear_regions.png", dpi=150)
 print("linear_regions.png")

@@ -21,7 +21,7 @@ shortest = np.linalg.pinv(X) @ y
 x = gn.Input((None, WEIGHTS), dtype="float64", name="x")
 target = gn.Input((None,), dtype="float64", name="y")
 w = gn.Parameter(np.zeros(WEIGHTS), name="w")
-loss = gn.mse_loss(gn.matmul(x, w), target)
+loss = gn.mse_loss(x @ w, target)
 train = gn.function([x, target], loss, optim.SGD(lr=0.1).updates(loss, [w]))
 measure = gn.function([x, target], loss)
 

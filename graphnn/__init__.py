@@ -133,9 +133,8 @@ from graphnn.ops.rectifier import (
     step,
     threshold,
 )
-from graphnn.ops.reduce import max, mean, sum
-from graphnn.ops.rounding import ceil, clip, floor, round, sign, trunc
 from graphnn.ops.reduce import max, mean, min, prod, sum
+from graphnn.ops.rounding import ceil, clip, floor, round, sign, trunc
 from graphnn.ops.scan import cumprod, cumsum
 from graphnn.ops.slicing import flip, narrow
 from graphnn.ops.softmax import log_softmax, softmax
@@ -178,17 +177,17 @@ __all__ = [
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
     "add",
+    "all",
+    "any",
     "arccos",
     "arcsin",
     "arctan",
     "arctan2",
-    "avg_pool1d",
-    "avg_pool2d",
-    "all",
-    "any",
     "argmax",
     "argmin",
     "argsort",
+    "avg_pool1d",
+    "avg_pool2d",
     "broadcast_to",
     "cast",
     "ceil",
@@ -278,8 +277,8 @@ __all__ = [
     "pad",
     "power",
     "prelu",
-    "reciprocal",
     "prod",
+    "reciprocal",
     "relu",
     "relu6",
     "remainder",
@@ -309,8 +308,8 @@ __all__ = [
     "square",
     "squeeze",
     "stack",
-    "step",
     "std",
+    "step",
     "stop_gradient",
     "subtract",
     "sum",
