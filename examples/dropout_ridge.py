@@ -42,7 +42,7 @@ train = gn.function([x, target], loss, updates)
 for _ in range(2_000):  # forget the start
     train(X, y)
 mean = np.zeros(INPUTS)
-STEPS = 50_000 if quick else 500_000
+STEPS = 50_000 if quick else 200_000
 for _ in range(STEPS):
     train(X, y)
     mean += w.value / STEPS
