@@ -37,6 +37,11 @@ SUFFIX = {"float32": "f32", "float64": "f64", "int64": "i64", "int32": "i32", "u
 SUFFIX["bool"] = "b1"
 
 
+def fast_add(a: float, b: float) -> float:
+    """``a + b`` in a kernel's sum whose terms may be added in any order: in vector lanes."""
+    return a + b
+
+
 def math_name(name: str, dtype: str, where: str) -> str:
     """What a kernel calls the math function ``name`` for one dtype: ``exp_f32``."""
     if dtype not in ("float32", "float64"):
@@ -80,6 +85,8 @@ class Body:
         elif isinstance(value, bool | int | float | np.number):
             self.constants[name] = value.item() if isinstance(value, np.number) else value
         elif isinstance(value, FunctionType):
+            if value is fast_add:
+                return  # every backend has its own
             if value in self.callers:
                 raise KernelError(f"{self.name}: a kernel body cannot call itself, by {name!r}")
             self.callees[name] = Body(value, self.callers)

@@ -15,6 +15,7 @@ from graphnn.ops import (
     random,
     reduce,
     softmax,
+    standardize,
     update,
 )
 
@@ -33,5 +34,6 @@ __all__ = [
     "random",
     "reduce",
     "softmax",
+    "standardize",
     "update",
 ]
