@@ -62,6 +62,7 @@ from graphnn.ops.choice import (
     where,
 )
 from graphnn.ops.cross_entropy import cross_entropy, nll_loss
+from graphnn.ops.dropout import alpha_dropout, dropout, dropout1d, dropout2d, gaussian_noise
 from graphnn.ops.elementwise import elementwise
 from graphnn.ops.labels import one_hot
 from graphnn.ops.linalg import matmul
@@ -87,7 +88,7 @@ from graphnn.ops.movement import (
 )
 from graphnn.ops.norm import group_norm, instance_norm, layer_norm, rms_norm
 from graphnn.ops.phase import phase, updating
-from graphnn.ops.random import dropout, set_seed
+from graphnn.ops.random import set_seed
 from graphnn.ops.reduce import max, mean, sum
 from graphnn.ops.softmax import log_softmax, softmax
 from graphnn.ops.structured import op
@@ -114,6 +115,7 @@ __all__ = [
     "abs",
     "accuracy",
     "add",
+    "alpha_dropout",
     "batch_norm",
     "binary_accuracy",
     "binary_cross_entropy",
@@ -128,6 +130,8 @@ __all__ = [
     "datasets",
     "divide",
     "dropout",
+    "dropout1d",
+    "dropout2d",
     "elementwise",
     "equal",
     "exp",
@@ -135,6 +139,7 @@ __all__ = [
     "flatten",
     "function",
     "gaussian_nll_loss",
+    "gaussian_noise",
     "get_num_threads",
     "grad",
     "greater",

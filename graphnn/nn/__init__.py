@@ -3,7 +3,7 @@
 from graphnn.nn import init
 from graphnn.nn.activation import Identity, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from graphnn.nn.container import Sequential
-from graphnn.nn.dropout import Dropout
+from graphnn.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, GaussianNoise
 from graphnn.nn.linear import Linear
 from graphnn.nn.module import Module
 from graphnn.nn.norm import (
@@ -18,10 +18,14 @@ from graphnn.nn.norm import (
 from graphnn.nn.reshape import Flatten
 
 __all__ = [
+    "AlphaDropout",
     "BatchNorm1d",
     "BatchNorm2d",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
     "Flatten",
+    "GaussianNoise",
     "GroupNorm",
     "Identity",
     "InstanceNorm1d",
