@@ -105,6 +105,27 @@ def symbols(inputs: Iterable[Input]) -> set[str]:
     return {name for node in inputs for dim in node.spec.shape if (name := symbol_name(dim))}
 
 
+def check_fits(graph: Graph, sizes: Mapping[str, int]) -> None:
+    """Check that no slice of the graph is longer than what it is taken from.
+
+    Raises
+    ------
+    ShapeError
+        With the node, the sizes, and the user's line.
+    """
+    for node in graph.nodes:
+        if node.op.fits is None:
+            continue
+        for dim in node.op.fits(*(v.spec for v in node.inputs), **node.attrs):
+            if evaluate(dim, sizes) < 0:
+                known = ", ".join(f"{name} = {sizes[name]}" for name in sorted(symbols_in(dim)))
+                raise ShapeError(
+                    f"{node.name}: {node.op.name} of {format_shape(node.inputs[0].spec.shape)} "
+                    f"needs {dim} >= 0; got {known}. Declared at {node.origin}. "
+                    "Give a larger batch, or slice less."
+                )
+
+
 Limits: TypeAlias = tuple[int, DimLike, Node]
 
 
@@ -114,7 +135,8 @@ def limits_of(graph: Graph) -> dict[Node, list[Limits]]:
     for node in graph.nodes:
         if node.op.bounds is None:
             continue
-        for place, (low, high) in node.op.bounds(*(v.spec for v in node.inputs)).items():
+        bounds = node.op.bounds(*(v.spec for v in node.inputs), **node.attrs)
+        for place, (low, high) in bounds.items():
             found.setdefault(root(node.inputs[place]), []).append((low, high, node))
     return found
 
@@ -139,7 +161,9 @@ def check_limits(
         place = np.argwhere(wrong)[0]
         where = ", ".join(map(str, place))
         also = "" if ignored is None else f" or {ignored}"
+        labels = ("cross_entropy", "nll", "counted_labels")
+        word = "label" if reader.op.name.startswith(labels) else "index"
         raise DataError(
             f"input {node.name}[{where}] = {array[tuple(place)]} is out of range: {reader.name} "
-            f"(declared at {reader.origin}) needs {low} <= label < {high}{also}."
+            f"(declared at {reader.origin}) needs {low} <= {word} < {high}{also}."
         )

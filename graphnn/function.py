@@ -14,7 +14,7 @@ from graphnn.backends.cpu import executor
 from graphnn.backends.cpu.executor import Bound, Job, address_of
 from graphnn.backends.cpu.kernels import kernel_of
 from graphnn.errors import GraphError
-from graphnn.feed import check_limits, check_shape, fitting, limits_of, solve, symbols
+from graphnn.feed import check_fits, check_limits, check_shape, fitting, limits_of, solve, symbols
 from graphnn.fusion import is_computed, root
 from graphnn.graph import Graph
 from graphnn.memory import Layout, lay_out
@@ -155,6 +155,7 @@ class Function:
             [node for node in self._results if is_computed(root(node)) and node not in self._new],
             self._gradients,
             self.inputs if gathered else (),
+            executor.machine_lanes(),
         )
         plan = Plan(self.graph, tuple(self._steps), layout, self._kernels, dict(sizes), 1)
         return Plan(
@@ -177,6 +178,7 @@ class Function:
         key = (tuple(sorted(sizes.items())), gathered, id(layout))
         with self.lock:
             if key not in self._bound:
+                check_fits(self.graph, sizes)
                 plan = self.plan_for(sizes, gathered=gathered, layout=layout)
                 if self._memory.reserve(plan.layout.nbytes):
                     self._bound.clear()

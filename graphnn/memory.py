@@ -27,7 +27,7 @@ class Buffer:
     Parameters
     ----------
     nodes
-        The values that live there, one after the other.
+        The values that live there, one after the other; none where a step's lanes work: scratch.
     nbytes
         Its size.
     first, last
@@ -76,6 +76,11 @@ class Layout:
     barriers: tuple[bool, ...]
 
     @property
+    def scratch(self) -> dict[int, Buffer]:
+        """Where the lanes of a step work, for each step that needs such a place."""
+        return {buffer.first: buffer for buffer in self.buffers if not buffer.nodes}
+
+    @property
     def offsets(self) -> dict[Node, int]:
         """Where each value begins."""
         return {node: buffer.offset for buffer in self.buffers for node in buffer.nodes}
@@ -87,6 +92,7 @@ def lay_out(
     keep: Sequence[Node],
     gradients: Sequence[Node] = (),
     inputs: Sequence[Node] = (),
+    lanes: int = 1,
 ) -> Layout:
     """Place every value of a schedule.
 
@@ -102,11 +108,14 @@ def lay_out(
         Gradients of parameters, in the order in which they are to lie at the front.
     inputs
         Inputs whose batches are gathered into the arena before the first step.
+    lanes
+        How many lanes may run a step at once: each has its own scratch.
     """
     whole = {root(node) for node in (*keep, *gradients, *inputs)}
     lives = _lives(steps, sizes, whole)
-    total = sum(_aligned(buffer.nbytes) for buffer in lives.values())
-    merged = _in_place(steps, lives)
+    scratch = _scratch(steps, sizes, lanes)
+    total = sum(_aligned(buffer.nbytes) for buffer in (*lives.values(), *scratch))
+    merged = [*_in_place(steps, lives), *scratch]
     waits = base_barriers(steps)
     phase = _phases(waits)
     front, rest = _split_front(merged, [root(node) for node in gradients])
@@ -130,6 +139,17 @@ def lay_out(
 
 def _aligned(nbytes: int) -> int:
     return -(-nbytes // ALIGNMENT) * ALIGNMENT
+
+
+def scratch_bytes(step: Step, sizes: Mapping[str, int]) -> int:
+    """How far the scratch of one lane lies from that of the next."""
+    return _aligned(evaluate(step.scratch, sizes))
+
+
+def _scratch(steps: Sequence[Step], sizes: Mapping[str, int], lanes: int) -> list[Buffer]:
+    """For each step that needs it a place where its lanes work, side by side."""
+    need = [lanes * scratch_bytes(step, sizes) for step in steps]
+    return [Buffer((), nbytes, i, i, None) for i, nbytes in enumerate(need) if nbytes]
 
 
 def _lives(steps: Sequence[Step], sizes: Mapping[str, int], whole: set[Node]) -> dict[Node, Buffer]:
@@ -228,11 +248,12 @@ def _barriers(steps: Sequence[Step], layout: Layout) -> tuple[bool, ...]:
     """Where threads must wait, given what shares memory with what."""
     since = _Since(steps, layout)
     barriers = []
-    for step in steps:
-        wait = any(since.meets(access) for access in step.accesses)
+    for i, step in enumerate(steps):
+        touches = since.touches(i, step)
+        wait = any(map(since.meets, touches))
         if wait:
             since.forget()
-        since.note(step.accesses)
+        since.note(touches)
         barriers.append(wait)
     return tuple(barriers)
 
@@ -244,13 +265,24 @@ def races(steps: Sequence[Step], layout: Layout) -> list[int]:
     for i, (step, barrier) in enumerate(zip(steps, layout.barriers, strict=True)):
         if barrier:
             since.forget()
-        if any(since.meets(access) for access in step.accesses):
+        touches = since.touches(i, step)
+        if any(map(since.meets, touches)):
             found.append(i)
-        since.note(step.accesses)
+        since.note(touches)
     return found
 
 
 Span: TypeAlias = tuple[int, int]
+Place: TypeAlias = "Span | Node"
+
+
+@dataclass(frozen=True)
+class _Touch:
+    """How a step touches a place: a value's, or its scratch, of which a lane has its own part."""
+
+    place: Place
+    parts: DimLike | None
+    writes: bool
 
 
 class _Since:
@@ -260,33 +292,45 @@ class _Since:
         self.spans: dict[Node, Span] = {
             node: (buffer.offset, buffer.end) for buffer in layout.buffers for node in buffer.nodes
         }
-        self.uses: dict[Span | Node, set[tuple[DimLike | None, bool]]] = {}
+        self.scratch = {i: (buffer.offset, buffer.end) for i, buffer in layout.scratch.items()}
+        self.uses: dict[Place, set[tuple[DimLike | None, bool]]] = {}
         first = [access for uses in first_touched(steps).values() for access in uses]
-        self.note([access for access in first if access.node in self.spans])
+        self.note([self._touch(access) for access in first if access.node in self.spans])
+
+    def _touch(self, access: Access) -> _Touch:
+        return _Touch(self.spans.get(access.node, access.node), access.parts, access.writes)
+
+    def touches(self, i: int, step: Step) -> list[_Touch]:
+        """Everything that step i touches."""
+        found = [self._touch(access) for access in step.accesses]
+        if i in self.scratch:
+            found.append(_Touch(self.scratch[i], None, writes=True))
+        return found
 
     def forget(self) -> None:
         """A barrier stands here."""
         self.uses.clear()
 
-    def note(self, accesses: Sequence[Access]) -> None:
+    def note(self, touches: Sequence[_Touch]) -> None:
         """These were touched."""
-        for access in accesses:
-            place = self.spans.get(access.node, access.node)
-            self.uses.setdefault(place, set()).add((access.parts, access.writes))
+        for made in touches:
+            self.uses.setdefault(made.place, set()).add((made.parts, made.writes))
 
-    def meets(self, access: Access) -> bool:
+    def meets(self, one: _Touch) -> bool:
         """Whether a thread could meet here what another one did."""
-        place = self.spans.get(access.node, access.node)
-        for parts, writes in self.uses.get(place, ()):
-            if (writes or access.writes) and (access.parts is None or access.parts != parts):
+        for parts, writes in self.uses.get(one.place, ()):
+            if (writes or one.writes) and (one.parts is None or one.parts != parts):
                 return True
-        if not isinstance(place, tuple):
+        if not isinstance(one.place, tuple):
             return False
-        start, end = place
+        start, end = one.place
         return any(
-            access.writes or any(writes for _, writes in uses)
+            one.writes or any(writes for _, writes in uses)
             for other, uses in self.uses.items()
-            if isinstance(other, tuple) and other != place and other[0] < end and start < other[1]
+            if isinstance(other, tuple)
+            and other != one.place
+            and other[0] < end
+            and start < other[1]
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -26,6 +26,9 @@ from graphnn.spec import (
 NodeLike: TypeAlias = "Node | ArrayLike"
 
 _serial = itertools.count()
+
+# What ``x[key]`` and ``a @ b`` mean: functions of the rooms above, which enter themselves here.
+operators: dict[str, Callable[..., Node]] = {}
 
 
 class Node:
@@ -172,10 +175,13 @@ class Node:
         return call("negative", self)
 
     def __matmul__(self, other: NodeLike) -> Node:
-        return call("matmul", self, other)
+        return operators["matmul"](self, other)
 
     def __rmatmul__(self, other: NodeLike) -> Node:
-        return call("matmul", other, self)
+        return operators["matmul"](other, self)
+
+    def __getitem__(self, key: object) -> Node:
+        return operators["getitem"](self, key)
 
     def __gt__(self, other: NodeLike) -> Node:
         return call("greater", self, other)

@@ -57,7 +57,7 @@ class Scalar:
 
 @dataclass(frozen=True)
 class Reduction:
-    """Kernel that reduces over the axes in ``attrs["axes"]``; ``kind`` is sum, mean or max."""
+    """Kernel that reduces over ``attrs["axes"]``; ``kind`` is sum, mean, prod, max or min."""
 
     kind: str
 
@@ -72,7 +72,8 @@ class Rows:
     - ``"planes"``: as (planes, last axis but one, last axis), of which it touches only its planes;
     - ``"each"``: as (rows,), one value a row, of which it touches only start..stop;
     - ``"flat"``: as (elements,), start and stop count elements;
-    - ``"all"``: in its own shape, any part of it may be read.
+    - ``"all"``: in its own shape, any part of it may be read;
+    - ``"around"``: as (before, ``attrs["axis"]``, after), any part of it may be read.
 
     Keyword-only parameters of the body are filled from the node's attributes.
     """
@@ -81,18 +82,52 @@ class Rows:
     views: tuple[str, ...]
 
 
+# How far from the kinks of its function a test example stays.
+KINK_MARGIN = 0.1
+
 # How many of the last axes a view keeps; those before them are counted as rows.
 LAST_AXES = {"rows": 1, "planes": 2}
 
 
 @dataclass(frozen=True)
-class Permute:
-    """Copies with the axes in the order of ``attrs["axes"]``."""
+class Strided:
+    """Copies in a regular walk: ``out[i0, i1, ...] = x[offset + Σ iⱼ strideⱼ]``, x as one row.
+
+    ``walk(x spec, **attrs)`` gives the offset, and a stride for each axis of the output.
+    """
+
+    walk: Callable[..., tuple[DimLike, Sequence[DimLike]]]
+
+
+@dataclass(frozen=True)
+class Pad:
+    """Copies into a larger array, ``attrs`` ``low``, ``high`` and ``interior`` for each axis.
+
+    Element j of an axis goes to ``low + j (interior + 1)``; what is not written is
+    ``attrs["value"]``, and what lies outside is left out.
+    """
+
+
+@dataclass(frozen=True)
+class Concat:
+    """Copies all inputs behind each other along ``attrs["axis"]``."""
 
 
 @dataclass(frozen=True)
 class Gemm:
     """Matrix product, run by the backend's BLAS."""
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """Cross-correlation of planes by the backend's BLAS, or one of its two gradients.
+
+    ``kind`` is ``"forward"``, ``"input"`` or ``"weight"``; ``scratch(out spec, *input specs,
+    **attrs)`` says how many bytes each lane needs to lay out the columns that are multiplied.
+    """
+
+    kind: str
+    scratch: Callable[..., DimLike]
 
 
 @dataclass(frozen=True)
@@ -105,7 +140,9 @@ class Leaf:
     """No kernel: the value is given, not computed."""
 
 
-Kernel: TypeAlias = Scalar | Reduction | Rows | Permute | Gemm | Alias | Leaf
+Kernel: TypeAlias = (
+    Scalar | Reduction | Rows | Strided | Pad | Concat | Gemm | Convolution | Alias | Leaf
+)
 
 
 @dataclass(frozen=True)
@@ -120,12 +157,15 @@ class Draw:
         Uniform over [low, high); whole numbers if the dtype is one.
     dtype
         None: the float dtype under test.
+    kinks
+        Points from which floats keep a distance of 0.1: no difference quotient holds there.
     """
 
     shape: tuple[int, ...]
     low: float = -2.0
     high: float = 2.0
     dtype: str | None = None
+    kinks: tuple[float, ...] = ()
 
     def sample(self, rng: np.random.Generator, dtype: str) -> NDArray[Any]:
         """An array drawn from the domain."""
@@ -134,7 +174,11 @@ class Draw:
             return rng.integers(0, 2, self.shape).astype(bool)
         if name.startswith(("int", "uint")):
             return rng.integers(int(self.low), int(self.high), self.shape).astype(name)
-        return rng.uniform(self.low, self.high, self.shape).astype(name)
+        drawn = np.asarray(rng.uniform(self.low, self.high, self.shape))
+        for kink in self.kinks:
+            side = np.where(drawn < kink, -KINK_MARGIN, KINK_MARGIN)
+            drawn = np.where(np.abs(drawn - kink) < KINK_MARGIN, kink + side, drawn)
+        return drawn.astype(name)
 
 
 @dataclass(frozen=True)
@@ -179,9 +223,12 @@ class Op:
         ``expand(*inputs) -> Node``: the op in terms of others, differentiated in its place where
         there is no ``vjp`` or no ``jvp``.
     bounds
-        ``bounds(*input specs) -> {place: (low, high)}``: ranges that whole-number inputs must keep
-        to, checked before a call: labels, indices. An attribute ``ignore_index`` names one more
-        value that may stand there.
+        ``bounds(*input specs, **attrs) -> {place: (low, high)}``: ranges that whole-number inputs
+        must keep to, checked before a call: labels, indices. An attribute ``ignore_index`` names
+        one more value that may stand there.
+    fits
+        ``fits(*input specs, **attrs)``: sizes that must not be negative, checked when the batch
+        size is known.
     waits
         Whether a view waits for its inputs behind the first, which it does not read.
     inference
@@ -210,6 +257,7 @@ class Op:
     expand: Callable[..., Node] | None = None
     bounds: Callable[..., Mapping[int, tuple[int, DimLike]]] | None = None
     waits: bool = False
+    fits: Callable[..., Sequence[DimLike]] | None = None
     inference: Rewrite | None = None
     vanishes: tuple[int, ...] = ()
     slack: float = 1.0

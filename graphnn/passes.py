@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from graphnn.graph import needed
 from graphnn.node import Constant, Node, Size, apply, rebuilt
-from graphnn.op import Alias, Gemm, Leaf, Permute, Reduction
-from graphnn.ops.movement import RESHAPE
+from graphnn.op import Alias, Gemm, Leaf, Reduction
+from graphnn.ops.movement import RESHAPE, TRANSPOSE
 from graphnn.spec import TensorSpec
 
 Visit = Callable[[Node, tuple[Node, ...]], Node]
@@ -74,7 +74,7 @@ def with_absorbed_transposes(outputs: Sequence[Node]) -> list[Node]:
 
 
 def _swaps_last_two(node: Node) -> bool:
-    if not isinstance(node.op.kernel, Permute) or node.ndim < 2:
+    if node.op is not TRANSPOSE or node.ndim < 2:
         return False
     kept = tuple(range(node.ndim - 2))
     return bool(node.attrs["axes"] == (*kept, node.ndim - 1, node.ndim - 2))

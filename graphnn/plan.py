@@ -9,7 +9,7 @@ from typing import Protocol
 from graphnn.errors import PlanError
 from graphnn.fusion import Group, is_computed, root
 from graphnn.graph import Graph, equation
-from graphnn.memory import Layout, overlaps, races
+from graphnn.memory import Buffer, Layout, overlaps, races, scratch_bytes
 from graphnn.node import Node, Parameter
 from graphnn.op import Leaf
 from graphnn.schedule import Step
@@ -42,18 +42,23 @@ class Memory:
         Parameters and the state of optimizers, outside the arena.
     gradients
         The slice of the arena that holds the gradients of the parameters.
+    scratch
+        The most that the lanes of one step need for themselves while it runs, in the arena too.
     """
 
     peak: int
     total: int
     parameters: int
     gradients: int
+    scratch: int = 0
 
     def __str__(self) -> str:
         saved = 1 - self.peak / self.total if self.total else 0.0
+        scratch = f", scratch {readable_bytes(self.scratch)}" if self.scratch else ""
         return (
             f"arena {readable_bytes(self.peak)} (sum of all buffers {readable_bytes(self.total)}, "
-            f"{saved:.0%} saved), of which gradients {readable_bytes(self.gradients)}; "
+            f"{saved:.0%} saved), of which gradients {readable_bytes(self.gradients)}"
+            f"{scratch}; "
             f"parameters and state {readable_bytes(self.parameters)}"
         )
 
@@ -86,6 +91,7 @@ class Plan:
             self.layout.total,
             sum(evaluate(node.spec.nbytes, {}) for node in owned),
             self.layout.gradient_bytes,
+            max((buffer.nbytes for buffer in self.layout.scratch.values()), default=0),
         )
 
     def flops(self, group: Group) -> int:
@@ -113,8 +119,8 @@ class Plan:
         """Prove the invariants on which the executor relies.
 
         Every node is computed once, after its inputs; nothing overwrites a parameter before its
-        last reader; buffers that are alive together do not overlap; there is a barrier wherever
-        threads could meet.
+        last reader; buffers that are alive together do not overlap, scratch included; every lane
+        has the scratch that its step needs; there is a barrier wherever threads could meet.
 
         Raises
         ------
@@ -123,8 +129,9 @@ class Plan:
         """
         self._check_order()
         self._check_updates()
+        self._check_scratch()
         for a, b in overlaps(self.layout):
-            raise PlanError(f"{a.nodes[-1].name} and {b.nodes[-1].name} share memory while alive")
+            raise PlanError(f"{self._named(a)} and {self._named(b)} share memory while alive")
         for i in races(self.steps, self.layout):
             raise PlanError(f"step {i} meets the work of other threads without a barrier")
 
@@ -152,6 +159,20 @@ class Plan:
                 if isinstance(target, Parameter) and last_read.get(target, i) > i:
                     raise PlanError(f"step {i} overwrites {target.name} before its last reader")
 
+    def _check_scratch(self) -> None:
+        places = self.layout.scratch
+        for i, step in enumerate(self.steps):
+            need = self.lanes * scratch_bytes(step, self.sizes)
+            have = places[i].nbytes if i in places else 0
+            if have < need:
+                raise PlanError(
+                    f"step {i} has {have} bytes of scratch; its {self.lanes} lanes need {need}"
+                )
+
+    @staticmethod
+    def _named(buffer: Buffer) -> str:
+        return buffer.nodes[-1].name if buffer.nodes else f"the scratch of step {buffer.first}"
+
     def source(self, step: int) -> str:
         """The source of a step's kernel, with the equations that it computes."""
         names = self.graph.names()
@@ -162,6 +183,9 @@ class Plan:
         """The table's cells, a row a step."""
         names = self.graph.names()
         slots = {node: i for i, buffer in enumerate(self.layout.buffers) for node in buffer.nodes}
+        scratch = {
+            b.first: f"scratch@{i}" for i, b in enumerate(self.layout.buffers) if not b.nodes
+        }
 
         def shown(node: Node) -> str:
             if isinstance(node, Parameter):
@@ -175,7 +199,7 @@ class Plan:
                 kernel.name,
                 " ".join(names[node] for node in step.group.nodes),
                 " ".join(names[value] for value in step.group.inputs),
-                " ".join(map(shown, step.targets)),
+                " ".join([*map(shown, step.targets), *([scratch[i]] if i in scratch else [])]),
                 readable_bytes(self.nbytes(step.group)),
                 readable_count(self.flops(step.group)),
                 "wait" if wait else "",

@@ -19,8 +19,19 @@ import networkx as nx
 from graphnn.errors import PlanError
 from graphnn.fusion import Group, awaited, root
 from graphnn.node import Input, Node, Parameter
-from graphnn.op import LAST_AXES, Gemm, Leaf, Permute, Reduction, Rows, Scalar
-from graphnn.spec import DimLike, Shape
+from graphnn.op import (
+    LAST_AXES,
+    Concat,
+    Convolution,
+    Gemm,
+    Leaf,
+    Pad,
+    Reduction,
+    Rows,
+    Scalar,
+    Strided,
+)
+from graphnn.spec import DimLike, Shape, product
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,8 @@ class Step:
         For each output the value whose memory takes it: itself, or the parameter that it updates.
     over
         For each output the input that it is written over, an element at a time, or None.
+    scratch
+        Bytes that each lane needs for itself while the step runs.
     """
 
     group: Group
@@ -66,6 +79,7 @@ class Step:
     accesses: tuple[Access, ...]
     targets: tuple[Node, ...]
     over: tuple[Node | None, ...] = ()
+    scratch: DimLike = 0
 
 
 def leading(shape: Shape) -> tuple[int, DimLike]:
@@ -79,11 +93,18 @@ def leading(shape: Shape) -> tuple[int, DimLike]:
 def parts_of(group: Group) -> DimLike:
     """Into how many parts the work of a group can be split."""
     kernel, out = group.last.op.kernel, group.last.spec.shape
+    if isinstance(kernel, Convolution):
+        return _columns_of(group.last) if kernel.kind == "weight" else out[0]
     if isinstance(kernel, Gemm):
         return out[0]
     if isinstance(kernel, Rows):
         return _parts_in_view(out, kernel.views[-1])
     return leading(out)[1]
+
+
+def _columns_of(node: Node) -> DimLike:
+    """Into how many parts the gradient of a kernel is split: its columns, in all groups."""
+    return product(node.spec.shape[1:]) * int(node.attrs["groups"])
 
 
 def _parts_in_view(shape: Shape, view: str) -> DimLike:
@@ -97,20 +118,39 @@ def _own_part(group: Group, value: Node) -> bool:
     """Whether part i of the result needs only part i of an input."""
     last, kernel = group.last, group.last.op.kernel
     shape, out = value.spec.shape, last.spec.shape
-    if isinstance(kernel, Permute):
-        return False
+    if isinstance(kernel, Strided):
+        return _walked_in_parts(last, value, kernel)
+    if isinstance(kernel, Pad):
+        return leading(shape) == leading(out) and _unpadded(last, leading(out)[0])
+    if isinstance(kernel, Concat):
+        return leading(out)[0] < last.attrs["axis"] and leading(shape) == leading(out)
+    if isinstance(kernel, Convolution):
+        images, other = last.inputs
+        return kernel.kind != "weight" and value is images and value is not other
     if isinstance(kernel, Gemm):
         return _own_factor(last, value)
     if isinstance(kernel, Rows):
         parts = _parts_in_view(out, kernel.views[-1])
         views = {v for v, node in zip(kernel.views, last.inputs, strict=False) if node is value}
-        own = parts != 1 and "all" not in views
+        own = parts != 1 and not views & {"all", "around"}
         return own and all(_parts_in_view(shape, view) == parts for view in views)
     axis, dim = leading(group.shape)
     if isinstance(kernel, Reduction) and axis in last.attrs["axes"]:
         return False
     place = axis - (len(group.shape) - len(shape))
     return dim != 1 and place >= 0 and leading(shape) == (place, dim)
+
+
+def _walked_in_parts(node: Node, value: Node, kernel: Strided) -> bool:
+    """Whether a step along the leading axis of the output is one along that of the input."""
+    _, strides = kernel.walk(value.spec, **node.attrs)
+    (place, dim), (axis, size) = leading(node.spec.shape), leading(value.spec.shape)
+    return dim == size != 1 and strides[place] == product(value.spec.shape[axis + 1 :])
+
+
+def _unpadded(node: Node, axis: int) -> bool:
+    low, high, interior = (node.attrs[key][axis] for key in ("low", "high", "interior"))
+    return bool(low == high == interior == 0)
 
 
 def _own_factor(node: Node, value: Node) -> bool:
@@ -130,8 +170,23 @@ def step_of(group: Group, targets: Mapping[Node, Node]) -> Step:
         for value in group.inputs
     ]
     into = tuple(targets.get(node, node) for node in group.outputs)
-    writes = [Access(target, parts, writes=True) for target in into]
-    return Step(group, parts, (*reads, *writes), into)
+    whole = _writes_across(group)
+    writes = [Access(target, None if whole else parts, writes=True) for target in into]
+    return Step(group, parts, (*reads, *writes), into, scratch=_scratch(group.last))
+
+
+def _writes_across(group: Group) -> bool:
+    """Whether a part of the work is no part of the result: columns of a kernel's gradient."""
+    kernel = group.last.op.kernel
+    return isinstance(kernel, Convolution) and kernel.kind == "weight"
+
+
+def _scratch(node: Node) -> DimLike:
+    """Bytes that each lane needs for itself while the node is computed."""
+    kernel = node.op.kernel
+    if not isinstance(kernel, Convolution):
+        return 0
+    return kernel.scratch(node.spec, *(value.spec for value in node.inputs), **node.attrs)
 
 
 def schedule(groups: Sequence[Group], updates: Mapping[Node, Node]) -> list[Step]:

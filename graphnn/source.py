@@ -24,10 +24,12 @@ MATH_FUNCTIONS = frozenset(
     {
         *("exp", "log", "sqrt", "tanh", "sin", "cos", "tan", "erf", "expm1", "log1p", "fabs"),
         *("floor", "ceil", "pow", "atan", "atan2", "sinh", "cosh", "asin", "acos", "trunc"),
-        *("isnan", "isinf", "copysign"),
+        *("isnan", "isinf", "isfinite", "copysign", "log2", "log10", "rint"),
     }
 )
-_NUMPY_NAMES = {"abs": "fabs", "power": "pow", "arctan": "atan", "arctan2": "atan2"}
+# NumPy's names of the same functions; ``rint`` is NumPy's alone.
+NUMPY_NAMES = {"abs": "fabs", "power": "pow", "arctan": "atan", "arctan2": "atan2"}
+NUMPY_NAMES |= {"arcsin": "asin", "arccos": "acos"}
 _CONSTANTS = {"pi": math.pi, "e": math.e, "inf": math.inf, "nan": math.nan, "tau": math.tau}
 _BUILTINS = frozenset({"abs", "min", "max", "range", "len", "int", "float", "bool"})
 
@@ -82,19 +84,33 @@ class Body:
         value = _lookup(self.function, name)
         if isinstance(value, ModuleType) and value in (math, np):
             self.modules.add(name)
-        elif isinstance(value, bool | int | float | np.number):
+        elif isinstance(value, ModuleType):
+            for attribute in _attributes(self.tree, name):
+                self._keep(f"{name}.{attribute}", getattr(value, attribute, None))
+        elif name not in _BUILTINS or value is not getattr(builtins, name):
+            self._keep(name, value)
+
+    def _keep(self, name: str, value: object) -> None:
+        """Remember what a name stands for: a number, a plain function, or an elementwise op."""
+        if isinstance(value, bool | int | float | np.number):
             self.constants[name] = value.item() if isinstance(value, np.number) else value
-        elif isinstance(value, FunctionType):
-            if value is fast_add:
-                return  # every backend has its own
-            if value in self.callers:
-                raise KernelError(f"{self.name}: a kernel body cannot call itself, by {name!r}")
+        elif value is fast_add:
+            return  # every backend has its own
+        elif isinstance(value, FunctionType) and value not in self.callers:
             self.callees[name] = Body(value, self.callers)
-        elif name not in _BUILTINS:
+        elif isinstance(body := getattr(value, "body", None), Body) and not self._is(body):
+            self.callees[name] = body
+        elif isinstance(body, Body) or isinstance(value, FunctionType):
+            raise KernelError(f"{self.name}: a kernel body cannot call itself, by {name!r}")
+        else:
             raise KernelError(
-                f"{self.name}: a kernel body may use its arguments, numbers, math and plain "
-                f"functions; {name!r} is {type(value).__name__}. Pass it as an argument."
+                f"{self.name}: a kernel body may use its arguments, numbers, math, plain functions "
+                f"and elementwise ops; {name!r} is {type(value).__name__}. Pass it as an argument."
             )
+
+    def _is(self, body: Body) -> bool:
+        """Whether ``body`` is this function, as an earlier run of its declaration made it."""
+        return body.function.__qualname__ == self.function.__qualname__
 
     @property
     def statements(self) -> list[ast.stmt]:
@@ -113,6 +129,13 @@ class Body:
             for s in before
         )
         return plain and isinstance(last, ast.Return) and last.value is not None
+
+    @property
+    def always_returns(self) -> bool:
+        """Whether every way through the body ends at a ``return`` of a value."""
+        nodes = [node for statement in self.statements for node in ast.walk(statement)]
+        empty = any(isinstance(n, ast.Return) and _is_nothing(n.value) for n in nodes)
+        return not empty and _always_returns(self.statements)
 
     def used_params(self) -> tuple[str, ...]:
         """The parameters that the body reads, in order."""
@@ -186,7 +209,8 @@ class Body:
     def symbol(self, name: str, dtype: str) -> str:
         """What kernels call the function: two different ones of one name stay apart."""
         text = self.definition(name, "float64")
-        return f"{name}_{hashlib.sha256(text.encode()).hexdigest()[:6]}_{SUFFIX[dtype]}"
+        digest = hashlib.sha256(text.encode()).hexdigest()[:6]
+        return f"{name.replace('.', '_')}_{digest}_{SUFFIX[dtype]}"
 
     def all_callees(self) -> Iterator[tuple[str, Body]]:
         """Every function that the body calls, callees of callees first."""
@@ -233,13 +257,16 @@ class _Typed(ast.NodeTransformer):
         if isinstance(node.value, ast.Name) and node.value.id in self.body.modules:
             if node.attr in _CONSTANTS:
                 return self._number(_CONSTANTS[node.attr])
-            name = _NUMPY_NAMES.get(node.attr, node.attr)
+            name = NUMPY_NAMES.get(node.attr, node.attr)
             if name not in MATH_FUNCTIONS:
                 raise KernelError(
                     f"{self.body.name}: {ast.unparse(node)} has no kernel form; use one of "
                     f"{', '.join(sorted(MATH_FUNCTIONS))}"
                 )
             return ast.Name(math_name(name, self.dtype, self.body.name), ast.Load())
+        name = ast.unparse(node)
+        if name in self.body.constants or name in self.body.callees:
+            return self.visit_Name(ast.Name(name, node.ctx))  # gn.sigmoid, settings.RATE
         return self.generic_visit(node)
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
@@ -266,6 +293,21 @@ def _is_whole(node: ast.expr) -> bool:
 
 def _copy(node: ast.AST) -> ast.stmt:
     return ast.parse(ast.unparse(ast.fix_missing_locations(node))).body[0]
+
+
+def _always_returns(statements: Sequence[ast.stmt]) -> bool:
+    for statement in statements:
+        if isinstance(statement, ast.Return):
+            return True
+        if isinstance(statement, ast.If) and all(
+            map(_always_returns, (statement.body, statement.orelse))
+        ):
+            return True
+    return False
+
+
+def _is_nothing(node: ast.expr | None) -> bool:
+    return node is None or (isinstance(node, ast.Constant) and node.value is None)
 
 
 def _simple_target(statement: ast.stmt) -> bool:
@@ -329,6 +371,13 @@ def _free_names(tree: ast.FunctionDef) -> list[str]:
             if isinstance(node, ast.Name):
                 (bound.add if isinstance(node.ctx, ast.Store) else read.append)(node.id)
     return [name for name in dict.fromkeys(read) if name not in bound]
+
+
+def _attributes(tree: ast.FunctionDef, module: str) -> list[str]:
+    """What a function takes out of a module: ``sigmoid`` for ``gn.sigmoid``."""
+    nodes = [node for statement in tree.body for node in ast.walk(statement)]
+    found = [n for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)]
+    return [n.attr for n in found if n.value.id == module]  # type: ignore[attr-defined]
 
 
 def _lookup(function: Callable[..., object], name: str) -> object:

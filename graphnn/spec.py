@@ -130,17 +130,13 @@ def product(dims: Iterable[DimLike]) -> DimLike:
 
 
 def divide(total: DimLike, part: DimLike) -> DimLike | None:
-    """``total / part`` where it is exact for every size, else None.
-
-    ``part`` may be a number or a single term such as ``28*N``.
-    """
-    ((divisor, by), *rest) = _terms(part)
-    if rest or by == 0:
-        return 1 if total == part and by != 0 else None
-    quotient: dict[Monomial, int] = {}
-    for monomial, coefficient in _terms(total):
-        if coefficient == 0:
-            continue
+    """``total / part`` where it is exact for every size, else None: long division."""
+    if part == 0:
+        return None
+    divisor, by = max(_terms(part), key=_order)
+    quotient: DimLike = 0
+    while total != 0:
+        monomial, coefficient = max(_terms(total), key=_order)
         left = list(monomial)
         for name in divisor:
             if name not in left:
@@ -148,8 +144,14 @@ def divide(total: DimLike, part: DimLike) -> DimLike | None:
             left.remove(name)
         if coefficient % by:
             return None
-        quotient[tuple(left)] = coefficient // by
-    return _simplest(quotient)
+        term = _simplest({tuple(left): coefficient // by})
+        quotient, total = quotient + term, total - term * part
+    return quotient
+
+
+def _order(term: tuple[Monomial, int]) -> tuple[int, Monomial]:
+    """Degree first: a product of two terms comes before that of two smaller ones."""
+    return len(term[0]), term[0]
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import cmath
 import math
 
 import numpy as np
@@ -197,7 +198,7 @@ def test_math_names():
         KernelError, match=r"f: math.exp takes floats; got int64. Cast with gn.cast"
     ):
         math_name("exp", "int64", "f")
-    assert all(hasattr(math, name) for name in MATH_FUNCTIONS)
+    assert all(hasattr(math, name) or name == "rint" for name in MATH_FUNCTIONS)
     assert set(SUFFIX) == {"float32", "float64", "int64", "int32", "uint8", "bool"}
 
 
@@ -285,3 +286,24 @@ def test_a_fraction_among_whole_numbers():
 
 def doubled_exactly(x):
     return x * 2.0
+
+
+def test_what_a_module_holds():
+    """``gn.sigmoid`` inside a formula is the op; a number of a module is a number."""
+    import graphnn as gn
+
+    def gated(x):
+        return x * gn.sigmoid(x) + cmath.e
+
+    body = Body(gated)
+    assert list(body.callees) == ["gn.sigmoid"]
+    assert body.constants == {"cmath.e": math.e}
+    text = body.definition("f", "float32")
+    assert "x * gn_sigmoid_" in text
+    assert f"float32({math.e!r})" in text
+
+    def wrong(x):
+        return gn.Model(x)
+
+    with pytest.raises(KernelError, match=r"wrong: .*'gn.Model' is type\. Pass it as an argument"):
+        Body(wrong)

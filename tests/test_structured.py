@@ -153,7 +153,8 @@ def test_declarations_that_do_not_fit():
         pass
 
     with pytest.raises(
-        GraphError, match="kernel: a view is one of rows, planes, each, flat, all; got 'columns'"
+        GraphError,
+        match="kernel: a view is one of rows, planes, each, flat, all, around; got 'columns'",
     ):
         gn.op(spec=same, views=("columns", "rows"), reference=np.copy)(kernel)
     with pytest.raises(

@@ -27,6 +27,7 @@ class Case:
     ours: Callable
     theirs: Callable
     inputs: tuple[tuple[tuple[int, ...], float, float], ...]
+    arguments: tuple = ()
 
     def __str__(self) -> str:
         return self.name
@@ -65,7 +66,59 @@ def same(name: str, inputs=drawn((3, 5)), theirs: str | None = None) -> Case:  #
 
 TWO = drawn((3, 5), (3, 5))
 OVER_ROWS = drawn((3, 5), (5,))
+AWAY = drawn((3, 5), low=2.1, high=2.9)
+FUNCTIONS = [
+    *(same(name) for name in ("expm1", "sinh", "cosh", "arctan", "erf", "sign", "floor", "ceil")),
+    *(same(name) for name in ("trunc", "round")),
+    *(same(name, positive((3, 5))) for name in ("log1p", "log2", "log10", "rsqrt", "reciprocal")),
+    *(same(name, drawn((3, 5), low=-0.9, high=0.9)) for name in ("tan", "arcsin", "arccos")),
+    *(same(name, (*drawn((3, 5)), *positive((5,)))) for name in ("arctan2", "copysign")),
+    same("remainder", (*AWAY, *drawn((5,), low=-1.05, high=-0.95))),
+    Case("round, 2", lambda x: gn.round(x, 2), lambda x: torch.round(x, decimals=2), drawn(A)),
+    Case("round, -1", lambda x: gn.round(x, -1), lambda x: torch.round(x, decimals=-1), drawn(A)),
+    Case(
+        "floor_divide",
+        gn.floor_divide,
+        lambda a, b: torch.div(a, b, rounding_mode="floor"),
+        (*AWAY, *drawn((5,), low=-1.05, high=-0.95)),
+    ),
+    Case("clip", lambda x: gn.clip(x, -1, 0.5), lambda x: x.clamp(-1, 0.5), drawn(A)),
+    Case("clip, max", lambda x: gn.clip(x, max=0.5), lambda x: x.clamp(max=0.5), drawn(A)),
+    Case("clip by nodes", gn.clip, torch.clamp, drawn((3, 5), (5,), (3, 1))),
+    Case("clip of ties", lambda x: gn.clip(x, x, x), lambda x: x.clamp(x, x), drawn(A)),
+]
+ACTIVATIONS = [
+    *(
+        Case(f"{name} {arguments}", getattr(gn, name), getattr(F, theirs), drawn((3, 5)), arguments)
+        for name, theirs, arguments in (
+            *((name, name, ()) for name in ("softsign", "tanhshrink", "selu", "mish", "silu")),
+            *((name, name, ()) for name in ("gelu", "softplus", "elu", "celu", "leaky_relu")),
+            *((name, name, ()) for name in ("relu6", "softshrink", "hardshrink")),
+            *((name, name, (0.3,)) for name in ("elu", "leaky_relu", "softshrink", "hardshrink")),
+            ("log_sigmoid", "logsigmoid", ()),
+            ("celu", "celu", (0.5,)),
+            ("softplus", "softplus", (2.0, 1.0)),
+            ("threshold", "threshold", (0.3, -1.0)),
+            ("hard_tanh", "hardtanh", ()),
+            ("hard_tanh", "hardtanh", (-0.5, 1.5)),
+        )
+    ),
+    Case(
+        "gelu tanh", lambda x: gn.gelu(x, "tanh"), lambda x: F.gelu(x, approximate="tanh"), TWO[:1]
+    ),
+    Case("prelu", gn.prelu, F.prelu, drawn((2, 3, 4), (3,))),
+    Case("prelu of one", gn.prelu, F.prelu, drawn((2, 3, 4), (1,))),
+    # Torch keeps 1/6 in float32, so its own modules would not do in float64.
+    Case(
+        "hard_sigmoid", gn.hard_sigmoid, lambda x: F.relu6(x + 3) / 6, drawn((3, 5), low=-5, high=5)
+    ),
+    Case(
+        "hard_swish", gn.hard_swish, lambda x: x * F.relu6(x + 3) / 6, drawn((3, 5), low=-5, high=5)
+    ),
+]
 CASES = [
+    *FUNCTIONS,
+    *ACTIVATIONS,
     same("add", TWO),
     same("add", drawn((2, 1, 5), (3, 1))),
     same("subtract", OVER_ROWS),
@@ -175,13 +228,13 @@ def numbers(case: Case, dtype: str) -> list[np.ndarray]:
 def test_forward_and_backward(case, dtype):
     arrays = numbers(case, dtype)
     tensors = [torch.tensor(array, requires_grad=True) for array in arrays]
-    expected = case.theirs(*tensors)
+    expected = case.theirs(*tensors, *case.arguments)
     cotangent = np.random.default_rng(4).standard_normal(expected.shape).astype(dtype)
     gradients = torch.autograd.grad(expected, tensors, torch.tensor(cotangent))
 
     inputs = [gn.Input(array.shape, dtype) for array in arrays]
     dy = gn.Input(cotangent.shape, dtype)
-    node = case.ours(*inputs)
+    node = case.ours(*inputs, *case.arguments)
     pulled = gn.vjp(node, inputs, dy)
     found = gn.function([*inputs, dy], [node, *pulled], training=True)(*arrays, cotangent)
     wanted = [expected, *gradients]

@@ -118,11 +118,56 @@ def power(a, b):  # type: ignore[no-untyped-def]
 
 @power.backward
 def _(dy, a, b, y):  # type: ignore[no-untyped-def]
-    # x⁰ is 1 everywhere: its slope is 0 also where 0 · pow(0, -1) would be nan.
-    return dy * b * math.pow(a, b - 1) if b != 0 else 0, dy * y * math.log(a) if a > 0 else 0
+    # x⁰ is 1 everywhere: its slope is 0 also where 0 · pow(0, -1) would be nan. So is 0ᵇ 0.
+    return (
+        dy * b * math.pow(a, b - 1) if b != 0 else 0,
+        0 if a == 0 and b >= 0 else dy * y * math.log(a),
+    )
 
 
-@elementwise(reference=np.square, formula="x²", color=ARITHMETIC)
+@elementwise(
+    domain=[REAL, (-2, 2, 0)],
+    reference=np.floor_divide,
+    floats=False,
+    formula="⌊a / b⌋",
+    color=ARITHMETIC,
+)
+def floor_divide(a, b):  # type: ignore[no-untyped-def]
+    return a // b
+
+
+@floor_divide.backward
+def _(dy, a, b, y):  # type: ignore[no-untyped-def]
+    return 0, 0
+
+
+@elementwise(
+    domain=[(2.2, 2.8), (0.9, 1.1)],
+    reference=np.remainder,
+    floats=False,
+    formula="a - b ⌊a / b⌋",
+    color=ARITHMETIC,
+)
+def remainder(a, b):  # type: ignore[no-untyped-def]
+    return a % b
+
+
+@remainder.backward
+def _(dy, a, b, y):  # type: ignore[no-untyped-def]
+    return dy, -dy * (a // b)
+
+
+@elementwise(domain=[(0.1, 4.0)], reference=np.reciprocal, formula="1 / x", color=ARITHMETIC)
+def reciprocal(x):  # type: ignore[no-untyped-def]
+    return 1 / x
+
+
+@reciprocal.backward
+def _(dy, x, y):  # type: ignore[no-untyped-def]
+    return -dy * y * y
+
+
+@elementwise(reference=np.square, floats=False, formula="x²", color=ARITHMETIC)
 def square(x):  # type: ignore[no-untyped-def]
     return x * x
 
@@ -132,9 +177,11 @@ def _(dy, x, y):  # type: ignore[no-untyped-def]
     return 2 * x * dy
 
 
-@elementwise(reference=np.abs, formula="|x|", color=ARITHMETIC)
+@elementwise(
+    domain=[(-2, 2, 0)], reference=np.abs, floats=False, formula="|x|", color=ARITHMETIC
+)  # fmt: skip
 def abs(x):  # type: ignore[no-untyped-def]
-    return math.fabs(x)
+    return x if x > 0 else 0 - x  # not -x: |0| is no -0
 
 
 @abs.backward

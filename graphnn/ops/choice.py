@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -98,3 +99,45 @@ def logical_and(a, b):  # type: ignore[no-untyped-def]
 @elementwise(domain=["bool", "bool"], reference=np.logical_or, floats=False, color=CHOICE)
 def logical_or(a, b):  # type: ignore[no-untyped-def]
     return a or b
+
+
+@elementwise(
+    domain=["bool", "bool"], reference=np.logical_xor, floats=False, formula="a ≠ b", color=CHOICE
+)
+def logical_xor(a, b):  # type: ignore[no-untyped-def]
+    return a != b
+
+
+@elementwise(domain=["bool"], reference=np.logical_not, floats=False, formula="¬a", color=CHOICE)
+def logical_not(a):  # type: ignore[no-untyped-def]
+    return not a
+
+
+@elementwise(reference=np.isnan, result="bool", formula="x is nan", color=CHOICE)
+def isnan(x):  # type: ignore[no-untyped-def]
+    return math.isnan(x)
+
+
+@elementwise(reference=np.isinf, result="bool", formula="|x| = ∞", color=CHOICE)
+def isinf(x):  # type: ignore[no-untyped-def]
+    return math.isinf(x)
+
+
+@elementwise(reference=np.isfinite, result="bool", formula="|x| < ∞", color=CHOICE)
+def isfinite(x):  # type: ignore[no-untyped-def]
+    return math.isfinite(x)
+
+
+@elementwise(
+    domain=[(-2, 2, 0), (-2, 2, 0)],
+    reference=np.copysign,
+    formula="|a| with the sign of b",
+    color=CHOICE,
+)
+def copysign(a, b):  # type: ignore[no-untyped-def]
+    return math.copysign(a, b)
+
+
+@copysign.backward
+def _(dy, a, b, y):  # type: ignore[no-untyped-def]
+    return 0 if a == 0 else (dy if y == a else -dy), 0

@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 import ast
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, overload
+from inspect import Parameter, Signature, cleandoc
+from typing import Any, TypeAlias, overload
 
-import numpy as np
-from numpy.typing import NDArray
-
+from graphnn.context import declared_at
 from graphnn.errors import GraphError, KernelError
 from graphnn.node import Node, NodeLike, apply, as_nodes
 from graphnn.op import Draw, Example, Jvp, Mismatch, Op, Scalar, Vjp, is_own, register, registry
 from graphnn.ops.lift import lift
+from graphnn.ops.oracle import reference_from, reference_of
 from graphnn.ops.tangents import added
-from graphnn.source import MATH_FUNCTIONS, Body
+from graphnn.source import Body
 from graphnn.spec import FLOATS, DimLike, TensorSpec, broadcast_shapes
 
-REAL = (-2.0, 2.0)
+# The interval that tests draw from, then the kinks inside it that they keep away from; "bool".
+Domain: TypeAlias = "tuple[float, ...] | str"
+REAL: Domain = (-2.0, 2.0)
 
 
 class Elementwise:
     """An elementwise op made from a scalar function; call it on nodes.
 
-    Made by :func:`elementwise`. ``body`` is the formula, ``op`` the registered op.
+    Made by :func:`elementwise`. ``body`` is the formula, ``op`` the registered op, ``defaults``
+    the parameters that may be left out. Numbers take the dtype of the nodes beside them.
     """
 
-    def __init__(self, op: Op) -> None:
-        self.op = op
+    def __init__(self, op: Op, defaults: Mapping[str, float] | None = None, doc: str = "") -> None:
+        self.op, self.defaults = op, dict(defaults or {})
         self.__name__ = op.name
-        self.__doc__ = f"Elementwise {op.formula or op.name}."
+        self.__doc__ = "\n\n".join(filter(None, [f"Elementwise {op.formula or op.name}.", doc]))
+        self.__signature__ = _signature(self.body.params, self.defaults)
 
     @property
     def body(self) -> Body:
@@ -39,15 +42,19 @@ class Elementwise:
         assert isinstance(self.op.kernel, Scalar)
         return self.op.kernel.body
 
-    def __call__(self, *values: NodeLike, name: str | None = None) -> Node:
+    def __call__(self, *values: NodeLike, name: str | None = None, **keywords: NodeLike) -> Node:
         """A node that applies the op."""
         params = self.body.params
-        if len(values) != len(params):
+        try:
+            bound = self.__signature__.bind(*values, **keywords)
+        except TypeError:
+            got = [str(len(values)), *(f"{key}=" for key in keywords)]
             raise GraphError(
                 f"{self.op.name} takes {len(params)} values ({', '.join(params)}); "
-                f"got {len(values)}"
-            )
-        return apply(self.op, as_nodes(*values), name=name)
+                f"got {' and '.join(got)}. Declared at {declared_at()}."
+            ) from None
+        given = {**self.defaults, **bound.arguments}
+        return apply(self.op, as_nodes(*(given[param] for param in params)), name=name)
 
     def backward(self, function: Callable[..., object]) -> Elementwise:
         """Declare the derivative: ``function(dy, *inputs, y)`` returns dl/d input.
@@ -68,7 +75,7 @@ class Elementwise:
         KernelError
             If the parameters do not fit.
         """
-        body, params = Body(function), self.body.params
+        body, params = _returning(function, f"{self.op.name}.backward"), self.body.params
         if len(body.params) != len(params) + 2:
             raise KernelError(
                 f"{self.op.name}.backward takes (dy, {', '.join(params)}, y); "
@@ -83,9 +90,30 @@ class Elementwise:
         return self
 
 
+def _signature(params: Sequence[str], defaults: Mapping[str, float]) -> Signature:
+    """What ``help`` shows, and what arguments are bound by."""
+    return Signature(
+        [
+            Parameter(p, Parameter.POSITIONAL_OR_KEYWORD, default=defaults.get(p, Parameter.empty))
+            for p in params
+        ]
+    )
+
+
+def _returning(function: Callable[..., object], label: str | None) -> Body:
+    """The body of a formula, which has a value on every way through it."""
+    body = Body(function)
+    if not body.always_returns:
+        raise KernelError(
+            f"{label or body.name}: the formula must return a value on every way through it, for "
+            f"it is the value of every element. End it with a return. Declared at {declared_at()}."
+        )
+    return body
+
+
 def _derivative(op: Op, body: Body, param: str) -> tuple[Op, list[int]]:
     """The op for one derivative, and which of (dy, *inputs, y) it reads."""
-    used = body.used_params()
+    used = body.used_params() or body.params[:1]  # a slope of 0 still has the shape of dy
     several = len(body.params) > 3
     name = f"{op.name}_backward" + (f"_{param}" if several else "")
     own = body.renamed(name, used)
@@ -185,38 +213,6 @@ def spec_rule(
     return rule
 
 
-def reference_of(body: Body) -> Callable[..., NDArray[Any]]:
-    """The scalar function itself, an element at a time in float64."""
-    source = body.definition("formula", "float64")
-    # NumPy's scalars follow IEEE where Python raises: 1 / 0, log(0).
-    names: dict[str, Any] = {f"{f}_f64": _ieee(f) for f in MATH_FUNCTIONS}
-    names |= {"float64": np.float64, "INF": np.inf, "NAN": np.nan}
-    for name, callee in body.all_callees():
-        exec(callee.definition(callee.symbol(name, "float64"), "float64"), names)
-    exec(source, names)
-    formula = names["formula"]
-
-    def reference(*arrays: NDArray[Any], **_attrs: Any) -> NDArray[Any]:
-        shape = np.broadcast_shapes(*(a.shape for a in arrays))
-        with np.errstate(all="ignore"):
-            values = [formula(*row) for row in zip(*(_flat(a, shape) for a in arrays), strict=True)]
-        return np.array(values).reshape(shape)
-
-    return reference
-
-
-def _ieee(name: str) -> Callable[..., Any]:
-    """NumPy's function for a name of the math module; Python's where NumPy has none."""
-    names = {"pow": "power", **{f"a{f}": f"arc{f}" for f in ("sin", "cos", "tan", "tan2")}}
-    found: Callable[..., Any] | None = getattr(np, names.get(name, name), None)
-    return found or getattr(math, name)
-
-
-def _flat(array: NDArray[Any], shape: tuple[int, ...]) -> list[Any]:
-    wide = np.broadcast_to(array, shape).ravel()
-    return list(wide if wide.dtype == bool else wide.astype(np.float64))
-
-
 def _flops_of(body: Body) -> Callable[..., DimLike]:
     arithmetic = (ast.BinOp, ast.Call, ast.Compare, ast.UnaryOp)
     count = sum(isinstance(n, arithmetic) for s in body.statements for n in ast.walk(s))
@@ -234,7 +230,7 @@ def elementwise(function: Callable[..., object], /) -> Elementwise: ...
 @overload
 def elementwise(
     *,
-    domain: Sequence[tuple[float, float] | str] | None = ...,
+    domain: Sequence[Domain] | None = ...,
     reference: Callable[..., Any] | None = ...,
     result: str | None = ...,
     floats: bool = ...,
@@ -242,6 +238,7 @@ def elementwise(
     color: str = ...,
     vjp: Vjp | None = ...,
     jvp: Jvp | None = ...,
+    defaults: Mapping[str, float] | None = ...,
     name: str | None = ...,
 ) -> Callable[[Callable[..., object]], Elementwise]: ...
 
@@ -250,7 +247,7 @@ def elementwise(
     function: Callable[..., object] | None = None,
     /,
     *,
-    domain: Sequence[tuple[float, float] | str] | None = None,
+    domain: Sequence[Domain] | None = None,
     reference: Callable[..., Any] | None = None,
     result: str | None = None,
     floats: bool = True,
@@ -258,6 +255,7 @@ def elementwise(
     color: str = "#dbeafe",
     vjp: Vjp | None = None,
     jvp: Jvp | None = None,
+    defaults: Mapping[str, float] | None = None,
     name: str | None = None,
 ) -> Elementwise | Callable[[Callable[..., object]], Elementwise]:
     """Make an elementwise op from a scalar function, for every shape, dtype and backend.
@@ -265,9 +263,11 @@ def elementwise(
     Parameters
     ----------
     function
-        Plain scalar Python: arithmetic, ``math`` functions, conditionals, numbers.
+        Plain scalar Python: arithmetic, ``math`` functions, conditionals, numbers, calls of plain
+        functions and of other elementwise ops. Its docstring becomes the op's.
     domain
-        For each input the interval from which tests draw, or ``"bool"`` for a condition.
+        For each input the interval from which tests draw, followed by the kinks in it that they
+        keep away from: ``(-2, 2, 0)``; or ``"bool"`` for a condition.
     reference
         NumPy's function for the tests; by default the scalar function itself.
     result
@@ -281,6 +281,8 @@ def elementwise(
         from the scalar code.
     jvp
         Forward-mode rule as nodes; ``.backward`` makes it too.
+    defaults
+        Values of parameters that may be left out, such as a slope: ``op(x)``, ``op(x, slope=0.2)``.
     name
         Name of the op; by default the function's.
 
@@ -292,7 +294,7 @@ def elementwise(
     Raises
     ------
     KernelError
-        If the source cannot be read or holds what a kernel cannot.
+        If the source cannot be read, holds what a kernel cannot, or does not always return.
 
     Examples
     --------
@@ -304,7 +306,7 @@ def elementwise(
     >>> swish(gn.Input((None, 3), name="x")).shape
     (None, 3)
     """
-    options = (domain, reference, result, floats, formula, color, vjp, jvp, name)
+    options = (domain, reference, result, floats, formula, color, vjp, jvp, defaults, name)
     if function is None:
         return lambda body: _declared(body, *options)
     return _declared(function, *options)
@@ -312,7 +314,7 @@ def elementwise(
 
 def _declared(
     function: Callable[..., object],
-    domain: Sequence[tuple[float, float] | str] | None,
+    domain: Sequence[Domain] | None,
     reference: Callable[..., Any] | None,
     result: str | None,
     floats: bool,
@@ -320,9 +322,10 @@ def _declared(
     color: str,
     vjp: Vjp | None,
     jvp: Jvp | None,
+    defaults: Mapping[str, float] | None,
     name: str | None,
 ) -> Elementwise:
-    body = Body(function)
+    body = _returning(function, name)
     label = name or body.name
     known = registry.get(label)
     if known is not None and is_own(known):
@@ -343,36 +346,34 @@ def _declared(
         jvp=jvp,
         expand=_expand_of(label, body),
         flops=_flops_of(body),
-        examples=_examples(ranges),
+        examples=_examples(ranges, [p in (defaults or {}) for p in body.params]),
         formula=formula,
         label=label,
         color=color,
     )
-    return Elementwise(register(op, replace=known is not None))
+    doc = cleandoc(function.__doc__ or "")
+    return Elementwise(register(op, replace=known is not None), defaults, doc)
 
 
-def reference_from(function: Callable[..., Any]) -> Callable[..., NDArray[Any]]:
-    """A NumPy function that ignores attributes."""
+def _examples(ranges: Sequence[Domain], numbers: Sequence[bool]) -> tuple[Example, ...]:
+    """Calls in the usual shapes; what has a default is usually a number."""
 
-    def reference(*arrays: NDArray[Any], **_attrs: Any) -> NDArray[Any]:
-        return np.asarray(function(*arrays))
+    def draw(shape: tuple[int, ...], domain: Domain, number: bool) -> Draw:
+        shape = () if number else shape
+        if isinstance(domain, str):
+            return Draw(shape, dtype=domain)
+        low, high, *kinks = domain
+        return Draw(shape, low, high, kinks=tuple(kinks))
 
-    return reference
-
-
-def _examples(ranges: Sequence[tuple[float, float] | str]) -> tuple[Example, ...]:
-    def draw(shape: tuple[int, ...], domain: tuple[float, float] | str) -> Draw:
-        return Draw(shape, dtype=domain) if isinstance(domain, str) else Draw(shape, *domain)
-
-    shapes: list[list[tuple[int, ...]]] = [
-        [(3, 5)] * len(ranges),
-        [(17,)] * len(ranges),
-        [()] * len(ranges),
-    ]
-    if len(ranges) > 1:
-        rest: list[tuple[int, ...]] = [(4, 3)] * (len(ranges) - 2)
-        shapes += [[(4, 3), (3,), *rest], [(4, 1), (1, 3), *rest], [(), (4, 3), *rest]]
-        shapes += [[(2, 1, 3), (4, 1), *[(2, 4, 3)] * (len(ranges) - 2)]]
-    return tuple(
-        Example(tuple(draw(s, r) for s, r in zip(row, ranges, strict=True))) for row in shapes
-    )
+    count = len(ranges) - sum(numbers)
+    rows: list[list[tuple[int, ...]]] = [[shape] * count for shape in ((3, 5), (17,), ())]
+    if count > 1:
+        rest: list[tuple[int, ...]] = [(4, 3)] * (count - 2)
+        rows += [[(4, 3), (3,), *rest], [(4, 1), (1, 3), *rest], [(), (4, 3), *rest]]
+        rows += [[(2, 1, 3), (4, 1), *[(2, 4, 3)] * (count - 2)]]
+    examples = []
+    for row in rows:
+        shapes = iter(row)
+        given = [(() if number else next(shapes)) for number in numbers]
+        examples.append(Example(tuple(map(draw, given, ranges, numbers))))
+    return tuple(examples)

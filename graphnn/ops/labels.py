@@ -36,7 +36,9 @@ def label_spec(logits: TensorSpec, labels: TensorSpec) -> TensorSpec:
     return TensorSpec(labels.shape, logits.dtype)
 
 
-def _label_bounds(logits: TensorSpec, *_rest: TensorSpec) -> Mapping[int, tuple[int, DimLike]]:
+def _label_bounds(
+    logits: TensorSpec, *_rest: TensorSpec, **_attrs: Any
+) -> Mapping[int, tuple[int, DimLike]]:
     return {1: (0, logits.shape[-1])}
 
 
@@ -295,7 +297,7 @@ COUNTED = register(
             Example((Draw((6,), 0, 3, "int64"), Draw((6, 3))), {"ignore_index": 1}),
             Example((Draw((2, 5), 0, 7, "int32"), Draw((2, 5, 7))), {"ignore_index": -100}),
         ),
-        bounds=lambda _labels, logits: {0: (0, logits.shape[-1])},
+        bounds=lambda _labels, logits, **_attrs: {0: (0, logits.shape[-1])},
         formula="label = ignored ? 0 : label",
         color=LOSS,
     )

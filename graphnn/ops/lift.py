@@ -1,31 +1,56 @@
 """From scalar code back to nodes: how a formula is differentiated that declares no gradient.
 
 A formula such as ``x / (1 + math.exp(-x))`` is run once with nodes in place of scalars: arithmetic
-overloads do the rest, ``math.exp`` becomes the op ``exp``, ``a if c else b`` the op ``where``. What
-comes out is an ordinary graph of primitive ops, which autodiff and fusion treat like any other.
+overloads do the rest, ``math.exp`` becomes the op ``exp``, ``a if c else b`` the op ``where``, and
+so does an ``if`` statement, by running both of its branches. What comes out is an ordinary graph of
+primitive ops, which autodiff and fusion treat like any other.
+
+Both branches are computed, and the cotangent of the one that was not chosen is 0. A branch whose
+own slope is infinite there, as that of ``math.log(x) if x > 0 else 0`` at 0, makes nan of it: such
+a formula declares its derivative.
 """
 
 from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from graphnn.errors import KernelError
-from graphnn.node import Node, NodeLike, call
-from graphnn.op import registry
-from graphnn.source import Body
+import numpy as np
 
-_COMPARISONS: dict[type[ast.cmpop], str] = {
-    ast.Gt: "greater",
-    ast.Lt: "less",
-    ast.GtE: "greater_equal",
-    ast.LtE: "less_equal",
-    ast.Eq: "equal",
-    ast.NotEq: "not_equal",
+from graphnn.errors import KernelError
+from graphnn.node import Constant, Node, call
+from graphnn.op import registry
+from graphnn.source import MATH_FUNCTIONS, NUMPY_NAMES, Body
+from graphnn.spec import broadcast_shapes
+
+# Operators on two numbers, and the ops that do the same with nodes.
+_BINARY: dict[type[ast.operator], tuple[Callable[[Any, Any], Any], str]] = {
+    ast.Add: (operator.add, "add"),
+    ast.Sub: (operator.sub, "subtract"),
+    ast.Mult: (operator.mul, "multiply"),
+    ast.Div: (operator.truediv, "divide"),
+    ast.FloorDiv: (operator.floordiv, "floor_divide"),
+    ast.Mod: (operator.mod, "remainder"),
+    ast.Pow: (operator.pow, "power"),
 }
-_FUNCTIONS = {"fabs": "abs", "pow": "power", "abs": "abs", "min": "minimum", "max": "maximum"}
+_COMPARISONS: dict[type[ast.cmpop], tuple[Callable[[Any, Any], Any], str]] = {
+    ast.Gt: (operator.gt, "greater"),
+    ast.Lt: (operator.lt, "less"),
+    ast.GtE: (operator.ge, "greater_equal"),
+    ast.LtE: (operator.le, "less_equal"),
+    ast.Eq: (operator.eq, "equal"),
+    ast.NotEq: (operator.ne, "not_equal"),
+}
+# The math functions whose op has another name.
+_OPS = {"fabs": "abs", "pow": "power", "atan": "arctan", "atan2": "arctan2", "rint": "round"}
+_OPS |= {"asin": "arcsin", "acos": "arccos"}
+_PAIRWISE: dict[str, tuple[Callable[..., Any], str]] = {
+    "min": (min, "minimum"),
+    "max": (max, "maximum"),
+}
 
 
 def lift(name: str, body: Body, inputs: Sequence[Node]) -> Node:
@@ -34,121 +59,291 @@ def lift(name: str, body: Body, inputs: Sequence[Node]) -> Node:
     Raises
     ------
     KernelError
-        Where the code has loops or branches, or a function that is no op.
+        Where the code has loops, or a function that is no op.
     """
-    if not body.is_straight_line:
-        raise KernelError(
-            f"{name}: the gradient can be derived from assignments, arithmetic, math functions and "
-            f"`a if c else b`; this body has statements beyond those. Declare it: @{name}.backward"
-        )
-    names: dict[str, Any] = dict(zip(body.params, inputs, strict=True))
-    reader = _Reader(name, body, names)
-    for statement in body.statements:
-        if isinstance(statement, ast.Return):
-            assert statement.value is not None
-            return _as_result(reader.value(statement.value), inputs)
-        reader.assign(statement)
-    raise KernelError(f"{name}: the body returns nothing")
-
-
-def _as_result(value: NodeLike, inputs: Sequence[Node]) -> Node:
-    return value if isinstance(value, Node) else inputs[0] * 0.0 + value
+    like = next((value for value in inputs if value.dtype != "bool"), inputs[0])
+    value = _Reader(name, body, inputs, like).result()
+    node = value if isinstance(value, Node) else Constant(value, dtype=like.dtype)
+    shape = broadcast_shapes(*(value.spec.shape for value in inputs))
+    return node if node.spec.shape == shape else call("broadcast_to", node, shape=shape)
 
 
 class _Reader:
-    """Evaluates expressions of a body over nodes and numbers."""
+    """Evaluates a body over nodes and numbers."""
 
-    def __init__(self, op: str, body: Body, names: dict[str, Any]) -> None:
-        self.op, self.body, self.names = op, body, names
+    def __init__(self, op: str, body: Body, values: Sequence[Any], like: Node) -> None:
+        self.op, self.body, self.like = op, body, like
+        self.names: dict[str, Any] = dict(zip(body.params, values, strict=True))
 
-    def assign(self, statement: ast.stmt) -> None:
-        if isinstance(statement, ast.Assign):
-            value = self.value(statement.value)
-            for target in statement.targets:
-                assert isinstance(target, ast.Name)
-                self.names[target.id] = value
-        elif isinstance(statement, ast.AugAssign) and isinstance(statement.target, ast.Name):
-            old = ast.Name(statement.target.id, ast.Load())
-            self.names[statement.target.id] = self.value(
-                ast.BinOp(old, statement.op, statement.value)
-            )
-        elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-            assert statement.value is not None
-            self.names[statement.target.id] = self.value(statement.value)
+    def result(self) -> Any:
+        """What the body returns."""
+        return self._returned(self.body.statements)
+
+    def _returned(self, statements: Sequence[ast.stmt]) -> Any:
+        value = self._run(statements)
+        if value is None:
+            raise self._cannot(self.body.tree)
+        return value
+
+    # Statements: None until one of them returns.
+
+    def _run(self, statements: Sequence[ast.stmt]) -> Any:
+        for i, statement in enumerate(statements):
+            match statement:
+                case ast.Return(value=ast.expr() as value):
+                    return self.value(value)
+                case ast.Assign():
+                    for target in statement.targets:
+                        self._assign(target, self.value(statement.value))
+                case ast.AugAssign(target=ast.Name(id=name)):
+                    old = ast.Name(name, ast.Load())
+                    value = ast.BinOp(old, statement.op, statement.value)
+                    self.names[name] = self.value(value)
+                case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                    self.names[name] = self.value(value)
+                case ast.If():
+                    rest = statements[i + 1 :]
+                    if not _returns(statement):
+                        self._branch(statement)
+                        continue
+                    return self._return_of_either(statement, rest)
+                case ast.Pass():
+                    pass
+                case _:
+                    raise self._cannot(statement)
+        return None
+
+    def _assign(self, target: ast.expr, value: Any) -> None:
+        match target:
+            case ast.Name(id=name):
+                self.names[name] = value
+            case ast.Tuple(elts=names) if isinstance(value, tuple) and len(value) == len(names):
+                for each, part in zip(names, value, strict=True):
+                    self._assign(each, part)
+            case _:
+                raise self._cannot(target)
+
+    def _return_of_either(self, statement: ast.If, rest: Sequence[ast.stmt]) -> Any:
+        condition = self._truth(self.value(statement.test))
+        ways = [[*statement.body, *rest], [*statement.orelse, *rest]]
+        if not isinstance(condition, Node):
+            return self._returned(ways[0] if condition else ways[1])
+        before = dict(self.names)
+        results = []
+        for way in ways:
+            self.names = dict(before)
+            results.append(self._returned(way))
+        return self._choose(condition, *results)
+
+    def _branch(self, statement: ast.If) -> None:
+        """Both branches assign; a name that only one of them knows is not known behind them."""
+        condition = self._truth(self.value(statement.test))
+        if not isinstance(condition, Node):
+            self._run(statement.body if condition else statement.orelse)
+            return
+        before, found = self.names, []
+        for way in (statement.body, statement.orelse):
+            self.names = dict(before)
+            self._run(way)
+            found.append(self.names)
+        one, other = found
+        self.names = {
+            name: value if value is other[name] else self._choose(condition, value, other[name])
+            for name, value in one.items()
+            if name in other
+        }
+
+    # Expressions.
 
     def value(self, node: ast.expr) -> Any:
         match node:
-            case ast.Constant():
-                return node.value
-            case ast.Name():
-                return self.names[node.id] if node.id in self.names else self._number(node.id)
+            case ast.Constant(value=bool() | int() | float() as value):
+                return value
+            case ast.Name(id=name):
+                return self._named(node, name)
+            case ast.Tuple():
+                return tuple(self.value(part) for part in node.elts)
             case ast.BinOp():
                 return self._binary(node)
-            case ast.UnaryOp(op=ast.USub()):
-                return -self.value(node.operand)
-            case ast.Compare(ops=[op], comparators=[right]):
-                return call(_COMPARISONS[type(op)], self.value(node.left), self.value(right))
+            case ast.UnaryOp():
+                return self._unary(node)
+            case ast.Compare():
+                return self._compare(node)
             case ast.BoolOp():
-                joined = "logical_and" if isinstance(node.op, ast.And) else "logical_or"
-                first, *rest = [self.value(v) for v in node.values]
-                for other in rest:
-                    first = call(joined, first, other)
-                return first
+                return self._logic(node)
             case ast.IfExp():
-                return self._choose(node)
-            case ast.Call():
+                condition = self._truth(self.value(node.test))
+                if not isinstance(condition, Node):
+                    return self.value(node.body if condition else node.orelse)
+                return self._choose(condition, self.value(node.body), self.value(node.orelse))
+            case ast.Call(keywords=[]):
                 return self._call(node)
-            case ast.Attribute(value=ast.Name(id=module)) if module in self.body.modules:
-                return getattr(math, node.attr)
+            case ast.Attribute() if ast.unparse(node) in self.body.constants:
+                return self.body.constants[ast.unparse(node)]
+            case ast.Attribute(value=ast.Name(id=module), attr=attr) if (
+                module in self.body.modules and isinstance(getattr(math, attr, None), float)
+            ):
+                return getattr(math, attr)
             case _:
                 raise self._cannot(node)
 
-    def _number(self, name: str) -> float:
-        return self.body.constants[name]
+    def _named(self, node: ast.expr, name: str) -> Any:
+        if name in self.names:
+            return self.names[name]
+        if name in self.body.constants:
+            return self.body.constants[name]
+        raise self._cannot(node)
 
     def _binary(self, node: ast.BinOp) -> Any:
         left, right = self.value(node.left), self.value(node.right)
+        if type(node.op) not in _BINARY:
+            raise self._cannot(node)
+        function, op = _BINARY[type(node.op)]
+        if op == "power" and isinstance(node.right, ast.Constant) and isinstance(right, int):
+            return _whole_power(self._number(left), right)
+        return self._apply(function, op, left, right)
+
+    def _unary(self, node: ast.UnaryOp) -> Any:
+        value = self.value(node.operand)
         match node.op:
-            case ast.Add():
-                return left + right
-            case ast.Sub():
-                return left - right
-            case ast.Mult():
-                return left * right
-            case ast.Div():
-                return left / right
-            case ast.Pow():
-                return self._power(left, right)
+            case ast.USub():
+                return -self._number(value)
+            case ast.UAdd():
+                return self._number(value)
+            case ast.Not():
+                truth = self._truth(value)
+                return call("logical_not", truth) if isinstance(truth, Node) else not truth
             case _:
                 raise self._cannot(node)
 
-    def _power(self, base: Any, exponent: Any) -> Any:
-        if isinstance(base, Node) and isinstance(exponent, int) and 0 < exponent <= 4:
-            result = base
-            for _ in range(exponent - 1):
-                result = result * base
-            return result
-        return base**exponent
+    def _compare(self, node: ast.Compare) -> Any:
+        """``a < b < c`` is ``a < b and b < c``."""
+        values = [self.value(part) for part in (node.left, *node.comparators)]
+        result: Any = None
+        for left, right, sign in zip(values, values[1:], node.ops, strict=False):
+            if type(sign) not in _COMPARISONS:
+                raise self._cannot(node)
+            found = self._apply(*_COMPARISONS[type(sign)], left, right)
+            result = found if result is None else self._both(result, found)
+        return result
 
-    def _choose(self, node: ast.IfExp) -> Node:
-        condition, a, b = (self.value(part) for part in (node.test, node.body, node.orelse))
-        if not isinstance(a, Node) and not isinstance(b, Node):
-            like = next(v for v in self.names.values() if isinstance(v, Node) and v.dtype != "bool")
-            a = like * 0.0 + a
-        return call("where", condition, a, b)
+    def _both(self, a: Any, b: Any) -> Any:
+        if isinstance(a, Node) and isinstance(b, Node):
+            return call("logical_and", a, b)
+        decided, other = (b, a) if isinstance(a, Node) else (a, b)
+        return other if decided else False
+
+    def _logic(self, node: ast.BoolOp) -> Any:
+        """``and`` and ``or`` have the value of the part that decides."""
+        first, *rest = (self.value(part) for part in node.values)
+        is_and = isinstance(node.op, ast.And)
+        for other in rest:
+            truth = self._truth(first)
+            if not isinstance(truth, Node):
+                first = other if bool(truth) is is_and else first
+            elif truth is first and isinstance(other, Node) and other.dtype == "bool":
+                first = call("logical_and" if is_and else "logical_or", first, other)
+            else:
+                ways = (other, first) if is_and else (first, other)
+                first = self._choose(truth, *ways)
+        return first
 
     def _call(self, node: ast.Call) -> Any:
-        arguments = [self.value(argument) for argument in node.args]
-        if isinstance(node.func, ast.Name) and node.func.id in self.body.callees:
-            return lift(self.op, self.body.callees[node.func.id], arguments)
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
-        name = _FUNCTIONS.get(name, name)
-        if name not in registry:
+        values = [self.value(argument) for argument in node.args]
+        called = ast.unparse(node.func)
+        if called in self.body.callees:
+            return self._call_function(self.body.callees[called], values)
+        if isinstance(node.func, ast.Name):
+            return self._call_builtin(node, called, values)
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        name = NUMPY_NAMES.get(name, name)
+        if name not in MATH_FUNCTIONS:
             raise self._cannot(node)
-        return call(name, *arguments)
+        op = _OPS.get(name, name)
+        if len(values) != len(registry[op].examples[0].inputs):
+            raise self._cannot(node)
+        return self._apply(getattr(math, name, None) or getattr(np, name), op, *values)
+
+    def _call_builtin(self, node: ast.Call, name: str, values: Sequence[Any]) -> Any:
+        if name == "abs" and len(values) == 1:
+            return self._apply(abs, "abs", *values)
+        if name == "float" and len(values) == 1:
+            return self._number(values[0])
+        if name in _PAIRWISE and len(values) > 1:
+            first, *rest = values
+            for other in rest:
+                first = self._apply(*_PAIRWISE[name], first, other)
+            return first
+        raise self._cannot(node)
+
+    def _call_function(self, callee: Body, values: Sequence[Any]) -> Any:
+        """A plain function is read like the body itself; an op is applied, by its own rules."""
+        for op in registry.values():
+            if getattr(op.kernel, "body", None) is callee and any(map(_is_node, values)):
+                return call(op.name, *map(self._number, values))
+        return _Reader(self.op, callee, values, self.like).result()
+
+    # Numbers and nodes.
+
+    def _apply(self, function: Callable[..., Any], op: str, *values: Any) -> Any:
+        if not any(map(_is_node, values)):
+            return function(*values)
+        return call(op, *map(self._number, values))
+
+    def _number(self, value: Any) -> Any:
+        """A bool among numbers counts as 0 or 1."""
+        if isinstance(value, Node) and value.dtype == "bool" != self.like.dtype:
+            return call("cast", value, dtype=self.like.dtype)
+        return int(value) if isinstance(value, bool) else value
+
+    def _truth(self, value: Any) -> Any:
+        if isinstance(value, Node):
+            return value if value.dtype == "bool" else call("not_equal", value, 0)
+        return bool(value)
+
+    def _choose(self, condition: Node, a: Any, b: Any) -> Any:
+        if isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b):
+            return tuple(self._choose(condition, x, y) for x, y in zip(a, b, strict=True))
+        ways = [a, b]
+        if not all(isinstance(v, bool) or (_is_node(v) and v.dtype == "bool") for v in ways):
+            dtype, ways = self.like.dtype, [self._number(value) for value in ways]
+        else:
+            dtype = "bool"
+        return call(
+            "where", condition, *(v if _is_node(v) else Constant(v, dtype=dtype) for v in ways)
+        )
 
     def _cannot(self, node: ast.AST) -> KernelError:
+        text = ast.unparse(node).splitlines()[0]
+        what = "assignments, `if`, arithmetic, comparisons, math and other such functions"
+        if "_backward" in self.op:
+            way_out = "Its derivative was declared by hand; write that with these alone."
+        else:
+            way_out = f"Declare it: @{self.op}.backward"
         return KernelError(
-            f"{self.op}: no gradient can be derived through `{ast.unparse(node)}`. "
-            f"Declare it: @{self.op}.backward"
+            f"{self.op}: the gradient can be derived from {what}; no gradient can be derived "
+            f"through `{text}` ({self.body.name}). {way_out}"
         )
+
+
+def _is_node(value: Any) -> bool:
+    return isinstance(value, Node)
+
+
+def _returns(statement: ast.stmt) -> bool:
+    return any(isinstance(node, ast.Return) for node in ast.walk(statement))
+
+
+def _whole_power(base: Any, exponent: int) -> Any:
+    """``base ** exponent`` by squaring, as the kernel computes it."""
+    if not isinstance(base, Node):
+        return base**exponent
+    if exponent < 0:
+        return 1.0 / _whole_power(base, -exponent)
+    result: Any = None
+    while exponent:
+        if exponent & 1:
+            result = base if result is None else result * base
+        exponent >>= 1
+        base = base * base if exponent else base
+    return 1 if result is None else result

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphnn.node import Node, NodeLike, apply, as_nodes
+from graphnn.node import Node, NodeLike, apply, as_nodes, operators
 from graphnn.op import Draw, Example, Gemm, Mismatch, Op, register
 from graphnn.ops.movement import broadcast_to, reshape
 from graphnn.ops.tangents import bilinear
@@ -140,6 +140,9 @@ def matmul(a: NodeLike, b: NodeLike, name: str | None = None) -> Node:
     if left.ndim == 1:
         del shape[-1 if right.ndim == 1 else -2]
     return reshape(out, tuple(shape))
+
+
+operators["matmul"] = matmul
 
 
 def _with_one_batch(a: Node, b: Node) -> tuple[Node, Node]:

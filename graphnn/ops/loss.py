@@ -11,7 +11,7 @@ import numpy as np
 from graphnn.context import context, declared_at
 from graphnn.errors import DTypeError, GraphError, ShapeError
 from graphnn.node import Node, NodeLike, apply, as_node, as_nodes, size_of
-from graphnn.op import Alias, Draw, Example, Mismatch, Op, Permute, Scalar, register
+from graphnn.op import Alias, Draw, Example, Mismatch, Op, Scalar, Strided, register
 from graphnn.ops.arithmetic import abs, divide, exp, log, multiply, square
 from graphnn.ops.choice import maximum, where
 from graphnn.ops.elementwise import REAL, elementwise
@@ -63,7 +63,7 @@ def paired(what: str, prediction: NodeLike, target: NodeLike) -> tuple[Node, Nod
 def refuse(what: str, node: Node, made_by: Sequence[str], why: str) -> None:
     """Raise where a node that a loss takes was made by an op that the loss holds already."""
     source = node
-    while isinstance(source.op.kernel, Alias | Permute):
+    while isinstance(source.op.kernel, Alias | Strided):
         source = source.inputs[0]
     if source.op.name in made_by:
         raise GraphError(

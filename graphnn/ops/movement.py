@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from graphnn.context import declared_at
 from graphnn.errors import ShapeError
 from graphnn.node import Node, NodeLike, apply, as_node
-from graphnn.op import Alias, Draw, Example, Mismatch, Op, Permute, Rows, Scalar, register
+from graphnn.op import Alias, Draw, Example, Mismatch, Op, Rows, Scalar, Strided, register
 from graphnn.ops.tangents import linear, no_flow, no_gradient
 from graphnn.source import Body
 from graphnn.spec import (
@@ -140,6 +140,16 @@ def _transpose_spec(x: TensorSpec, *, axes: tuple[int, ...]) -> TensorSpec:
     return x.with_shape([x.shape[axis] for axis in axes])
 
 
+def row_strides(shape: Shape) -> list[DimLike]:
+    """How many elements apart neighbours along each axis lie, stored row by row."""
+    return [product(shape[axis + 1 :]) for axis in range(len(shape))]
+
+
+def _transpose_walk(x: TensorSpec, *, axes: tuple[int, ...]) -> tuple[DimLike, Sequence[DimLike]]:
+    strides = row_strides(x.shape)
+    return 0, [strides[axis] for axis in axes]
+
+
 def _transpose_vjp(node: Node, dy: Node) -> list[Node | None]:
     back = tuple(int(i) for i in np.argsort(node.attrs["axes"]))
     return [transpose(dy, back)]
@@ -149,7 +159,7 @@ TRANSPOSE = register(
     Op(
         name="transpose",
         spec=_transpose_spec,
-        kernel=Permute(),
+        kernel=Strided(_transpose_walk),
         reference=lambda x, *, axes: np.ascontiguousarray(np.transpose(x, axes)),
         vjp=_transpose_vjp,
         jvp=linear,
@@ -171,6 +181,67 @@ def transpose(x: NodeLike, axes: Sequence[int] | None = None) -> Node:
     order = tuple(range(node.ndim))[::-1] if axes is None else tuple(axes)
     order = tuple(a + node.ndim if a < 0 else a for a in order)
     return node if order == tuple(range(node.ndim)) else apply(TRANSPOSE, [node], {"axes": order})
+
+
+def as_axis(node: Node, axis: int, what: str) -> int:
+    """``axis`` counted from the front.
+
+    Raises
+    ------
+    ShapeError
+        If the node has no such axis.
+    """
+    if not -node.ndim <= axis < node.ndim:
+        raise ShapeError(
+            f"{what}: axis {axis} is none of {node.name}, which has shape "
+            f"{format_shape(node.spec.shape)}. Declared at {declared_at()}. "
+            f"Name an axis from {-node.ndim} to {node.ndim - 1}."
+        )
+    return axis % node.ndim
+
+
+def swapaxes(x: NodeLike, axis1: int, axis2: int) -> Node:
+    """Exchange two axes.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.swapaxes(gn.Input((None, 3, 4)), 1, 2).shape
+    (None, 4, 3)
+    """
+    node = as_node(x)
+    a, b = as_axis(node, axis1, "swapaxes"), as_axis(node, axis2, "swapaxes")
+    order = list(range(node.ndim))
+    order[a], order[b] = b, a
+    return transpose(node, order)
+
+
+def moveaxis(x: NodeLike, source: int | Sequence[int], destination: int | Sequence[int]) -> Node:
+    """Move axes to other places; the others keep their order.
+
+    Raises
+    ------
+    ShapeError
+        If an axis does not exist or is named twice.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.moveaxis(gn.Input((None, 3, 4)), -1, 0).shape
+    (4, None, 3)
+    """
+    node = as_node(x)
+    places = [(a,) if isinstance(a, int) else tuple(a) for a in (source, destination)]
+    old, new = ([as_axis(node, a, "moveaxis") for a in axes] for axes in places)
+    if len(old) != len(new) or len(set(old)) < len(old) or len(set(new)) < len(new):
+        raise ShapeError(
+            f"moveaxis: source and destination name as many different axes; got {source} and "
+            f"{destination}. Declared at {declared_at()}."
+        )
+    order = [axis for axis in range(node.ndim) if axis not in old]
+    for place, axis in sorted(zip(new, old, strict=True)):
+        order.insert(place, axis)
+    return transpose(node, order)
 
 
 def _broadcast_spec(x: TensorSpec, *, shape: Shape) -> TensorSpec:
@@ -211,6 +282,21 @@ def broadcast_to(x: NodeLike, shape: Sequence[DimLike | None]) -> Node:
     node = as_node(x)
     target = tuple(BATCH if dim is None else dim for dim in shape)
     return node if target == node.spec.shape else apply(BROADCAST, [node], {"shape": target})
+
+
+def expand(x: NodeLike, shape: Sequence[DimLike | None]) -> Node:
+    """:func:`broadcast_to` as torch has it: -1 keeps the size of an axis.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.expand(gn.Input((None, 1)), (-1, 4)).shape
+    (None, 4)
+    """
+    node = as_node(x)
+    new = len(shape) - node.ndim
+    kept = (*[-1] * new, *node.spec.shape) if new >= 0 else node.spec.shape
+    return broadcast_to(node, [k if s == -1 else s for s, k in zip(shape, kept, strict=True)])
 
 
 def _copy_flat(start, stop, x, out):  # type: ignore[no-untyped-def]

@@ -1,4 +1,4 @@
-"""Reductions over axes: sum, mean, max."""
+"""Reductions over axes: sum, mean, prod, max, min."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from graphnn.node import Node, NodeLike, apply, as_node, size_of
 from graphnn.op import Draw, Example, Jvp, Mismatch, Op, Reduction, Vjp, register
 from graphnn.ops.arithmetic import cast
 from graphnn.ops.choice import equal
-from graphnn.ops.movement import broadcast_to, reshape
+from graphnn.ops.movement import broadcast_to, reshape, transpose
+from graphnn.ops.scan import product_of_others
 from graphnn.ops.tangents import linear
 from graphnn.spec import FLOATS, DimLike, Shape, TensorSpec, product
 
@@ -67,10 +68,35 @@ def _max_jvp(node: Node, tangents: Sequence[Node | None]) -> Node | None:
 
 
 def _hits(node: Node) -> tuple[Node, Node]:
-    """1 where an element is the largest, and how many such there are."""
+    """1 where an element is the largest (or smallest), and how many such there are."""
     (x,) = node.inputs
     hit = cast(equal(x, reshape(node, _kept(node))), x.dtype)
     return hit, sum(hit, node.attrs["axes"], keepdims=True)
+
+
+def _prod_vjp(node: Node, dy: Node) -> list[Node | None]:
+    (x,) = node.inputs
+    return [_others(node) * broadcast_to(reshape(dy, _kept(node)), x.spec.shape)]
+
+
+def _prod_jvp(node: Node, tangents: Sequence[Node | None]) -> Node | None:
+    (dx,) = tangents
+    axes, keepdims = node.attrs["axes"], node.attrs["keepdims"]
+    return None if dx is None else sum(_others(node) * dx, axes, keepdims)
+
+
+def _others(node: Node) -> Node:
+    """The product of all but each element: also where some are 0."""
+    (x,) = node.inputs
+    axes = node.attrs["axes"]
+    if any(x.spec.shape[axis] == 0 for axis in axes):
+        return x
+    order = [axis for axis in range(x.ndim) if axis not in axes] + list(axes)
+    turned = transpose(x, order)
+    left = turned.spec.shape[: x.ndim - len(axes)]
+    rows = reshape(turned, (*left, product(x.spec.shape[axis] for axis in axes)))
+    others = reshape(product_of_others(rows), turned.spec.shape)
+    return transpose(others, [order.index(axis) for axis in range(x.ndim)])
 
 
 def _flops(_out: TensorSpec, x: TensorSpec, **_attrs: Any) -> DimLike:
@@ -91,7 +117,19 @@ def _largest(x: NDArray[Any], axis: tuple[int, ...], keepdims: bool) -> NDArray[
     return np.asarray(np.max(x, axis=axis, keepdims=keepdims, initial=lowest))
 
 
-def _reduction(kind: str, function: Callable[..., Any], vjp: Vjp, jvp: Jvp, formula: str) -> Op:
+def _smallest(x: NDArray[Any], axis: tuple[int, ...], keepdims: bool) -> NDArray[Any]:
+    highest = np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).max
+    return np.asarray(np.min(x, axis=axis, keepdims=keepdims, initial=highest))
+
+
+def _reduction(
+    kind: str,
+    function: Callable[..., Any],
+    vjp: Vjp,
+    jvp: Jvp,
+    formula: str,
+    domain: tuple[float, float] = (-2.0, 2.0),
+) -> Op:
     return register(
         Op(
             name=kind,
@@ -102,7 +140,7 @@ def _reduction(kind: str, function: Callable[..., Any], vjp: Vjp, jvp: Jvp, form
             jvp=jvp,
             flops=_flops,
             examples=tuple(
-                Example((Draw(shape),), {"axes": axes, "keepdims": keepdims})
+                Example((Draw(shape, *domain),), {"axes": axes, "keepdims": keepdims})
                 for shape, axes, keepdims in (
                     ((3, 4), (0,), False),
                     ((3, 4), (1,), False),
@@ -115,6 +153,7 @@ def _reduction(kind: str, function: Callable[..., Any], vjp: Vjp, jvp: Jvp, form
                     ((5000,), (0,), False),
                 )
             ),
+            slack=10.0 if kind == "prod" else 1.0,
             formula=formula,
             color=REDUCTION,
         )
@@ -124,6 +163,8 @@ def _reduction(kind: str, function: Callable[..., Any], vjp: Vjp, jvp: Jvp, form
 SUM = _reduction("sum", np.sum, _sum_vjp, linear, "Σ x")
 MEAN = _reduction("mean", np.mean, _mean_vjp, linear, "Σ x / n")
 MAX = _reduction("max", _largest, _max_vjp, _max_jvp, "max x")
+MIN = _reduction("min", _smallest, _max_vjp, _max_jvp, "min x")
+PROD = _reduction("prod", np.prod, _prod_vjp, _prod_jvp, "Π x", (0.995, 1.004))
 
 
 def _axes(node: Node, axis: int | Sequence[int] | None) -> tuple[int, ...]:
@@ -174,6 +215,26 @@ def max(
     The maximum of nothing is -inf, of whole numbers the smallest that there is.
     """
     return _reduce(MAX, x, axis, keepdims, name)
+
+
+def min(
+    x: NodeLike,
+    axis: int | Sequence[int] | None = None,
+    keepdims: bool = False,
+    name: str | None = None,
+) -> Node:
+    """Minimum over ``axis``, or over all axes; otherwise as :func:`max`."""
+    return _reduce(MIN, x, axis, keepdims, name)
+
+
+def prod(
+    x: NodeLike,
+    axis: int | Sequence[int] | None = None,
+    keepdims: bool = False,
+    name: str | None = None,
+) -> Node:
+    """Product over ``axis``, or over all axes; its gradient is right also where factors are 0."""
+    return _reduce(PROD, x, axis, keepdims, name)
 
 
 def sum_to(x: Node, spec: TensorSpec) -> Node:

@@ -14,7 +14,7 @@ from graphnn.op import Example, Jvp, Op, Rows, Vjp, is_own, no_flops, register, 
 from graphnn.source import Body
 from graphnn.spec import DimLike, TensorSpec
 
-VIEWS = ("rows", "planes", "each", "flat", "all")
+VIEWS = ("rows", "planes", "each", "flat", "all", "around")
 
 
 class StructuredOp:
@@ -58,7 +58,8 @@ def op(
     views
         For each input, then the output: ``"rows"``, (rows, last axis);
         ``"planes"``, (planes, last but one, last axis); ``"each"``, one value a row;
-        ``"flat"``, (elements,); ``"all"``, own shape, any part may be read.
+        ``"flat"``, (elements,); ``"all"``, own shape, any part may be read;
+        ``"around"``, (before, ``attrs["axis"]``, after), any part may be read.
     reference
         The same in NumPy, slow and plain.
     vjp

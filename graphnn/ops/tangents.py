@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphnn.node import Node, apply, call
+from graphnn.node import Constant, Node, apply, call
+from graphnn.spec import TensorSpec
 
 
 def added(parts: Sequence[Node]) -> Node | None:
@@ -27,8 +28,16 @@ def additive(node: Node, tangents: Sequence[Node | None]) -> Node | None:
     """An op that is linear in all of its inputs at once, such as a sum or a concatenation."""
     if all(tangent is None for tangent in tangents):
         return None
-    zeros = zip(tangents, node.inputs, strict=True)
-    return apply(node.op, [value * 0.0 if t is None else t for t, value in zeros], node.attrs)
+    moved = [
+        zeros(value.spec) if tangent is None else tangent
+        for tangent, value in zip(tangents, node.inputs, strict=True)
+    ]
+    return apply(node.op, moved, node.attrs)
+
+
+def zeros(spec: TensorSpec) -> Node:
+    """0 everywhere, also where the value itself is infinite or nan."""
+    return call("broadcast_to", Constant(0, dtype=spec.dtype), shape=spec.shape)
 
 
 def bilinear(node: Node, tangents: Sequence[Node | None]) -> Node | None:

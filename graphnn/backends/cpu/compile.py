@@ -81,7 +81,8 @@ def processor() -> str:
 @once
 def _salt() -> str:
     """What compiled code depends on besides its source."""
-    support = [(_HERE / f"{part}.py").read_text() for part in ("vecmath", "intrinsics")]
+    rooms = [_HERE / "intrinsics.py", *sorted((_HERE / "vecmath").glob("*.py"))]
+    support = [room.read_text() for room in rooms]
     facts = [
         numba.__version__,
         llvmlite.__version__,
@@ -173,7 +174,7 @@ def namespace() -> dict[str, Any]:
     return {
         **{k: v for k, v in vars(intrinsics).items() if not k.startswith("_")},
         **vecmath.FUNCTIONS,
-        "helper": numba.njit(**OPTIONS, **BARE),
+        "helper": numba.njit(**OPTIONS, **BARE, forceinline=True),  # a call stops the vectoriser
         "float32": np.float32,
         "float64": np.float64,
         "int64": np.int64,

@@ -25,9 +25,9 @@ from graphnn.backends.cpu.kernels import Kernel
 from graphnn.backends.cpu.team import Team
 from graphnn.errors import GraphnnError
 from graphnn.fusion import root
-from graphnn.memory import ALIGNMENT
+from graphnn.memory import ALIGNMENT, scratch_bytes
 from graphnn.node import Constant, Input, Node, Parameter, Size
-from graphnn.op import Gemm
+from graphnn.op import Convolution, Gemm
 from graphnn.ops.random import mulhilo
 from graphnn.plan import Plan
 from graphnn.spec import evaluate
@@ -175,7 +175,7 @@ class Memory:
 
 def bind(plan: Plan, kernels: Sequence[Kernel], memory: Memory) -> Bound:
     """Fill the tables of a plan: compiled kernels, addresses, sizes."""
-    offsets = plan.layout.offsets
+    offsets, scratch = plan.layout.offsets, plan.layout.scratch
     arena = address_of(memory.arena)
     where = {
         node: target
@@ -187,7 +187,9 @@ def bind(plan: Plan, kernels: Sequence[Kernel], memory: Memory) -> Bound:
     meta: list[int] = []
     places: dict[Node, list[int]] = {}
     rows: list[tuple[int, int, int, int]] = []
-    for kernel, step, wait in zip(kernels, plan.steps, plan.layout.barriers, strict=True):
+    for i, (kernel, step, wait) in enumerate(
+        zip(kernels, plan.steps, plan.layout.barriers, strict=True)
+    ):
         rows.append((kernel_address(kernel.source, kernel.name), len(data), len(meta), int(wait)))
         meta += kernel.meta_values(plan.sizes)
         for operand in kernel.operands:
@@ -198,8 +200,11 @@ def bind(plan: Plan, kernels: Sequence[Kernel], memory: Memory) -> Bound:
             if isinstance(source, Input):
                 places.setdefault(source, []).append(len(data))
             data.append(_leaf_address(source, plan.sizes, memory, keep))
-        if isinstance(step.group.last.op.kernel, Gemm):
+        if isinstance(step.group.last.op.kernel, Gemm | Convolution):
             data.append(blas.gemm_address(step.group.last.dtype))
+        if isinstance(step.group.last.op.kernel, Convolution):
+            data.append(arena + scratch[i].offset if i in scratch else 0)
+            meta.append(scratch_bytes(step, plan.sizes))
     data_table = np.array(data or [0], np.int64)
     meta_table = np.array(meta or [0], np.int64)
     table = np.array(rows or [(0, 0, 0, 0)], np.int64)

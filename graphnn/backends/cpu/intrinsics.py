@@ -76,6 +76,8 @@ ceil_f32 = _rounding(types.float32, "ceil", "ceil_f32")
 ceil_f64 = _rounding(types.float64, "ceil", "ceil_f64")
 trunc_f32 = _rounding(types.float32, "trunc", "trunc_f32")
 trunc_f64 = _rounding(types.float64, "trunc", "trunc_f64")
+rint_f32 = _rounding(types.float32, "rint", "rint_f32")
+rint_f64 = _rounding(types.float64, "rint", "rint_f64")
 
 
 @intrinsic
@@ -89,6 +91,20 @@ def fast_add(typingctx: Any, a: Any, b: Any) -> Any:
         return builder.add(*args)
 
     return result(result, result), generate
+
+
+ACCUMULATORS = 256
+
+
+@intrinsic
+def accumulators_f64(typingctx: Any) -> Any:
+    """Room on the stack for ``ACCUMULATORS`` sums: it is gone when the kernel returns."""
+    pointer = types.CPointer(types.float64)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return cgutils.alloca_once(builder, ir.DoubleType(), size=ACCUMULATORS)
+
+    return pointer(), generate
 
 
 @intrinsic
@@ -210,16 +226,16 @@ call_syscall = _call([types.int64] * 6, types.int64, "call_syscall")
 def _gemm(scalar: types.Type, width: ir.Type, name: str) -> Any:
     """BLAS gemm by address: Fortran calling convention, every argument by reference.
 
-    Column-major ``C = op(A) op(B)``; ``transpose`` are 0 or 1; integers are 32-bit, as in
-    ``scipy.linalg.cython_blas``.
+    Column-major ``C = op(A) op(B) + beta C``; the transposes and beta are 0 or 1; integers are
+    32-bit, as in ``scipy.linalg.cython_blas``.
     """
 
     def gemm(
         typingctx: Any, address: Any, ta: Any, tb: Any, m: Any, n: Any, k: Any,
-        a: Any, lda: Any, b: Any, ldb: Any, c: Any, ldc: Any,
+        a: Any, lda: Any, b: Any, ldb: Any, c: Any, ldc: Any, beta: Any,
     ) -> Any:  # fmt: skip
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            where, ta, tb, m, n, k, a, lda, b, ldb, c, ldc = args
+            where, ta, tb, m, n, k, a, lda, b, ldb, c, ldc, beta = args
             char = ir.IntType(8)
 
             def by_reference(value: Any) -> Any:
@@ -239,14 +255,14 @@ def _gemm(scalar: types.Type, width: ir.Type, name: str) -> Any:
 
             arguments = [
                 letter(ta), letter(tb), number(m), number(n), number(k), by_reference(width(1.0)),
-                matrix(a), number(lda), matrix(b), number(ldb), by_reference(width(0.0)),
-                matrix(c), number(ldc),
+                matrix(a), number(lda), matrix(b), number(ldb),
+                by_reference(builder.sitofp(beta, width)), matrix(c), number(ldc),
             ]  # fmt: skip
             kind = ir.FunctionType(ir.VoidType(), [value.type for value in arguments])
             builder.call(builder.inttoptr(where, kind.as_pointer()), arguments)
             return context.get_dummy_value()
 
-        return types.void(*[types.int64] * 12), generate
+        return types.void(*[types.int64] * 13), generate
 
     gemm.__name__ = name
     return intrinsic(gemm)

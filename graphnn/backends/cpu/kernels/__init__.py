@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from graphnn.backends.cpu.kernels.concat import concat
+from graphnn.backends.cpu.kernels.convolution import convolution
 from graphnn.backends.cpu.kernels.elementwise import elementwise
 from graphnn.backends.cpu.kernels.gemm import gemm
-from graphnn.backends.cpu.kernels.permute import permute
+from graphnn.backends.cpu.kernels.pad import pad
 from graphnn.backends.cpu.kernels.reduction import reduction
 from graphnn.backends.cpu.kernels.rows import rows
 from graphnn.backends.cpu.kernels.source import Kernel
-from graphnn.op import Gemm, Permute, Reduction, Rows, Scalar
+from graphnn.backends.cpu.kernels.strided import strided
+from graphnn.op import Concat, Convolution, Gemm, Pad, Reduction, Rows, Scalar, Strided
 from graphnn.schedule import Step
 
 __all__ = ["Kernel", "kernel_of"]
@@ -28,7 +31,10 @@ def kernel_of(step: Step) -> Kernel:
         Scalar: elementwise,
         Reduction: reduction,
         Rows: rows,
-        Permute: permute,
+        Strided: strided,
+        Pad: pad,
+        Concat: concat,
         Gemm: gemm,
+        Convolution: convolution,
     }
     return kinds[type(step.group.last.op.kernel)](step)

@@ -25,14 +25,14 @@ def NAME(data, meta, lane, lanes):
             GEMM(
                 gemm, turn_b, turn_a, columns, rows, inner,
                 b + i * inner * columns * SIZE, ldb, a + i * rows * inner * SIZE, lda,
-                c + i * rows * columns * SIZE, columns,
+                c + i * rows * columns * SIZE, columns, 0,
             )
     else:
         first = start * rows
         a += first * SIZE if turn_a else first * inner * SIZE
         c += first * columns * SIZE
         rows *= stop - start
-        GEMM(gemm, turn_b, turn_a, columns, rows, inner, b, ldb, a, lda, c, columns)
+        GEMM(gemm, turn_b, turn_a, columns, rows, inner, b, ldb, a, lda, c, columns, 0)
 '''
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from graphnn.backends.cpu.intrinsics import ACCUMULATORS
 from graphnn.backends.cpu.kernels.elementwise import Formulas, fetch
 from graphnn.backends.cpu.kernels.source import SHARE, Kernel, Lines, in_each_part, row_major, start
 from graphnn.fusion import Loops, nested
@@ -14,10 +15,17 @@ from graphnn.op import Reduction
 from graphnn.schedule import Step
 from graphnn.spec import FLOATS, product
 
+# How a kernel takes one element in.
+BETTER = {"max": ">", "min": "<"}
+TAKES_IN = {"sum": "+=", "mean": "+=", "prod": "*="}
 
-def _lowest(dtype: str) -> str:
-    """What is below every number: the maximum of nothing."""
-    return f"{dtype}(-INF)" if dtype in FLOATS else f"{dtype}({np.iinfo(dtype).min})"
+
+def _worst(kind: str, dtype: str) -> str:
+    """What every number is better than: the maximum, or the minimum, of nothing."""
+    if dtype in FLOATS:
+        return f"{dtype}({'-INF' if kind == 'max' else 'INF'})"
+    limits = np.iinfo(dtype)
+    return f"{dtype}({limits.min if kind == 'max' else limits.max})"
 
 
 def reduction(step: Step) -> Kernel:
@@ -116,14 +124,21 @@ class _ReductionForm:
         body, value, helpers = self.value()
         dtype = self.dtype
         lines.open("for o in range(start * quantum, stop * quantum):")
-        if self.kind == "max":
-            lines.add(f"best = {_lowest(dtype)}")
+        wide = "float64" if dtype in FLOATS else dtype
+        if self.kind in BETTER:
+            lines.add(f"best = {_worst(self.kind, dtype)}")
             lines.open("for r in range(count):")
-            lines.add(*body, f"best = {value} if {value} > best or {value} != {value} else best")
+            lines.add(*body, f"best = {self.better(value, 'best')}")
             lines.depth -= 1
             lines.add("y[o] = best")
             return helpers
-        wide = "float64" if dtype in FLOATS else dtype
+        if self.kind == "prod":
+            lines.add(f"total = {wide}(1)")
+            lines.open("for r in range(count):")
+            lines.add(*body, f"total *= {value}")
+            lines.depth -= 1
+            lines.add(f"y[o] = {dtype}(total)")
+            return helpers
         lines.add(f"total = {wide}(0)")
         lines.open("for block in range(0, count, 4096):")
         lines.add(f"part = {dtype}(0)")
@@ -137,23 +152,45 @@ class _ReductionForm:
         )
         return helpers
 
+    def better(self, value: str, best: str) -> str:
+        """The larger or smaller of two values, or the one that is nan."""
+        return f"{value} if {value} {BETTER[self.kind]} {best} or {value} != {value} else {best}"
+
     def _columns(self, lines: Lines, place: str, bounds: str) -> list[str]:
         """One result a column: rows are added to the results, which stay in the cache."""
+        if self.kind not in BETTER and self.dtype in FLOATS:
+            return self._accumulated_columns(lines, place, bounds)
         body, value, helpers = self.value()
+        firsts = {"sum": f"{self.dtype}(0)", "prod": f"{self.dtype}(1)"}
         lines.open(f"for k in range({bounds}):")
-        first = _lowest(self.dtype) if self.kind == "max" else f"{self.dtype}(0)"
-        lines.add(f"y[{place}] = {first}")
+        lines.add(f"y[{place}] = {firsts.get(self.kind) or _worst(self.kind, self.dtype)}")
         lines.depth -= 1
         lines.open("for r in range(count):")
         lines.open(f"for k in range({bounds}):")
-        if self.kind == "max":
-            lines.add(*body, f"best = y[{place}]")
-            lines.add(f"y[{place}] = {value} if {value} > best or {value} != {value} else best")
+        if self.kind in BETTER:
+            lines.add(*body, f"best = y[{place}]", f"y[{place}] = {self.better(value, 'best')}")
         else:
-            lines.add(*body, f"y[{place}] += {value}")
+            lines.add(*body, f"y[{place}] {TAKES_IN[self.kind]} {value}")
         lines.depth -= 2
-        if self.kind == "mean":
-            lines.open(f"for k in range({bounds}):")
-            lines.add(f"y[{place}] /= {self.dtype}(count)")
-            lines.depth -= 1
+        return helpers
+
+    def _accumulated_columns(self, lines: Lines, place: str, bounds: str) -> list[str]:
+        """The same in float64, some columns at a time: a million rows lose no digits."""
+        body, value, helpers = self.value()
+        first = "float64(1)" if self.kind == "prod" else "float64(0)"
+        result = "sums[k - begin]" + (" / count" if self.kind == "mean" else "")
+        limits = bounds if "," in bounds else f"0, {bounds}"
+        lines.add("sums = accumulators_f64()", f"left, right = {limits}")
+        lines.open(f"for begin in range(left, right, {ACCUMULATORS}):")
+        lines.add(f"end = min(begin + {ACCUMULATORS}, right)")
+        lines.open("for k in range(end - begin):")
+        lines.add(f"sums[k] = {first}")
+        lines.depth -= 1
+        lines.open("for r in range(count):")
+        lines.open("for k in range(begin, end):")
+        lines.add(*body, f"sums[k - begin] {TAKES_IN[self.kind]} {value}")
+        lines.depth -= 2
+        lines.open("for k in range(begin, end):")
+        lines.add(f"y[{place}] = {self.dtype}({result})")
+        lines.depth -= 2
         return helpers

@@ -24,7 +24,7 @@ def rows(step: Step) -> Kernel:
     lines.add("data = pointer_i64(data)", "meta = pointer_i64(meta)")
     lines.add("parts, quantum = meta[0], meta[1]", SHARE)
     for i, (name, node, view) in enumerate(zip(names, operands, kernel.views, strict=True)):
-        dims = _viewed(node.spec.shape, view)
+        dims = _viewed(node.spec.shape, view, last.attrs.get("axis", 0))
         places = ", ".join(f"meta[{len(meta) + j}]" for j in range(len(dims)))
         pointer = f"{POINTERS[node.dtype]}(data[{i}])"
         shape = f"({places},)" if len(dims) == 1 else f"({places})"
@@ -58,8 +58,10 @@ def _row_count(shape: Shape, view: str) -> DimLike:
     return product(shape[: len(shape) - LAST_AXES.get(view, 0)])
 
 
-def _viewed(shape: Shape, view: str) -> list[DimLike]:
+def _viewed(shape: Shape, view: str, axis: int) -> list[DimLike]:
     if view == "all":
         return list(shape)
+    if view == "around":
+        return [product(shape[:axis]), shape[axis], product(shape[axis + 1 :])]
     whole = len(shape) - LAST_AXES.get(view, 0)
     return [product(shape[:whole]), *shape[whole:]]

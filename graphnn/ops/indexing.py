@@ -1,0 +1,484 @@
+"""Elements chosen by whole numbers, and their reverse: sums into the chosen places.
+
+An index that is out of range raises where it can be seen: in constants when the graph is declared,
+in inputs before a call. Where indices are computed, one out of range takes 0 and adds nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphnn.context import declared_at
+from graphnn.errors import ShapeError
+from graphnn.node import Constant, Node, NodeLike, apply, as_node, as_nodes
+from graphnn.op import Draw, Example, Mismatch, Op, Rows, register
+from graphnn.ops.choice import not_equal, where
+from graphnn.ops.movement import (
+    MOVEMENT,
+    as_axis,
+    broadcast_to,
+    expand_dims,
+    reshape,
+    stop_gradient,
+    transpose,
+)
+from graphnn.ops.tangents import linear
+from graphnn.source import Body
+from graphnn.spec import DimLike, TensorSpec, broadcast_shapes, format_shape
+
+WHOLE = ("int64", "int32")
+
+
+def _check_indices(indices: TensorSpec) -> None:
+    if indices.dtype not in WHOLE:
+        raise Mismatch("int64 or int32 indices", "Cast them: gn.cast(i, 'int64').", dtype=True)
+
+
+def _take_spec(x: TensorSpec, indices: TensorSpec, *, axis: int) -> TensorSpec:
+    _check_indices(indices)
+    if not 0 <= axis < x.ndim or indices.ndim != 1:
+        raise Mismatch(f"an axis {axis}, and indices in one row", "Use gn.take.")
+    return x.with_shape((*x.shape[:axis], indices.shape[0], *x.shape[axis + 1 :]))
+
+
+def _take_flat(start, stop, x, indices, out):  # type: ignore[no-untyped-def]
+    size, inner, count = x.shape[1], x.shape[2], indices.shape[0]
+    place = start
+    while place < stop:
+        row = place // inner
+        end = min(row * inner + inner, stop)
+        outer = row // count
+        chosen = indices[row - outer * count]
+        begin = place - row * inner
+        if 0 <= chosen < size:
+            for k in range(end - place):
+                out[place + k] = x[outer, chosen, begin + k]
+        else:
+            for k in range(end - place):
+                out[place + k] = 0
+        place = end
+
+
+def _take_reference(x: NDArray[Any], indices: NDArray[Any], *, axis: int) -> NDArray[Any]:
+    size = x.shape[axis]
+    inside = (indices >= 0) & (indices < size)
+    if size == 0:
+        return np.zeros((*x.shape[:axis], len(indices), *x.shape[axis + 1 :]), x.dtype)
+    found = np.take(x, np.where(inside, indices, 0), axis)
+    np.moveaxis(found, axis, 0)[~inside] = 0
+    return found
+
+
+def _take_vjp(node: Node, dy: Node) -> list[Node | None]:
+    x, indices = node.inputs
+    axis = node.attrs["axis"]
+    return [apply(SCATTER_ADD, [dy, indices], {"axis": axis, "size": x.spec.shape[axis]}), None]
+
+
+def _take_bounds(
+    x: TensorSpec, _indices: TensorSpec, *, axis: int
+) -> Mapping[int, tuple[int, DimLike]]:
+    return {1: (0, x.shape[axis])}
+
+
+TAKE = register(
+    Op(
+        name="take",
+        spec=_take_spec,
+        kernel=Rows(Body(_take_flat), ("around", "all", "flat")),
+        reference=_take_reference,
+        vjp=_take_vjp,
+        jvp=linear,
+        bounds=_take_bounds,
+        examples=(
+            Example((Draw((5, 3)), Draw((8,), 0, 5, "int64")), {"axis": 0}),
+            Example((Draw((2, 4, 3)), Draw((5,), 0, 4, "int64")), {"axis": 1}),
+            Example((Draw((3, 6)), Draw((4,), 0, 6, "int32")), {"axis": 1}),
+            Example((Draw((7,)), Draw((9,), 0, 7, "int64")), {"axis": 0}),
+            Example((Draw((1, 6, 40)), Draw((1,), 0, 6, "int64")), {"axis": 1}),
+        ),
+        formula="x[i]",
+        color=MOVEMENT,
+    )
+)
+
+
+def _scatter_spec(
+    updates: TensorSpec, indices: TensorSpec, *, axis: int, size: DimLike
+) -> TensorSpec:
+    _check_indices(indices)
+    if not 0 <= axis < updates.ndim or indices.shape != (updates.shape[axis],):
+        raise Mismatch(
+            f"one index for each of the updates along axis {axis}", "Use gn.scatter_add."
+        )
+    return updates.with_shape((*updates.shape[:axis], size, *updates.shape[axis + 1 :]))
+
+
+def _scatter_flat(start, stop, updates, indices, out, *, size):  # type: ignore[no-untyped-def]
+    # Each lane looks at all indices, and adds what falls into its own elements, in their order.
+    count, inner = updates.shape[1], updates.shape[2]
+    for place in range(start, stop):
+        out[place] = 0
+    whole = size * inner
+    for outer in range(start // whole, (stop - 1) // whole + 1 if start < stop else 0):
+        for j in range(count):
+            if 0 <= indices[j] < size:
+                base = outer * whole + indices[j] * inner
+                begin = max(start - base, 0)
+                for k in range(begin, min(stop - base, inner)):
+                    out[base + k] += updates[outer, j, k]
+
+
+def _scatter_reference(
+    updates: NDArray[Any], indices: NDArray[Any], *, axis: int, size: int
+) -> NDArray[Any]:
+    rows = np.moveaxis(updates, axis, 0)
+    total = np.zeros((size, *rows.shape[1:]), updates.dtype)
+    inside = (indices >= 0) & (indices < size)
+    np.add.at(total, indices[inside], rows[inside])
+    return np.moveaxis(total, 0, axis)
+
+
+def _scatter_vjp(node: Node, dy: Node) -> list[Node | None]:
+    return [apply(TAKE, [dy, node.inputs[1]], {"axis": node.attrs["axis"]}), None]
+
+
+def _scatter_bounds(
+    _updates: TensorSpec, _indices: TensorSpec, *, axis: int, size: DimLike
+) -> Mapping[int, tuple[int, DimLike]]:
+    return {1: (0, size)}
+
+
+SCATTER_ADD = register(
+    Op(
+        name="scatter_add",
+        spec=_scatter_spec,
+        kernel=Rows(Body(_scatter_flat), ("around", "all", "flat")),
+        reference=_scatter_reference,
+        vjp=_scatter_vjp,
+        jvp=linear,
+        bounds=_scatter_bounds,
+        flops=lambda _out, updates, *_rest, **_attrs: updates.size,
+        examples=(
+            Example((Draw((8, 3)), Draw((8,), 0, 5, "int64")), {"axis": 0, "size": 5}),
+            Example((Draw((2, 5, 3)), Draw((5,), 0, 4, "int64")), {"axis": 1, "size": 4}),
+            Example((Draw((3, 4)), Draw((4,), 0, 6, "int32")), {"axis": 1, "size": 6}),
+            Example((Draw((9,)), Draw((9,), 0, 3, "int64")), {"axis": 0, "size": 3}),
+            Example((Draw((1, 6, 40)), Draw((6,), 0, 1, "int64")), {"axis": 1, "size": 1}),
+        ),
+        formula="y[i] += x",
+        color=MOVEMENT,
+    )
+)
+
+
+def _along_spec(x: TensorSpec, indices: TensorSpec) -> TensorSpec:
+    _check_indices(indices)
+    if x.ndim == 0 or x.shape[:-1] != indices.shape[:-1]:
+        raise Mismatch("indices.shape[:-1] == x.shape[:-1]", "Use gn.take_along_axis.")
+    return x.with_shape(indices.shape)
+
+
+def _take_along_rows(start, stop, x, indices, out):  # type: ignore[no-untyped-def]
+    for i in range(start, stop):
+        for j in range(out.shape[1]):
+            chosen = indices[i, j]
+            if 0 <= chosen < x.shape[1]:
+                out[i, j] = x[i, chosen]
+            else:
+                out[i, j] = 0
+
+
+def _along_reference(x: NDArray[Any], indices: NDArray[Any]) -> NDArray[Any]:
+    inside = (indices >= 0) & (indices < x.shape[-1])
+    if x.shape[-1] == 0:
+        return np.zeros(indices.shape, x.dtype)
+    found = np.take_along_axis(x, np.where(inside, indices, 0), -1)
+    return np.where(inside, found, np.zeros((), x.dtype))
+
+
+def _along_vjp(node: Node, dy: Node) -> list[Node | None]:
+    x, indices = node.inputs
+    return [apply(PUT_ALONG, [dy, indices], {"size": x.spec.shape[-1]}), None]
+
+
+def _along_bounds(x: TensorSpec, _indices: TensorSpec) -> Mapping[int, tuple[int, DimLike]]:
+    return {1: (0, x.shape[-1])}
+
+
+TAKE_ALONG = register(
+    Op(
+        name="take_along",
+        spec=_along_spec,
+        kernel=Rows(Body(_take_along_rows), ("rows", "rows", "rows")),
+        reference=_along_reference,
+        vjp=_along_vjp,
+        jvp=linear,
+        bounds=_along_bounds,
+        examples=(
+            Example((Draw((4, 6)), Draw((4, 3), 0, 6, "int64"))),
+            Example((Draw((2, 3, 4)), Draw((2, 3, 7), 0, 4, "int32"))),
+            Example((Draw((1, 5)), Draw((1, 5), 0, 5, "int64"))),
+        ),
+        formula="x[r, i]",
+        color=MOVEMENT,
+    )
+)
+
+
+def _put_spec(updates: TensorSpec, indices: TensorSpec, *, size: DimLike) -> TensorSpec:
+    _check_indices(indices)
+    if updates.ndim == 0 or updates.shape != indices.shape:
+        raise Mismatch("one index for each of the updates")
+    return updates.with_shape((*updates.shape[:-1], size))
+
+
+def _put_along_rows(start, stop, updates, indices, out):  # type: ignore[no-untyped-def]
+    for i in range(start, stop):
+        for j in range(out.shape[1]):
+            out[i, j] = 0
+        for j in range(updates.shape[1]):
+            chosen = indices[i, j]
+            if 0 <= chosen < out.shape[1]:
+                out[i, chosen] += updates[i, j]
+
+
+def _put_reference(updates: NDArray[Any], indices: NDArray[Any], *, size: int) -> NDArray[Any]:
+    total = np.zeros((*updates.shape[:-1], size), updates.dtype)
+    for place in np.ndindex(updates.shape):
+        if 0 <= indices[place] < size:
+            total[(*place[:-1], indices[place])] += updates[place]
+    return total
+
+
+def _put_vjp(node: Node, dy: Node) -> list[Node | None]:
+    return [apply(TAKE_ALONG, [dy, node.inputs[1]]), None]
+
+
+def _put_bounds(
+    _updates: TensorSpec, _indices: TensorSpec, *, size: DimLike
+) -> Mapping[int, tuple[int, DimLike]]:
+    return {1: (0, size)}
+
+
+PUT_ALONG = register(
+    Op(
+        name="put_along",
+        spec=_put_spec,
+        kernel=Rows(Body(_put_along_rows), ("rows", "rows", "rows")),
+        reference=_put_reference,
+        vjp=_put_vjp,
+        jvp=linear,
+        bounds=_put_bounds,
+        flops=lambda _out, updates, *_rest, **_attrs: updates.size,
+        examples=(
+            Example((Draw((4, 3)), Draw((4, 3), 0, 6, "int64")), {"size": 6}),
+            Example((Draw((2, 3, 7)), Draw((2, 3, 7), 0, 4, "int32")), {"size": 4}),
+        ),
+        formula="y[r, i] += x",
+        color=MOVEMENT,
+    )
+)
+
+
+def _as_indices(what: str, indices: NodeLike, size: DimLike) -> Node:
+    """Indices as a node; those that are known already are checked and counted from the front."""
+    if isinstance(indices, Node) and not isinstance(indices, Constant):
+        return indices
+    array = indices.array if isinstance(indices, Constant) else np.asarray(indices)
+    if array.size == 0 and array.dtype.kind == "f":
+        array = array.astype(np.int64)
+    if array.dtype.kind not in "iu" or not isinstance(size, int):
+        return as_node(array)
+    wrong = (array < -size) | (array >= size)
+    if wrong.any():
+        raise ShapeError(
+            f"{what}: index {array[wrong].flat[0]} is out of range for an axis of {size} elements. "
+            f"Declared at {declared_at()}. Use indices from {-size} to {size - 1}."
+        )
+    return Constant(np.where(array < 0, array + size, array).astype(np.int64))
+
+
+def take(x: NodeLike, indices: NodeLike, axis: int | None = None, name: str | None = None) -> Node:
+    """The elements with the given indices along an axis.
+
+    Parameters
+    ----------
+    x
+        Any shape.
+    indices
+        Any shape, int64 or int32. Known ones may be negative and count from the end.
+    axis
+        Which axis; None: ``x`` as one row.
+
+    Returns
+    -------
+    Node
+        Shape ``x.shape[:axis] + indices.shape + x.shape[axis + 1:]``.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If a known index is out of range, or indices are no whole numbers. Given ones out of range
+        raise when data is given; computed ones take 0.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> x, i = gn.Input((None, 10)), gn.Input((4, 2), "int64")
+    >>> gn.take(x, i, axis=1).shape
+    (None, 4, 2)
+    """
+    node = as_node(x)
+    if axis is None:
+        node, axis = reshape(node, (node.spec.size,)), 0
+    place = as_axis(node, axis, "take")
+    shape = node.spec.shape
+    chosen = _as_indices("take", indices, shape[place])
+    row = reshape(chosen, (chosen.spec.size,))
+    found = apply(TAKE, [node, row], {"axis": place}, name=name)
+    return reshape(found, (*shape[:place], *chosen.spec.shape, *shape[place + 1 :]))
+
+
+def scatter_add(
+    x: NodeLike, indices: NodeLike, updates: NodeLike, axis: int = 0, name: str | None = None
+) -> Node:
+    """``x`` with ``updates`` added at the given indices along an axis: the reverse of ``take``.
+
+    Equal indices add up, in the order in which they stand, on any number of threads.
+
+    Parameters
+    ----------
+    x
+        Any shape.
+    indices
+        Any shape, int64 or int32.
+    updates
+        Shape ``x.shape[:axis] + indices.shape + x.shape[axis + 1:]``, or broadcasts to it.
+    axis
+        Which axis.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        As :func:`take`; computed indices out of range add nothing.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> x = gn.Constant([0.0, 0.0, 0.0])
+    >>> gn.function([], gn.scatter_add(x, [2, 0, 2], [1.0, 2.0, 3.0]))()
+    array([2., 0., 4.], dtype=float32)
+    """
+    node, added = as_nodes(x, updates)
+    place = as_axis(node, axis, "scatter_add")
+    shape = node.spec.shape
+    chosen = _as_indices("scatter_add", indices, shape[place])
+    wide = (*shape[:place], *chosen.spec.shape, *shape[place + 1 :])
+    added = broadcast_to(added, wide)
+    row = reshape(chosen, (chosen.spec.size,))
+    rows = reshape(added, (*shape[:place], row.spec.size, *shape[place + 1 :]))
+    total = apply(SCATTER_ADD, [rows, row], {"axis": place, "size": shape[place]}, name=name)
+    return node + total
+
+
+def last_axis_order(ndim: int, axis: int) -> tuple[list[int], list[int]]:
+    """The order of axes that puts one of them last, and the way back."""
+    order = [i for i in range(ndim) if i != axis] + [axis]
+    return order, [order.index(i) for i in range(ndim)]
+
+
+def take_along_axis(x: NodeLike, indices: NodeLike, axis: int = -1) -> Node:
+    """Elements chosen in each row along an axis, for instance by ``argsort``.
+
+    Parameters
+    ----------
+    x, indices
+        Of equal rank; all axes but ``axis`` broadcast. Indices are int64 or int32.
+    axis
+        Along which elements are chosen.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If the shapes do not fit, or indices are no whole numbers. Given indices out of range raise
+        when data is given; computed ones take 0.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> x = gn.Constant([[1.0, 2.0], [3.0, 4.0]])
+    >>> gn.function([], gn.take_along_axis(x, [[1], [0]], axis=1))()
+    array([[2.],
+           [3.]], dtype=float32)
+    """
+    node = as_node(x)
+    place = as_axis(node, axis, "take_along_axis")
+    chosen = _as_indices("take_along_axis", indices, node.spec.shape[place])
+    if chosen.ndim != node.ndim:
+        raise ShapeError(
+            f"take_along_axis needs indices of as many axes as x; got "
+            f"{format_shape(chosen.spec.shape)} for {format_shape(node.spec.shape)}. "
+            f"Declared at {declared_at()}. Use gn.take for one list of indices."
+        )
+    order, back = last_axis_order(node.ndim, place)
+    node, chosen = transpose(node, order), transpose(chosen, order)
+    batch = broadcast_shapes(node.spec.shape[:-1], chosen.spec.shape[:-1])
+    if batch is not None:
+        node = broadcast_to(node, (*batch, node.spec.shape[-1]))
+        chosen = broadcast_to(chosen, (*batch, chosen.spec.shape[-1]))
+    return transpose(apply(TAKE_ALONG, [node, chosen]), back)
+
+
+def embedding(
+    weight: NodeLike, indices: NodeLike, padding_idx: int | None = None, name: str | None = None
+) -> Node:
+    """Rows of a table: ``weight[indices]``.
+
+    Parameters
+    ----------
+    weight
+        Shape (entries, features).
+    indices
+        Any shape, int64 or int32.
+    padding_idx
+        An entry that gets no gradient, as torch has it.
+
+    Returns
+    -------
+    Node
+        Shape ``indices.shape + (features,)``.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        As :func:`take`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.embedding(gn.Input((100, 16)), gn.Input((None, 7), "int64")).shape
+    (None, 7, 16)
+    """
+    table = as_node(weight)
+    if table.ndim != 2:
+        raise ShapeError(
+            f"embedding needs a weight (entries, features); got {format_shape(table.spec.shape)}. "
+            f"Declared at {declared_at()}."
+        )
+    entries = table.spec.shape[0]
+    chosen = _as_indices("embedding", indices, entries)
+    rows = take(table, chosen, 0, name=name)
+    if padding_idx is None:
+        return rows
+    if not isinstance(entries, int) or not -entries <= padding_idx < entries:
+        raise ShapeError(
+            f"embedding: padding_idx={padding_idx} is no row of a table of {entries}. "
+            f"Declared at {declared_at()}."
+        )
+    free = not_equal(expand_dims(chosen, -1), padding_idx % entries)
+    return where(free, rows, stop_gradient(rows))
