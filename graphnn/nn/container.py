@@ -15,7 +15,7 @@ class Sequential(Module):
     Examples
     --------
     >>> from graphnn import nn
-    >>> net = nn.Sequential(nn.Linear(784, 10), nn.Softmax())
+    >>> net = nn.Sequential(nn.Linear(784, 10), nn.ReLU())
     >>> len(net), net[0]
     (2, Linear(784, 10))
     """
@@ -26,7 +26,7 @@ class Sequential(Module):
             if not isinstance(module, Module):
                 raise GraphError(
                     f"nn.Sequential takes modules; item {i} is {type(module).__name__}. "
-                    "A function? Subclass nn.Module."
+                    "A function? Wrap it: nn.Lambda(function)."
                 )
             setattr(self, str(i), module)
 
