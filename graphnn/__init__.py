@@ -86,10 +86,7 @@ from graphnn.ops.choice import (
 )
 from graphnn.ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from graphnn.ops.cross_entropy import cross_entropy, nll_loss
-<<<<<<< HEAD
 from graphnn.ops.dropout import alpha_dropout, dropout, dropout1d, dropout2d, gaussian_noise
-=======
->>>>>>> origin/main
 from graphnn.ops.elementwise import elementwise
 from graphnn.ops.functions import (
     arccos,
@@ -146,11 +143,7 @@ from graphnn.ops.pool import (
     max_pool1d,
     max_pool2d,
 )
-<<<<<<< HEAD
 from graphnn.ops.random import set_seed
-=======
-from graphnn.ops.random import dropout, set_seed
->>>>>>> origin/main
 from graphnn.ops.rectifier import (
     celu,
     elu,
@@ -211,10 +204,7 @@ __all__ = [
     "adaptive_max_pool2d",
     "add",
     "all",
-<<<<<<< HEAD
     "alpha_dropout",
-=======
->>>>>>> origin/main
     "any",
     "arccos",
     "arcsin",
@@ -270,10 +260,7 @@ __all__ = [
     "floor_divide",
     "function",
     "gaussian_nll_loss",
-<<<<<<< HEAD
     "gaussian_noise",
-=======
->>>>>>> origin/main
     "gelu",
     "get_num_threads",
     "grad",

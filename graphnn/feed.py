@@ -160,10 +160,6 @@ def check_limits(
             continue
         place = np.argwhere(wrong)[0]
         where = ", ".join(map(str, place))
-<<<<<<< HEAD
-=======
-        word = "label" if "cross_entropy" in reader.op.name else "index"
->>>>>>> origin/main
         also = "" if ignored is None else f" or {ignored}"
         labels = ("cross_entropy", "nll", "counted_labels")
         word = "label" if reader.op.name.startswith(labels) else "index"
