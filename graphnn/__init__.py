@@ -1,7 +1,7 @@
 """graphnn: declare a graph, see its reverse pass, train it in one jitted loop."""
 
 from graphnn import nn, optim
-from graphnn.autodiff import grad, hvp, jvp, vjp
+from graphnn.autodiff import grad, jvp, vjp
 from graphnn.backends.cpu.executor import get_num_threads, set_num_threads
 from graphnn.checkpoint import checkpoint
 from graphnn.context import scope
@@ -17,6 +17,7 @@ from graphnn.errors import (
 )
 from graphnn.function import Function, function
 from graphnn.graph import Graph
+from graphnn.jacobian import hessian, hvp, jacobian
 from graphnn.model import Model
 from graphnn.node import Constant, Input, Node, Parameter
 from graphnn.op import Op
@@ -44,8 +45,10 @@ from graphnn.ops.arithmetic import (
     exp,
     floor_divide,
     log,
+    mod,
     multiply,
     negative,
+    pow,
     power,
     reciprocal,
     remainder,
@@ -86,7 +89,9 @@ from graphnn.ops.choice import (
 )
 from graphnn.ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from graphnn.ops.cross_entropy import cross_entropy, nll_loss
+from graphnn.ops.diagonal import diag, diagonal, eye, trace, tril, triu
 from graphnn.ops.dropout import alpha_dropout, dropout, dropout1d, dropout2d, gaussian_noise
+from graphnn.ops.einsum import dot, einsum, inner, outer, tensordot
 from graphnn.ops.elementwise import elementwise
 from graphnn.ops.functions import (
     arccos,
@@ -103,6 +108,7 @@ from graphnn.ops.functions import (
     sinh,
     tan,
 )
+from graphnn.ops.gated import glu
 from graphnn.ops.indexing import embedding, scatter_add, take, take_along_axis
 from graphnn.ops.joining import concat, repeat, roll, split, stack, tile
 from graphnn.ops.labels import one_hot
@@ -241,10 +247,14 @@ __all__ = [
     "cumprod",
     "cumsum",
     "datasets",
+    "diag",
+    "diagonal",
     "divide",
+    "dot",
     "dropout",
     "dropout1d",
     "dropout2d",
+    "einsum",
     "elementwise",
     "elu",
     "embedding",
@@ -254,6 +264,7 @@ __all__ = [
     "expand",
     "expand_dims",
     "expm1",
+    "eye",
     "flatten",
     "flip",
     "floor",
@@ -263,6 +274,7 @@ __all__ = [
     "gaussian_noise",
     "gelu",
     "get_num_threads",
+    "glu",
     "grad",
     "greater",
     "greater_equal",
@@ -271,15 +283,18 @@ __all__ = [
     "hard_swish",
     "hard_tanh",
     "hardshrink",
+    "hessian",
     "hinge_embedding_loss",
     "hinge_loss",
     "huber_loss",
     "hvp",
     "identity",
+    "inner",
     "instance_norm",
     "isfinite",
     "isinf",
     "isnan",
+    "jacobian",
     "jvp",
     "kl_div",
     "l1_loss",
@@ -308,6 +323,7 @@ __all__ = [
     "min",
     "minimum",
     "mish",
+    "mod",
     "moveaxis",
     "mse_loss",
     "multi_margin_loss",
@@ -321,9 +337,11 @@ __all__ = [
     "one_hot",
     "op",
     "optim",
+    "outer",
     "pad",
     "phase",
     "poisson_nll_loss",
+    "pow",
     "power",
     "prelu",
     "prod",
@@ -373,10 +391,14 @@ __all__ = [
     "tan",
     "tanh",
     "tanhshrink",
+    "tensordot",
     "threshold",
     "tile",
     "topk",
+    "trace",
     "transpose",
+    "tril",
+    "triu",
     "trunc",
     "updating",
     "var",
