@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from graphnn.node import Node, apply
 from graphnn.op import Draw, Example, Mismatch, Op, Rows, register
 from graphnn.ops.elementwise import REAL, elementwise
+from graphnn.ops.movement import broadcast_to
 from graphnn.ops.reduce import mean, sum, sum_to
 from graphnn.ops.softmax import row_spec
 from graphnn.ops.tangents import added
@@ -87,7 +88,14 @@ def standardized(x, m, scale, shift):  # type: ignore[no-untyped-def]
 def statistics(x: Node, axes: Sequence[int]) -> tuple[Node, Node]:
     """Mean and biased variance over axes, which stay as axes of size 1."""
     average = mean(x, axes, keepdims=True)
-    return average, mean(squared_distance(x, average), axes, keepdims=True)
+    # Repeated along all axes but the last run of them, so that the squares are summed as they are
+    # computed: one loop before the reduced one in place of two.
+    behind = max(axes)
+    while behind - 1 in axes:
+        behind -= 1
+    kept = [1 if axis >= behind and axis in axes else dim for axis, dim in enumerate(x.spec.shape)]
+    around = broadcast_to(average, kept)
+    return average, mean(squared_distance(x, around), axes, keepdims=True)
 
 
 # Rows: the last axis of each sample, of which all passes but the first find the data in the cache.
