@@ -15,11 +15,11 @@ def swish(x):
 
 # With a gradient of one's own: dy is dloss/dy, y the output.
 @gn.elementwise
-def softsign(x):
+def soft_limit(x):
     return x / (1 + math.fabs(x))
 
 
-@softsign.backward
+@soft_limit.backward
 def _(dy, x, y):
     size = 1 + math.fabs(x)
     return dy / (size * size)
@@ -56,7 +56,7 @@ def reversed_sum(start, stop, x, out):
 
 
 x = gn.Input((None, 5), name="x", dtype="float64")
-for op in (swish, softsign, running_sum):
+for op in (swish, soft_limit, running_sum):
     y = op(x)
     loss = gn.sum(y * y)
     check_grads(loss, np.linspace(-2, 1.9, 15).reshape(3, 5), order=2)
