@@ -1,7 +1,9 @@
 """graphnn: declare a graph, see its reverse pass, train it in one jitted loop."""
 
+from typing import TYPE_CHECKING, NoReturn
+
 from graphnn import nn, optim
-from graphnn.autodiff import grad, hvp, jvp, vjp
+from graphnn.autodiff import grad, jvp, vjp
 from graphnn.backends.cpu.executor import get_num_threads, set_num_threads
 from graphnn.checkpoint import checkpoint
 from graphnn.context import scope
@@ -12,11 +14,14 @@ from graphnn.errors import (
     GraphError,
     GraphnnError,
     KernelError,
+    NotFiniteWarning,
     PlanError,
     ShapeError,
 )
 from graphnn.function import Function, function
 from graphnn.graph import Graph
+from graphnn.hints import missing_name
+from graphnn.jacobian import hessian, hvp, jacobian
 from graphnn.model import Model
 from graphnn.node import Constant, Input, Node, Parameter
 from graphnn.op import Op
@@ -56,6 +61,17 @@ from graphnn.ops.arithmetic import (
     square,
     subtract,
 )
+from graphnn.ops.batch_norm import batch_norm
+from graphnn.ops.binary import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cosine_embedding_loss,
+    cosine_similarity,
+    hinge_embedding_loss,
+    hinge_loss,
+    multi_margin_loss,
+    soft_margin_loss,
+)
 from graphnn.ops.choice import (
     copysign,
     equal,
@@ -76,6 +92,9 @@ from graphnn.ops.choice import (
     where,
 )
 from graphnn.ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
+from graphnn.ops.cross_entropy import cross_entropy, nll_loss
+from graphnn.ops.diagonal import diag, diagonal, eye, trace, tril, triu
+from graphnn.ops.einsum import dot, einsum, inner, outer, tensordot
 from graphnn.ops.elementwise import elementwise
 from graphnn.ops.functions import (
     arccos,
@@ -92,10 +111,22 @@ from graphnn.ops.functions import (
     sinh,
     tan,
 )
+from graphnn.ops.gated import glu
 from graphnn.ops.indexing import embedding, scatter_add, take, take_along_axis
 from graphnn.ops.joining import concat, repeat, roll, split, stack, tile
+from graphnn.ops.labels import one_hot
 from graphnn.ops.linalg import matmul
-from graphnn.ops.loss import accuracy, cross_entropy, mse_loss, one_hot
+from graphnn.ops.loss import (
+    gaussian_nll_loss,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    mse_loss,
+    poisson_nll_loss,
+    smooth_l1_loss,
+    squared_error,
+)
+from graphnn.ops.metric import accuracy, binary_accuracy
 from graphnn.ops.movement import (
     broadcast_to,
     expand,
@@ -108,7 +139,9 @@ from graphnn.ops.movement import (
     swapaxes,
     transpose,
 )
+from graphnn.ops.norm import group_norm, instance_norm, layer_norm, rms_norm
 from graphnn.ops.padding import pad
+from graphnn.ops.phase import phase, updating
 from graphnn.ops.pool import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -168,6 +201,7 @@ __all__ = [
     "KernelError",
     "Model",
     "Node",
+    "NotFiniteWarning",
     "Op",
     "Parameter",
     "PlanError",
@@ -190,6 +224,10 @@ __all__ = [
     "argsort",
     "avg_pool1d",
     "avg_pool2d",
+    "batch_norm",
+    "binary_accuracy",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
     "broadcast_to",
     "cast",
     "ceil",
@@ -204,14 +242,20 @@ __all__ = [
     "copysign",
     "cos",
     "cosh",
+    "cosine_embedding_loss",
+    "cosine_similarity",
     "cosine_squasher",
     "count_nonzero",
     "cross_entropy",
     "cumprod",
     "cumsum",
     "datasets",
+    "diag",
+    "diagonal",
     "divide",
+    "dot",
     "dropout",
+    "einsum",
     "elementwise",
     "elu",
     "embedding",
@@ -221,26 +265,41 @@ __all__ = [
     "expand",
     "expand_dims",
     "expm1",
+    "eye",
     "flatten",
     "flip",
     "floor",
     "floor_divide",
     "function",
+    "gaussian_nll_loss",
     "gelu",
     "get_num_threads",
+    "glu",
+    "gn.{own}",
     "grad",
     "greater",
     "greater_equal",
+    "group_norm",
     "hard_sigmoid",
     "hard_swish",
     "hard_tanh",
     "hardshrink",
+    "hessian",
+    "hinge_embedding_loss",
+    "hinge_loss",
+    "huber_loss",
     "hvp",
     "identity",
+    "inner",
+    "instance_norm",
     "isfinite",
     "isinf",
     "isnan",
+    "jacobian",
     "jvp",
+    "kl_div",
+    "l1_loss",
+    "layer_norm",
     "leaky_relu",
     "less",
     "less_equal",
@@ -268,16 +327,23 @@ __all__ = [
     "mod",
     "moveaxis",
     "mse_loss",
+    "multi_margin_loss",
     "multiply",
     "narrow",
     "negative",
+    "nll_loss",
     "nn",
+    "nn.{layer}",
     "norm",
     "not_equal",
     "one_hot",
     "op",
     "optim",
+    "optim.{rule}",
+    "outer",
     "pad",
+    "phase",
+    "poisson_nll_loss",
     "pow",
     "power",
     "prelu",
@@ -289,6 +355,7 @@ __all__ = [
     "render",
     "repeat",
     "reshape",
+    "rms_norm",
     "roll",
     "round",
     "rsqrt",
@@ -302,6 +369,8 @@ __all__ = [
     "silu",
     "sin",
     "sinh",
+    "smooth_l1_loss",
+    "soft_margin_loss",
     "softmax",
     "softplus",
     "softshrink",
@@ -310,6 +379,7 @@ __all__ = [
     "split",
     "sqrt",
     "square",
+    "squared_error",
     "squeeze",
     "stack",
     "std",
@@ -324,11 +394,16 @@ __all__ = [
     "tan",
     "tanh",
     "tanhshrink",
+    "tensordot",
     "threshold",
     "tile",
     "topk",
+    "trace",
     "transpose",
+    "tril",
+    "triu",
     "trunc",
+    "updating",
     "var",
     "vjp",
     "where",

@@ -158,7 +158,7 @@ def _own_factor(node: Node, value: Node) -> bool:
     if a is b:
         return False
     if value is a:
-        return a.ndim > 2 or not node.attrs.get("transpose_a", False)
+        return a.ndim > 2 or (b.ndim == 2 and not node.attrs.get("transpose_a", False))
     return b.ndim > 2
 
 
@@ -264,7 +264,7 @@ def dependencies(steps: Sequence[Step]) -> nx.DiGraph[int]:
     graph: nx.DiGraph[int] = nx.DiGraph()
     graph.add_nodes_from(range(len(steps)))
     maker = {node: i for i, step in enumerate(steps) for node in step.group.outputs}
-    overwrites = {
+    overwrites: dict[Node, int] = {
         target: i
         for i, step in enumerate(steps)
         for target in step.targets
