@@ -1,7 +1,9 @@
 """graphnn: declare a graph, see its reverse pass, train it in one jitted loop."""
 
+from typing import TYPE_CHECKING, NoReturn
+
 from graphnn import nn, optim
-from graphnn.autodiff import grad, hvp, jvp, vjp
+from graphnn.autodiff import grad, jvp, vjp
 from graphnn.backends.cpu.executor import get_num_threads, set_num_threads
 from graphnn.checkpoint import checkpoint
 from graphnn.context import scope
@@ -12,11 +14,14 @@ from graphnn.errors import (
     GraphError,
     GraphnnError,
     KernelError,
+    NotFiniteWarning,
     PlanError,
     ShapeError,
 )
 from graphnn.function import Function, function
 from graphnn.graph import Graph
+from graphnn.hints import missing_name
+from graphnn.jacobian import hessian, hvp, jacobian
 from graphnn.model import Model
 from graphnn.node import Constant, Input, Node, Parameter
 from graphnn.op import Op
@@ -45,8 +50,10 @@ from graphnn.ops.arithmetic import (
     exp,
     floor_divide,
     log,
+    mod,
     multiply,
     negative,
+    pow,
     power,
     reciprocal,
     remainder,
@@ -54,6 +61,17 @@ from graphnn.ops.arithmetic import (
     sqrt,
     square,
     subtract,
+)
+from graphnn.ops.batch_norm import batch_norm
+from graphnn.ops.binary import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cosine_embedding_loss,
+    cosine_similarity,
+    hinge_embedding_loss,
+    hinge_loss,
+    multi_margin_loss,
+    soft_margin_loss,
 )
 from graphnn.ops.choice import (
     copysign,
@@ -75,6 +93,7 @@ from graphnn.ops.choice import (
     where,
 )
 from graphnn.ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
+from graphnn.ops.cross_entropy import cross_entropy, nll_loss
 from graphnn.ops.diagonal import diag, diagonal, eye, trace, tril, triu
 from graphnn.ops.einsum import dot, einsum, inner, outer, tensordot
 from graphnn.ops.elementwise import elementwise
@@ -96,8 +115,19 @@ from graphnn.ops.functions import (
 from graphnn.ops.gated import glu
 from graphnn.ops.indexing import embedding, scatter_add, take
 from graphnn.ops.joining import concat, repeat, roll, split, stack, tile
+from graphnn.ops.labels import one_hot
 from graphnn.ops.linalg import matmul
-from graphnn.ops.loss import accuracy, cross_entropy, mse_loss, one_hot
+from graphnn.ops.loss import (
+    gaussian_nll_loss,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    mse_loss,
+    poisson_nll_loss,
+    smooth_l1_loss,
+    squared_error,
+)
+from graphnn.ops.metric import accuracy, binary_accuracy
 from graphnn.ops.movement import (
     broadcast_to,
     expand,
@@ -110,7 +140,9 @@ from graphnn.ops.movement import (
     swapaxes,
     transpose,
 )
+from graphnn.ops.norm import group_norm, instance_norm, layer_norm, rms_norm
 from graphnn.ops.padding import pad
+from graphnn.ops.phase import phase, updating
 from graphnn.ops.pool import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -170,6 +202,7 @@ __all__ = [
     "KernelError",
     "Model",
     "Node",
+    "NotFiniteWarning",
     "Op",
     "Parameter",
     "PlanError",
@@ -192,6 +225,10 @@ __all__ = [
     "argsort",
     "avg_pool1d",
     "avg_pool2d",
+    "batch_norm",
+    "binary_accuracy",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
     "broadcast_to",
     "cast",
     "ceil",
@@ -206,6 +243,8 @@ __all__ = [
     "copysign",
     "cos",
     "cosh",
+    "cosine_embedding_loss",
+    "cosine_similarity",
     "cosine_squasher",
     "count_nonzero",
     "cross_entropy",
@@ -233,23 +272,35 @@ __all__ = [
     "floor",
     "floor_divide",
     "function",
+    "gaussian_nll_loss",
     "gelu",
     "get_num_threads",
     "glu",
+    "gn.{own}",
     "grad",
     "greater",
     "greater_equal",
+    "group_norm",
     "hard_sigmoid",
     "hard_swish",
     "hard_tanh",
     "hardshrink",
+    "hessian",
+    "hinge_embedding_loss",
+    "hinge_loss",
+    "huber_loss",
     "hvp",
     "identity",
     "inner",
+    "instance_norm",
     "isfinite",
     "isinf",
     "isnan",
+    "jacobian",
     "jvp",
+    "kl_div",
+    "l1_loss",
+    "layer_norm",
     "leaky_relu",
     "less",
     "less_equal",
@@ -274,19 +325,27 @@ __all__ = [
     "min",
     "minimum",
     "mish",
+    "mod",
     "moveaxis",
     "mse_loss",
+    "multi_margin_loss",
     "multiply",
     "narrow",
     "negative",
+    "nll_loss",
     "nn",
+    "nn.{layer}",
     "norm",
     "not_equal",
     "one_hot",
     "op",
     "optim",
+    "optim.{rule}",
     "outer",
     "pad",
+    "phase",
+    "poisson_nll_loss",
+    "pow",
     "power",
     "prelu",
     "prod",
@@ -297,6 +356,7 @@ __all__ = [
     "render",
     "repeat",
     "reshape",
+    "rms_norm",
     "roll",
     "round",
     "rsqrt",
@@ -310,6 +370,8 @@ __all__ = [
     "silu",
     "sin",
     "sinh",
+    "smooth_l1_loss",
+    "soft_margin_loss",
     "softmax",
     "softplus",
     "softshrink",
@@ -318,6 +380,7 @@ __all__ = [
     "split",
     "sqrt",
     "square",
+    "squared_error",
     "squeeze",
     "stack",
     "std",
@@ -341,6 +404,7 @@ __all__ = [
     "tril",
     "triu",
     "trunc",
+    "updating",
     "var",
     "vjp",
     "where",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -29,6 +29,19 @@ class SourceLine:
         return f"{os.path.basename(self.file)}:{self.line}"
 
 
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """The module that declares a node; each module has one of its own.
+
+    Parameters
+    ----------
+    kind
+        Name of the module's class.
+    """
+
+    kind: str
+
+
 @dataclass(frozen=True)
 class Context:
     """What nodes declared now take from where they stand."""
@@ -36,6 +49,7 @@ class Context:
     scope: tuple[str, ...] = ()
     role: Pass = "forward"
     forward_of: Node | None = None
+    layer: Layer | None = None
 
 
 context: ContextVar[Context] = ContextVar("graphnn_context", default=Context())  # noqa: B039 - frozen
@@ -53,12 +67,15 @@ def scope(name: str) -> Iterator[None]:
     >>> x.scope
     'encoder'
     """
-    here = context.get()
-    token = context.set(replace(here, scope=(*here.scope, *name.split("."))))
-    try:
+    with _within(replace(context.get(), scope=(*context.get().scope, *name.split(".")))):
         yield
-    finally:
-        context.reset(token)
+
+
+@contextmanager
+def layer(made: Layer, name: str) -> Iterator[None]:
+    """Nodes declared inside belong to a module, and carry its name unless that is empty."""
+    with scope(name) if name else nullcontext(), _within(replace(context.get(), layer=made)):
+        yield
 
 
 @contextmanager
@@ -66,7 +83,14 @@ def role(name: Pass, forward_of: Node | None = None) -> Iterator[None]:
     """Nodes declared inside belong to a pass, and to the forward node whose gradient they make."""
     here = context.get()
     path = here.scope if forward_of is None else tuple(filter(None, forward_of.scope.split(".")))
-    token = context.set(Context(path, name, forward_of))
+    owner = here.layer if forward_of is None else forward_of.layer
+    with _within(Context(path, name, forward_of, owner)):
+        yield
+
+
+@contextmanager
+def _within(place: Context) -> Iterator[None]:
+    token = context.set(place)
     try:
         yield
     finally:

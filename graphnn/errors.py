@@ -1,4 +1,4 @@
-"""What graphnn raises. Every message names what was expected, what was found, and one fix."""
+"""What graphnn raises; every message names what was expected, what was found, and one fix."""
 
 
 class GraphnnError(Exception):
@@ -27,3 +27,7 @@ class KernelError(GraphnnError, RuntimeError):
 
 class DataError(GraphnnError, ValueError):
     """Data that is missing, damaged, or does not fit what was declared."""
+
+
+class NotFiniteWarning(RuntimeWarning):
+    """The loss of an epoch is NaN or infinite: what is trained from there on is of no use."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -12,7 +13,16 @@ from graphnn.errors import DataError, DTypeError, ShapeError
 from graphnn.fusion import root
 from graphnn.graph import Graph
 from graphnn.node import Input, Node
-from graphnn.spec import FLOATS, DimLike, evaluate, format_shape, symbol_name, symbols_in
+from graphnn.spec import (
+    FLOATS,
+    Dim,
+    DimLike,
+    evaluate,
+    format_shape,
+    lossless,
+    symbol_name,
+    symbols_in,
+)
 
 Data: TypeAlias = "ArrayLike | Sequence[ArrayLike] | Mapping[str, ArrayLike]"
 
@@ -25,12 +35,20 @@ def by_input(data: Data, nodes: Sequence[Input]) -> dict[Input, ArrayLike]:
             raise DataError(f"the data must have the names {sorted(names)}; got {sorted(data)}")
         return {names[name]: array for name, array in data.items()}
     if len(nodes) == 1:
-        return {nodes[0]: data}  # type: ignore[dict-item]
+        return {nodes[0]: _only(nodes[0], data)}
     if not isinstance(data, list | tuple) or len(data) != len(nodes):
         raise DataError(
             f"give a list of {len(nodes)} arrays ({', '.join(n.name for n in nodes)}) or a dict"
         )
     return dict(zip(nodes, data, strict=True))
+
+
+def _only(node: Input, data: Any) -> ArrayLike:
+    """The array for the only input, also where it stands in a list of one, as for several."""
+    listed = isinstance(data, list | tuple) and len(data) == 1 and hasattr(data[0], "__array__")
+    if listed and np.ndim(data[0]) == node.ndim:
+        return data[0]  # type: ignore[no-any-return]
+    return data  # type: ignore[no-any-return]
 
 
 def fitting(node: Input, value: ArrayLike) -> NDArray[Any]:
@@ -44,31 +62,66 @@ def fitting(node: Input, value: ArrayLike) -> NDArray[Any]:
     if isinstance(value, Node):
         raise DataError(f"input {node.name} takes an array, not a node; got {value!r}")
     array = value if isinstance(value, np.ndarray) else _plain(node, value)
-    if array.dtype.name != node.dtype:
-        same_kind = array.dtype.kind.replace("u", "i") == np.dtype(node.dtype).kind
-        if not (same_kind and np.can_cast(array.dtype, node.dtype, "safe")):
-            raise DTypeError(
-                f"input {node.name} is declared {node.dtype} at {node.origin}; got an array of "
-                f"{array.dtype}. Convert it: array.astype({node.dtype!r})."
-            )
-    if array.ndim != node.ndim:
-        raise ShapeError(
-            f"input {node.name} is declared {format_shape(node.spec.shape)} at {node.origin}; "
-            f"got an array of shape {format_shape(array.shape)}."
+    one_hot = array.ndim == node.ndim + 1 and np.dtype(node.dtype).kind in "iu"
+    if one_hot and array.shape[-1:] != (1,):
+        raise ShapeError(f"{_declared(node, array)} One-hot labels? Give their argmax(axis=-1).")
+    if not lossless(array.dtype, np.dtype(node.dtype)):
+        raise DTypeError(
+            f"input {node.name} is declared {node.dtype} at {node.origin}; got an array of "
+            f"{array.dtype}. Convert it: array.astype({node.dtype!r})."
         )
+    if array.ndim != node.ndim:
+        raise ShapeError(_declared(node, array) + _other_rank(node, array))
     # A 0-d array stays one: ascontiguousarray would make it 1-d.
     array = np.asarray(array, dtype=node.dtype, order="C")
     return array if array.flags.aligned else array.copy()
 
 
+def _declared(node: Input, array: NDArray[Any]) -> str:
+    return (
+        f"input {node.name} is declared {format_shape(node.spec.shape)} at {node.origin}; "
+        f"got an array of shape {format_shape(array.shape)}."
+    )
+
+
+def _other_rank(node: Input, array: NDArray[Any]) -> str:
+    """What a person who gives an array of another rank may have meant."""
+    own, given, name = node.spec.shape, array.shape, node.label or "x"
+    if node.ndim == len(given) + 1 and _agree(own[1:], given):
+        return f" One sample? Give {name}[None]."
+    if node.ndim == len(given) + 1 and own[-1] == 1 and _agree(own[:-1], given):
+        return f" Give {name}[..., None]."
+    if given[-1:] == (1,) and _agree(own, given[:-1]):
+        return f" Give {name}.ravel()." if node.ndim == 1 else f" Give {name}[..., 0]."
+    rest = own[1:]
+    known = all(isinstance(dim, int) for dim in rest)
+    if own and rest and given and known and math.prod(rest) == math.prod(given[1:]):
+        shape = ", ".join(map(str, rest)) if len(rest) > 1 else "-1"
+        return f" Give {name}.reshape(len({name}), {shape})."
+    return f" It needs {node.ndim} axes."
+
+
+def _agree(dims: Sequence[DimLike], shape: Sequence[int]) -> bool:
+    """Whether sizes fit, each known one being equal."""
+    pairs = zip(dims, shape, strict=False)
+    return len(dims) == len(shape) and all(isinstance(d, Dim) or d == s for d, s in pairs)
+
+
 def _plain(node: Input, value: ArrayLike) -> NDArray[Any]:
-    """Lists and numbers take the dtype of the input, if they are of its kind."""
+    """Lists and numbers take the dtype of the input, if they are of its kind; arrays keep theirs.
+
+    An array is what has ``__array__``: also a table of pandas, and what a list of arrays holds.
+    """
     try:
         array = np.asarray(value)
     except ValueError as error:
         raise ShapeError(f"input {node.name}: {error}") from None
+    leaf: Any = value
+    while isinstance(leaf, list | tuple) and leaf:
+        leaf = leaf[0]
     kinds = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}[np.dtype(node.dtype).kind]
-    if isinstance(value, np.generic) or array.dtype.kind not in kinds:
+    holds_arrays = hasattr(leaf, "__array__") and (leaf is value or np.ndim(leaf) > 0)
+    if holds_arrays or array.dtype.kind not in kinds:
         return array
     if node.dtype not in (*FLOATS, "bool") and array.size:
         limits = np.iinfo(node.dtype)
@@ -90,13 +143,14 @@ def solve(node: Input, shape: Sequence[int], sizes: dict[str, int]) -> None:
 
 def check_shape(node: Input, shape: Sequence[int], sizes: Mapping[str, int]) -> None:
     """Check an array's shape against the sizes that all inputs agree on."""
-    for dim, size in zip(node.spec.shape, shape, strict=True):
+    for axis, (dim, size) in enumerate(zip(node.spec.shape, shape, strict=True)):
         expected = evaluate(dim, sizes)
         if expected != size:
-            where = f" (another input has {expected} there)" if symbols_in(dim) else ""
+            who = "another input" if symbols_in(dim) else "the input"
             raise ShapeError(
                 f"input {node.name} is declared {format_shape(node.spec.shape)} at {node.origin}; "
-                f"got an array of shape {format_shape(shape)}{where}."
+                f"got an array of shape {format_shape(shape)}: its axis {axis} has {size}, "
+                f"{who} has {expected} there."
             )
 
 
@@ -152,10 +206,17 @@ def check_limits(
         high = evaluate(bound, sizes)
         if low <= least and most < high:
             continue
-        place = np.argwhere((array < low) | (array >= high))[0]
+        wrong = (array < low) | (array >= high)
+        ignored = reader.attrs.get("ignore_index")
+        if ignored is not None:
+            wrong &= array != ignored
+        if not wrong.any():
+            continue
+        place = np.argwhere(wrong)[0]
         where = ", ".join(map(str, place))
         word = "label" if "cross_entropy" in reader.op.name else "index"
+        also = "" if ignored is None else f" or {ignored}"
         raise DataError(
             f"input {node.name}[{where}] = {array[tuple(place)]} is out of range: {reader.name} "
-            f"(declared at {reader.origin}) needs {low} <= {word} < {high}."
+            f"(declared at {reader.origin}) needs {low} <= {word} < {high}{also}."
         )

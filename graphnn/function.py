@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from graphnn import passes
+from graphnn import passes, phases
 from graphnn.backends.cpu import executor
 from graphnn.backends.cpu.executor import Bound, Job, address_of
 from graphnn.backends.cpu.kernels import kernel_of
@@ -49,7 +50,7 @@ class Function:
         outputs: Node | Sequence[Node],
         updates: Updates = (),
         *,
-        training: bool = True,
+        training: bool | None = None,
         device: str = "cpu",
     ) -> None:
         self.inputs = tuple(inputs)
@@ -58,18 +59,20 @@ class Function:
             raise GraphError(f"outputs are a node, or a list of nodes; got {outputs!r}")
         self.outputs: tuple[Node, ...] = (outputs,) if isinstance(outputs, Node) else tuple(outputs)
         self.updates = checked_updates(updates)
-        self.training = training
+        self.training = bool(self.updates) if training is None else training
         _check_device(device)
         self._check_inputs()
         wanted = [*self.outputs, *(new for _, new in self.updates)]
         targets = [parameter for parameter, _ in self.updates]
-        if training and GENERATOR in Graph(wanted).nodes and GENERATOR not in targets:
+        chosen = phases.in_phase(wanted, self.training)
+        wanted = [*chosen.outputs, *chosen.updates.values()]
+        targets += chosen.updates
+        checked_updates(zip(targets, wanted[len(self.outputs) :], strict=True))
+        if self.training and GENERATOR in Graph(wanted).nodes and GENERATOR not in targets:
             wanted.append(advanced())
             targets.append(GENERATOR)
-        if not training:
-            wanted = passes.for_inference(wanted)
-        wanted = passes.simplified(wanted)
         count = len(self.outputs)
+        wanted = passes.with_updates(passes.simplified(wanted), count)
         # What is returned is the old value, like all that is computed from it.
         wanted[:count] = [
             apply(COPY, [node]) if root(node) in targets else node for node in wanted[:count]
@@ -125,7 +128,8 @@ class Function:
     def plan(self) -> Plan:
         """The schedule for the last size that was called (before any call, a batch of 32)."""
         if self._last is None:
-            self._last = self.plan_for(dict.fromkeys(symbols(self.inputs), SHOWN_BATCH))
+            guess = self.plan_for(dict.fromkeys(symbols(self.inputs), SHOWN_BATCH))
+            self._last = replace(guess, guessed=bool(guess.sizes))
         return self._last
 
     @property
@@ -277,6 +281,12 @@ class Function:
         """The node that holds output ``index`` after all rewrites."""
         return self._results[index]
 
+    def __reduce_ex__(self, _protocol: Any) -> Any:
+        raise GraphError(
+            "a compiled function is not copied or pickled: declare it again, and keep the values "
+            "of its parameters"
+        )
+
     def __repr__(self) -> str:
         ins = ", ".join(node.name for node in self.inputs)
         outs = ", ".join(node.name for node in self.outputs)
@@ -288,7 +298,7 @@ def function(
     outputs: Node | Sequence[Node],
     updates: Updates = (),
     *,
-    training: bool = True,
+    training: bool | None = None,
     device: str = "cpu",
 ) -> Function:
     """Compile a graph into one call.
@@ -296,14 +306,16 @@ def function(
     Parameters
     ----------
     inputs
-        What is given at each call.
+        What is given at each call; also inputs that no output needs.
     outputs
         What a call returns: one node or several.
     updates
         Pairs (parameter, node of its new value), as ``optim.SGD(...).updates(loss, parameters)``
         makes them. All new values are computed from the old ones.
     training
-        Whether dropout drops.
+        Which phase of the graph is meant: True, dropout drops, batch normalisation takes the
+        statistics of the batch and moves its running averages; False, nothing random is done and
+        nothing moves but ``updates``. None: True if there are ``updates``, else False.
     device
         ``"cpu"``.
 
@@ -315,7 +327,7 @@ def function(
     Raises
     ------
     GraphError
-        For inputs that are missing, given twice or unused names, and for impossible updates.
+        For inputs that are missing or given twice, and for impossible updates.
 
     Examples
     --------

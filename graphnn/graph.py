@@ -11,7 +11,7 @@ import networkx as nx
 
 from graphnn.errors import GraphError
 from graphnn.node import Constant, Input, Node, Parameter, Size
-from graphnn.op import Leaf
+from graphnn.op import Leaf, Reduction
 
 
 class Graph:
@@ -33,9 +33,9 @@ class Graph:
     >>> x = gn.Input((None, 2), name="x")
     >>> print(gn.Graph(gn.sum(x * 2.0)))
     1 input, 0 parameters, 2 ops
-      x         = input                     float32 (None, 2)
-      multiply  = multiply(x, 2)            float32 (None, 2)
-      sum       = sum(multiply, axes=(0, 1))  float32 ()
+      x         = input                       float32 (None, 2)
+      multiply  = multiply(x, 2)              float32 (None, 2)
+      sum       = sum(multiply, axis=(0, 1))  float32 ()
     """
 
     def __init__(self, outputs: Node | Iterable[Node]) -> None:
@@ -168,11 +168,18 @@ def equation(node: Node, names: Mapping[Node, str]) -> str:
         return node.op.name
     arguments = [names[value] for value in node.inputs]
     arguments += [
-        f"{key}={value}"
+        _argument(node, key, value)
         for key, value in node.attrs.items()
         if value not in (None, False) and not key.startswith("_")
     ]
     return f"{node.op.name}({', '.join(arguments)})"
+
+
+def _argument(node: Node, key: str, value: object) -> str:
+    """An attribute as the function's keyword says it: ``axis=0``."""
+    if key == "axes" and isinstance(node.op.kernel, Reduction):
+        return f"axis={value[0] if isinstance(value, tuple) and len(value) == 1 else value}"
+    return f"{key}={value}"
 
 
 def needed(outputs: Iterable[Node], given: Container[Node] = ()) -> list[Node]:

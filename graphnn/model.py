@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -11,30 +11,26 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from graphnn import optim
-from graphnn.errors import DataError, GraphError, ShapeError
+from graphnn.errors import DataError, GraphError, GraphnnError, ShapeError
 from graphnn.feed import Data, by_input, fitting
 from graphnn.function import Function
 from graphnn.graph import Graph
+from graphnn.hints import did_you_mean
 from graphnn.io import load_weights, save_weights
 from graphnn.nn.module import load_parameters
 from graphnn.node import Input, Node, Parameter
-from graphnn.ops.loss import accuracy, cross_entropy, mse_loss
+from graphnn.objectives import LOSSES, METRICS, OF_CLASSES
 from graphnn.ops.random import GENERATOR
 from graphnn.render import render
 from graphnn.spec import BATCH, FLOATS
 from graphnn.summary import print_summary
 from graphnn.train.epochs import EpochRun
+from graphnn.train.fitting import Fitting
 from graphnn.train.history import History
 from graphnn.train.progress import reporter
 
 Pass: TypeAlias = Literal["forward", "backward", "joint"]
 
-LOSSES: dict[str, Callable[[Node, Node], Node]] = {
-    "cross_entropy": cross_entropy,
-    "mse": mse_loss,
-    "mse_loss": mse_loss,
-}
-METRICS: dict[str, Callable[[Node, Node], Node]] = {"accuracy": accuracy, "mse": mse_loss}
 INFERENCE_BATCH = 1024
 
 
@@ -99,10 +95,12 @@ class Model:
         optimizer
             An optimizer, or ``"adam"`` or ``"sgd"`` with its default settings.
         loss
-            A scalar node; its inputs beyond the model's are the targets. Or ``"cross_entropy"`` or
-            ``"mse"``, which declares the target as an input ``y`` itself.
+            A scalar node; its inputs beyond the model's are the targets. Or a name, such as
+            ``"cross_entropy"``, ``"bce_with_logits"``, ``"mse"`` or ``"mae"``, which declares the
+            target as an input ``y`` itself.
         metrics
-            Names (``"accuracy"``, ``"mse"``), or scalar nodes by name.
+            Names (``"accuracy"``, ``"mae"``, ``"mse"``), or scalar nodes by name. ``"accuracy"``
+            counts classes, and yes or no beside a binary cross-entropy.
         device
             ``"cpu"``.
 
@@ -114,18 +112,18 @@ class Model:
         """
         rule = optim.by_name(optimizer) if isinstance(optimizer, str) else optimizer
         if not isinstance(rule, optim.Optimizer):
-            raise GraphError(f"optimizer is optim.Adam(lr=1e-3), or a name; got {optimizer!r}")
+            raise _no_optimizer(optimizer)
         score = self._declared_loss(loss) if isinstance(loss, str) else loss
         if not isinstance(score, Node):
-            raise GraphError(f"loss is a node or one of {sorted(LOSSES)}; got {loss!r}")
+            raise _no_loss(loss)
         found = Graph(score)
         targets = tuple(node for node in found.inputs if node not in self.inputs)
-        measures = self._declared_metrics(metrics, targets)
+        measures = self._declared_metrics(metrics, targets, score)
         results = [score, *measures.values()]
         inputs = [*self.inputs, *targets]
         trainable = [p for p in found.parameters if p.trainable]
         updates = rule.updates(score, trainable)
-        training = Function(inputs, results, updates, device=device)
+        training = Function(inputs, results, updates, training=True, device=device)
         evaluation = Function(inputs, results, training=False, device=device)
         self.optimizer, self.loss, self.targets, self.metrics = rule, score, targets, measures
         self.training, self._evaluation = training, evaluation
@@ -135,9 +133,9 @@ class Model:
 
     def _declared_loss(self, name: str) -> Node:
         if name not in LOSSES:
-            raise GraphError(f"loss is a node or one of {sorted(LOSSES)}; got {name!r}")
+            raise _no_loss(name)
         output = self._only_output(f"loss={name!r}")
-        if name == "cross_entropy":
+        if name in OF_CLASSES:
             shape, dtype = output.spec.shape[:-1], "int64"
         else:
             shape, dtype = output.spec.shape, output.dtype
@@ -153,7 +151,7 @@ class Model:
         return self.outputs[0]
 
     def _declared_metrics(
-        self, metrics: Iterable[str] | Mapping[str, Node], targets: Sequence[Input]
+        self, metrics: Iterable[str] | Mapping[str, Node], targets: Sequence[Input], loss: Node
     ) -> dict[str, Node]:
         if isinstance(metrics, Mapping):
             for name, node in metrics.items():
@@ -162,14 +160,18 @@ class Model:
         made = {}
         for name in [metrics] if isinstance(metrics, str) else metrics:
             if name not in METRICS:
-                raise GraphError(f"a metric is one of {sorted(METRICS)}; got {name!r}")
+                raise GraphError(
+                    f"a metric is one of {sorted(METRICS)}; got {name!r}."
+                    f"{did_you_mean(name, METRICS)}"
+                )
             if len(targets) != 1:
                 names = ", ".join(node.name for node in targets) or "none"
                 raise GraphError(
                     f"metrics=[{name!r}] needs a loss with one target; it has {names}. Pass "
                     f"metrics={{{name!r}: node}}."
                 )
-            made[name] = METRICS[name](self._only_output(f"metrics=[{name!r}]"), targets[0])
+            output = self._only_output(f"metrics=[{name!r}]")
+            made[name] = METRICS[name](output, targets[0], loss)
         return made
 
     # Training and asking.
@@ -201,7 +203,8 @@ class Model:
         validation_data
             ``(x, y)`` or a dict: evaluated after each epoch.
         verbose
-            0: silent; 1: a progress bar, or lines where there is no terminal; 2: a line an epoch.
+            0: silent; 1: a progress bar, or lines where there is no terminal, about a hundred for
+            many short epochs; 2: a line an epoch.
 
         Returns
         -------
@@ -214,50 +217,31 @@ class Model:
             For data that does not fit; nothing is trained then.
         KeyboardInterrupt
             After Ctrl-C; the parameters are those of the last whole step.
+
+        Warns
+        -----
+        NotFiniteWarning
+            Once, when the loss of an epoch is NaN or infinite. As an error, it stops training.
         """
         function = self._compiled().training
         assert function is not None
         data = self._data(x, y)
-        checked = self._validation(validation_data)
+        held = self._validation(validation_data)
         _check_whole("epochs", epochs, 1)
         _check_whole("batch_size", batch_size, 1)
         if verbose not in (0, 1, 2):
             raise GraphError(f"verbose is 0, 1 or 2; got {verbose!r}")
         self.history = History()
-        together = epochs if checked is None and verbose != 2 else 1
         names = ["loss", *self.metrics]
         with reporter(verbose, epochs, names) as shown:
-            for epoch in range(0, epochs, together):
-                run = EpochRun(
-                    function, data, batch_size, together,
-                    shuffle=shuffle, first_epoch=self._epochs_done,
-                )  # fmt: skip
-                told = 0
-
-                def watch(run: EpochRun = run, epoch: int = epoch) -> None:
-                    nonlocal told
-                    shown.watch(run, epoch)
-                    if verbose and checked is None:
-                        while told < run.progress[0]:
-                            shown.epoch_done(epoch + told, names, run.means(told))
-                            told += 1
-
-                try:
-                    run.run(watch)
-                finally:
-                    done = run.progress[0]
-                    self._epochs_done += done
-                    self.history.extend(names, run.sums[:done] / run.samples, run.seconds)
-                if checked is not None:
-                    values = self._evaluated(checked)
-                    self.history.add_validation(values)
-                    shown.epoch_done(
-                        epoch,
-                        [*names, *(f"val_{name}" for name in values)],
-                        [*run.means(), *values.values()],
-                    )
-                elif verbose:
-                    watch()
+            fitting = Fitting(
+                function, data, names, self.history, shown,
+                batch_size=batch_size, shuffle=shuffle, first_epoch=self._epochs_done,
+            )  # fmt: skip
+            try:
+                fitting.run(epochs, None if held is None else lambda: self._evaluated(held))
+            finally:
+                self._epochs_done += self.history.epochs
         return self.history
 
     def evaluate(self, x: Data, y: Data | None = None) -> dict[str, float]:
@@ -340,10 +324,13 @@ class Model:
     def _validation(self, data: Any) -> dict[Input, NDArray[Any]] | None:
         if data is None:
             return None
-        if isinstance(data, Mapping):
-            return self._data(data, None)
-        if isinstance(data, tuple | list) and len(data) == 2:
-            return self._data(data[0], data[1])
+        try:
+            if isinstance(data, Mapping):
+                return self._data(data, None)
+            if isinstance(data, tuple | list) and len(data) == 2:
+                return self._data(data[0], data[1])
+        except GraphnnError as error:
+            raise type(error)(f"validation_data: {error}") from None
         raise DataError("validation_data is (x, y) or a dict of arrays by name")
 
     # Parameters.
@@ -365,7 +352,16 @@ class Model:
         load_parameters(self.parameters, state)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the parameters to a safetensors file, whole or not at all."""
+        """Write the parameters to a safetensors file, whole or not at all.
+
+        The graph and the optimizer's state are not in it: declare the model again, then
+        :meth:`load`.
+
+        Raises
+        ------
+        DataError
+            If the file cannot be written, or has the suffix of another format.
+        """
         return save_weights(path, self.state_dict())
 
     def load(self, path: str | os.PathLike[str]) -> None:
@@ -389,7 +385,7 @@ class Model:
         passes
             ``"forward"``, ``"backward"`` or ``"joint"``; the last two need :meth:`compile`.
         """
-        if passes != "forward":
+        if passes in ("backward", "joint"):  # any other is complained of in render
             return render(self._compiled().training, path, passes=passes, **options)
         return render(self.graph, path, passes=passes, **options)
 
@@ -397,11 +393,39 @@ class Model:
         """Print a table: layer, output shape, parameters, FLOPs a sample."""
         print_summary(self.graph, self.parameters)
 
+    def __call__(self, *_values: Any) -> Any:
+        """A model is asked with :meth:`predict`; networks are what is called."""
+        raise GraphError(
+            "a model is not called: model.predict(array) computes its outputs; to declare more "
+            "nodes, call the network that it was made of, net(x)"
+        )
+
+    def __reduce_ex__(self, _protocol: Any) -> Any:
+        raise GraphError(
+            "a model is not copied or pickled, since it is compiled code: keep its weights with "
+            "model.save(path) or model.state_dict(), declare the model again, and load them"
+        )
+
     def __repr__(self) -> str:
         return (
             f"<Model: {', '.join(n.name for n in self.inputs)} -> "
             f"{', '.join(n.name for n in self.outputs)}>"
         )
+
+
+def _no_optimizer(given: object) -> GraphError:
+    a_class = isinstance(given, type) and issubclass(given, optim.Optimizer)
+    fix = f" Make one: optim.{given.__name__}()." if a_class else ""  # type: ignore[attr-defined]
+    return GraphError(f"optimizer is optim.Adam(lr=1e-3), or a name; got {given!r}.{fix}")
+
+
+def _no_loss(given: object) -> GraphError:
+    called = getattr(given, "__name__", None)
+    fix = f" Call it: gn.{called}(output, target)." if called in LOSSES else ""
+    return GraphError(
+        f"loss is a node or one of {sorted(LOSSES)}; got {given!r}."
+        f"{fix or did_you_mean(given, LOSSES)}"
+    )
 
 
 def _check_metric(name: str, node: object) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from graphnn.context import Pass, SourceLine, context, declared_at
+from graphnn.context import Layer, Pass, SourceLine, context, declared_at
 from graphnn.errors import DTypeError, GraphError, ShapeError
+from graphnn.interop import Foreign
 from graphnn.op import Attrs, Leaf, Mismatch, Op, register, registry
 from graphnn.spec import (
     FLOATS,
@@ -22,6 +23,7 @@ from graphnn.spec import (
     as_shape,
     format_shape,
 )
+from graphnn.values import array_for, as_array, check_number, check_operand
 
 NodeLike: TypeAlias = "Node | ArrayLike"
 
@@ -31,8 +33,11 @@ _serial = itertools.count()
 operators: dict[str, Callable[..., Node]] = {}
 
 
-class Node:
+class Node(Foreign):
     """A value of the graph: an op applied to other nodes. Immutable.
+
+    ``==`` is identity, so that nodes can be keys; ``gn.equal`` compares values. Operators and
+    NumPy's elementwise functions (``np.exp(x)``) declare nodes.
 
     Attributes
     ----------
@@ -50,6 +55,8 @@ class Node:
         The pass it belongs to: forward, backward or update.
     forward_of
         For a backward node: the forward node whose gradient it makes.
+    layer
+        The module that declared it, or None.
     """
 
     __slots__ = (
@@ -58,6 +65,7 @@ class Node:
         "forward_of",
         "inputs",
         "label",
+        "layer",
         "op",
         "origin",
         "role",
@@ -65,7 +73,6 @@ class Node:
         "serial",
         "spec",
     )
-    __array_ufunc__ = None  # numpy_array * node asks the node
 
     def __init__(
         self,
@@ -87,6 +94,7 @@ class Node:
             "origin": declared_at(),
             "role": here.role,
             "forward_of": here.forward_of,
+            "layer": here.layer,
             "serial": next(_serial),
         }
         for key, value in fields.items():
@@ -101,6 +109,7 @@ class Node:
     origin: SourceLine
     role: Pass
     forward_of: Node | None
+    layer: Layer | None
     serial: int
 
     def __setattr__(self, key: str, value: object) -> None:
@@ -130,16 +139,26 @@ class Node:
     def __repr__(self) -> str:
         return f"<{self.name}: {self.op.name} {self.spec}>"
 
-    def __bool__(self) -> bool:
-        raise GraphError(
-            f"{self.name} has no value while the graph is declared, so it has no truth value; "
-            f"choose between values with gn.where(condition, a, b). Declared at {self.origin}."
-        )
+    @property
+    def T(self) -> Node:  # noqa: N802 - NumPy's and torch's name
+        """The axes in reverse order."""
+        order = tuple(range(self.ndim))[::-1]
+        return self if self.ndim < 2 else call("transpose", self, axes=order)
 
-    def __iter__(self) -> Iterator[Node]:
-        raise GraphError(
-            f"{self.name} is a node and cannot be iterated. Declared at {self.origin}."
-        )
+    @property
+    def mT(self) -> Node:  # noqa: N802 - NumPy's and torch's name
+        """The last two axes exchanged: each matrix of a batch transposed."""
+        if self.ndim < 2:
+            raise ShapeError(
+                f"{self.name}: mT needs at least two axes; got {format_shape(self.spec.shape)}. "
+                f"Declared at {self.origin}."
+            )
+        *batch, rows, columns = range(self.ndim)
+        return call("transpose", self, axes=(*batch, columns, rows))
+
+    def _called(self, name: str, *values: NodeLike) -> Node:
+        """What NumPy's function of that name means."""
+        return call(name, *values)
 
     def __add__(self, other: NodeLike) -> Node:
         return call("add", self, other)
@@ -165,7 +184,21 @@ class Node:
     def __rtruediv__(self, other: NodeLike) -> Node:
         return call("divide", other, self)
 
+    def __floordiv__(self, other: NodeLike) -> Node:
+        return call("floor_divide", self, other)
+
+    def __rfloordiv__(self, other: NodeLike) -> Node:
+        return call("floor_divide", other, self)
+
+    def __mod__(self, other: NodeLike) -> Node:
+        return call("remainder", self, other)
+
+    def __rmod__(self, other: NodeLike) -> Node:
+        return call("remainder", other, self)
+
     def __pow__(self, other: NodeLike) -> Node:
+        if type(other) in (int, float) and other == 2:
+            return call("square", self)  # a product instead of a call of libm's pow
         return call("power", self, other)
 
     def __rpow__(self, other: NodeLike) -> Node:
@@ -173,6 +206,9 @@ class Node:
 
     def __neg__(self) -> Node:
         return call("negative", self)
+
+    def __abs__(self) -> Node:
+        return call("abs", self)
 
     def __matmul__(self, other: NodeLike) -> Node:
         return operators["matmul"](self, other)
@@ -182,6 +218,29 @@ class Node:
 
     def __getitem__(self, key: object) -> Node:
         return operators["getitem"](self, key)
+
+    # Of conditions; whole numbers are refused, since graphnn has no arithmetic of bits.
+
+    def __and__(self, other: NodeLike) -> Node:
+        return call("logical_and", self, other)
+
+    def __rand__(self, other: NodeLike) -> Node:
+        return call("logical_and", other, self)
+
+    def __or__(self, other: NodeLike) -> Node:
+        return call("logical_or", self, other)
+
+    def __ror__(self, other: NodeLike) -> Node:
+        return call("logical_or", other, self)
+
+    def __xor__(self, other: NodeLike) -> Node:
+        return call("logical_xor", self, other)
+
+    def __rxor__(self, other: NodeLike) -> Node:
+        return call("logical_xor", other, self)
+
+    def __invert__(self) -> Node:
+        return call("logical_not", self)
 
     def __gt__(self, other: NodeLike) -> Node:
         return call("greater", self, other)
@@ -275,10 +334,11 @@ class Parameter(Node):
         For a dtype that graphnn does not know.
     """
 
-    __slots__ = ("_home", "trainable")
+    __slots__ = ("_given_name", "_home", "trainable")
 
     trainable: bool
     _home: list[NDArray[Any]]
+    _given_name: str | None
 
     def __init__(
         self,
@@ -288,24 +348,34 @@ class Parameter(Node):
         dtype: object = None,
         trainable: bool = True,
     ) -> None:
-        array = _as_array(value, dtype)
+        array = as_array(value, dtype)
         super().__init__(PARAMETER, spec=TensorSpec(array.shape, array.dtype.name), name=name)
         object.__setattr__(self, "trainable", trainable and array.dtype.name in FLOATS)
+        object.__setattr__(self, "_given_name", name)
         object.__setattr__(self, "_home", [np.array(array, order="C", copy=True)])
 
     @property
     def value(self) -> NDArray[Any]:
-        """The present value, as a live view: writing into it changes the parameter."""
+        """The present value, as a live view: writing into it changes the parameter.
+
+        Setting it takes numbers, lists, and arrays that fit without loss: float32 into float64,
+        but not float64 into float32.
+        """
         return self._home[0]
 
     @value.setter
     def value(self, new: ArrayLike) -> None:
-        array = np.asarray(new)
-        if array.shape != self._home[0].shape:
+        given, array = np.asarray(new), array_for(new, self.dtype)
+        if given.shape != self._home[0].shape:
             raise ShapeError(
                 f"{self.name}: the value of a parameter keeps its shape "
-                f"{format_shape(self._home[0].shape)}; got {format_shape(array.shape)}. "
+                f"{format_shape(self._home[0].shape)}; got {format_shape(given.shape)}. "
                 f"Declared at {self.origin}."
+            )
+        if array is None:
+            raise DTypeError(
+                f"{self.name}: a {self.dtype} parameter takes no {given.dtype} without loss. "
+                f"Declared at {self.origin}. Convert it: array.astype({self.dtype!r})."
             )
         self._home[0][...] = array
 
@@ -321,6 +391,10 @@ class Parameter(Node):
             object.__setattr__(self, "label", name)
             object.__setattr__(self, "scope", ".".join(context.get().scope))
 
+    def __reduce_ex__(self, _protocol: Any) -> Any:
+        # A copy has a value of its own, and is named by the module that keeps it.
+        return _copied, (self.value.copy(), self._given_name, self.trainable)
+
     @property
     def settled(self) -> bool:
         """Whether a backend has given the value a home, which it keeps for good."""
@@ -332,6 +406,10 @@ class Parameter(Node):
         self._home[:] = [home, home]
 
 
+def _copied(value: NDArray[Any], name: str | None, trainable: bool) -> Parameter:
+    return Parameter(value, name, trainable=trainable)
+
+
 class Constant(Node):
     """A value that never changes."""
 
@@ -340,11 +418,14 @@ class Constant(Node):
     array: NDArray[Any]
 
     def __init__(self, value: ArrayLike, name: str | None = None, *, dtype: object = None) -> None:
-        array = np.array(_as_array(value, dtype), order="C", copy=True)
+        array = np.array(as_array(value, dtype), order="C", copy=True)
         array.setflags(write=False)
         label = name or (f"{array.item():.6g}" if array.ndim == 0 else None)
         super().__init__(CONSTANT, spec=TensorSpec(array.shape, array.dtype.name), name=label)
         object.__setattr__(self, "array", array)
+
+    def __reduce_ex__(self, _protocol: Any) -> Any:
+        return Constant, (self.array, self.label)
 
 
 class Size(Node):
@@ -364,66 +445,41 @@ def size_of(dim: DimLike, dtype: str) -> Node:
     return Size(dim, dtype) if isinstance(dim, Dim) else Constant(dim, dtype=dtype)
 
 
-def _as_array(value: ArrayLike, dtype: object) -> NDArray[Any]:
-    if isinstance(value, Node):
-        raise GraphError(f"a value is expected here, not a node; got {value!r}")
-    array = np.asarray(value)
-    if dtype is not None:
-        return array.astype(as_dtype(dtype))
-    if not isinstance(value, np.ndarray | np.generic) and array.dtype == np.float64:
-        return array.astype(np.float32)
-    return array.astype(as_dtype(array.dtype), copy=False)  # in the machine's byte order
-
-
-def as_node(value: NodeLike, like: Node | None = None) -> Node:
+def as_node(value: NodeLike, like: Node | None = None, op: str = "") -> Node:
     """``value`` as a node: nodes pass, numbers and arrays become constants.
 
-    A Python number takes the dtype of ``like``; an array keeps its own.
+    A Python number takes the dtype of ``like``; an array keeps its own. ``op`` is named where the
+    value is neither.
+
+    Raises
+    ------
+    DTypeError
+        For a number that ``like``'s dtype cannot hold.
+    GraphError
+        For what is no node, number or array.
     """
     if isinstance(value, Node):
         return value
     if like is not None and isinstance(value, bool | int | float):
-        if isinstance(value, float) and like.dtype not in FLOATS:
-            raise DTypeError(
-                f"{like.name}: a float beside a {like.dtype} value would promote silently; "
-                f"got {value!r}. Declared at {declared_at()}. "
-                "Cast the value with gn.cast(..., 'float32')."
-            )
-        return _number(value, like)
+        check_number(value, like.dtype, op, like.name)
+        return Constant(value, dtype=like.dtype)
+    check_operand(value, op, "" if like is None else like.name)
     return Constant(value)
 
 
-def _number(value: float, like: Node) -> Node:
-    """A Python number in the dtype of ``like``, if that can hold it."""
-    try:
-        with np.errstate(over="ignore"):
-            held = np.array(value).astype(like.dtype)
-        kept = held == value if isinstance(value, int) else np.isfinite(held) == np.isfinite(value)
-    except OverflowError:
-        kept = False
-    if like.dtype in FLOATS and isinstance(value, int):
-        kept = bool(np.isfinite(held))
-    if not kept:
-        raise DTypeError(
-            f"{like.name} is {like.dtype}, which cannot hold {value!r}. "
-            f"Declared at {declared_at()}. Cast it to a wider dtype: gn.cast({like.name}, ...)."
-        )
-    return Constant(held)
-
-
-def as_nodes(*values: NodeLike) -> tuple[Node, ...]:
+def as_nodes(*values: NodeLike, op: str = "") -> tuple[Node, ...]:
     """Several values as nodes; numbers take the dtype of the first node that is no condition."""
     nodes = [v for v in values if isinstance(v, Node)]
     like = next((v for v in nodes if v.dtype != "bool"), None)
     plain = [v for v in values if not isinstance(v, Node)]
     if like is None and nodes and all(isinstance(v, bool | np.bool_) for v in plain):
         like = nodes[0]
-    return tuple(as_node(value, like) for value in values)
+    return tuple(as_node(value, like, op) for value in values)
 
 
 def call(name: str, *values: NodeLike, **attrs: Any) -> Node:
     """Apply a registered op by name."""
-    return apply(registry[name], as_nodes(*values), attrs)
+    return apply(registry[name], as_nodes(*values, op=name), attrs)
 
 
 def apply(
@@ -456,13 +512,15 @@ def rebuilt(
     spec: TensorSpec | None = None,
     *,
     like: Node | None = None,
+    role: Pass | None = None,
 ) -> Node:
     """The same node on other inputs, with its name, scope, role and the user's line.
 
-    ``like`` gives those four instead; the node itself comes back if nothing changes.
+    ``like`` gives those instead, ``role`` the role; the node itself comes back if nothing changes.
     """
     if (
         like is None
+        and role in (None, node.role)
         and spec is None
         and (attrs is None or attrs == node.attrs)
         and all(a is b for a, b in zip(inputs, node.inputs, strict=True))
@@ -472,20 +530,22 @@ def rebuilt(
     spec = spec or node.op.spec(*(value.spec for value in inputs), **kept)
     model = node if like is None else like
     made = Node(node.op, inputs, kept, spec=spec, name=model.label)
-    for key in ("scope", "origin", "role", "forward_of"):
+    for key in ("scope", "origin", "role", "forward_of", "layer"):
         object.__setattr__(made, key, getattr(model, key))
+    if role is not None:
+        object.__setattr__(made, "role", role)
     return made
 
 
 def _teach(op: Op, inputs: Sequence[Node], name: str | None, mismatch: Mismatch) -> Exception:
     here = context.get()
-    own = ".".join([*here.scope, name or op.name])
+    own = ".".join([*here.scope, *([name] if name else [])])
     got = [str(v.spec) if mismatch.dtype else format_shape(v.spec.shape) for v in inputs]
     joined = " @ ".join(got) if op.name == "matmul" else ", ".join(got)
     called = " and ".join(repr(v.name) for v in inputs)
     fix = f" {mismatch.fix}" if mismatch.fix else ""
     text = (
-        f"{own}: {op.name} needs {mismatch.expected}; got {joined} for {called}. "
+        f"{own}{': ' * bool(own)}{op.name} needs {mismatch.expected}; got {joined} for {called}. "
         f"Declared at {declared_at()}.{fix}"
     )
     return DTypeError(text) if mismatch.dtype else ShapeError(text)

@@ -24,17 +24,6 @@ def rewrite(outputs: Sequence[Node], visit: Visit) -> list[Node]:
     return [new[node] for node in outputs]
 
 
-def for_inference(outputs: Sequence[Node]) -> list[Node]:
-    """The graph as it runs when nothing is trained: dropout passes its input through."""
-
-    def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
-        if node.op.inference is not None:
-            return node.op.inference(node, inputs)
-        return rebuilt(node, inputs)
-
-    return rewrite(outputs, visit)
-
-
 def without_labels(outputs: Sequence[Node]) -> list[Node]:
     """Views that only say something to differentiation are their input: ``stop_gradient``."""
 
@@ -132,6 +121,21 @@ def neighbours(axes: Sequence[int]) -> list[tuple[int, ...]]:
         else:
             runs.append((axis,))
     return runs
+
+
+def with_updates(outputs: Sequence[Node], results: int) -> list[Node]:
+    """What reads gradients and only new values need is the update pass: ``w - 0.1 * dw``.
+
+    ``outputs`` are that many results, then new values.
+    """
+    asked = set(needed(outputs[:results]))
+
+    def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
+        by_hand = node.role == "forward" and node not in asked
+        reads = any(value.role != "forward" for value in inputs)
+        return rebuilt(node, inputs, role="update" if by_hand and reads else None)
+
+    return rewrite(outputs, visit)
 
 
 PASSES: Mapping[str, Callable[[Sequence[Node]], list[Node]]] = {

@@ -6,14 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from graphnn.errors import PlanError
+from graphnn.errors import GraphError, PlanError
 from graphnn.fusion import Group, is_computed, root
 from graphnn.graph import Graph, equation
-from graphnn.memory import Buffer, Layout, overlaps, races, scratch_bytes
+from graphnn.hints import did_you_mean
+from graphnn.memory import Buffer, Layout, overlaps, races
 from graphnn.node import Node, Parameter
 from graphnn.op import Leaf
 from graphnn.schedule import Step
 from graphnn.spec import evaluate
+
+SHORTEST = 12  # no column of a table is cut to less
 
 
 class KernelText(Protocol):
@@ -68,6 +71,7 @@ class Plan:
     """A schedule with its memory and its kernels, for one size of the batch.
 
     ``print(plan)`` shows it as a table, :meth:`source` a kernel, :meth:`check` proves it sound.
+    ``guessed`` says that nothing was called yet that told the sizes.
     """
 
     graph: Graph
@@ -76,6 +80,7 @@ class Plan:
     kernels: tuple[KernelText, ...]
     sizes: Mapping[str, int]
     lanes: int
+    guessed: bool = False
 
     @property
     def memory(self) -> Memory:
@@ -160,24 +165,50 @@ class Plan:
                     raise PlanError(f"step {i} overwrites {target.name} before its last reader")
 
     def _check_scratch(self) -> None:
-        places = self.layout.scratch
+        places, each = self.layout.scratch, self.layout.lane_bytes
         for i, step in enumerate(self.steps):
-            need = self.lanes * scratch_bytes(step, self.sizes)
-            have = places[i].nbytes if i in places else 0
+            need = evaluate(step.scratch, self.sizes)
+            have = min(each, places[i].nbytes // self.lanes) if i in places else 0
             if have < need:
-                raise PlanError(
-                    f"step {i} has {have} bytes of scratch; its {self.lanes} lanes need {need}"
-                )
+                raise PlanError(f"step {i} needs {need} bytes of scratch for each lane, has {have}")
 
     @staticmethod
     def _named(buffer: Buffer) -> str:
         return buffer.nodes[-1].name if buffer.nodes else f"the scratch of step {buffer.first}"
 
-    def source(self, step: int) -> str:
-        """The source of a step's kernel, with the equations that it computes."""
+    def source(self, step: int | str) -> str:
+        """The source of a step's kernel, with the equations that it computes.
+
+        Parameters
+        ----------
+        step
+            Number of a step, or name of a kernel: the first step that runs it.
+
+        Raises
+        ------
+        GraphError
+            If there is no such step or kernel.
+        """
+        step = self._step(step)
         names = self.graph.names()
         equations = [f"# {names[n]} = {equation(n, names)}" for n in self.steps[step].group.nodes]
         return "\n".join([*equations, self.kernels[step].source])
+
+    def _step(self, wanted: int | str) -> int:
+        kernels = [kernel.name for kernel in self.kernels]
+        if isinstance(wanted, str):
+            if wanted in kernels:
+                return kernels.index(wanted)
+            raise GraphError(
+                f"the plan has no kernel {wanted!r}; it has {', '.join(dict.fromkeys(kernels))}."
+                f"{did_you_mean(wanted, kernels)}"
+            )
+        if not -len(kernels) <= wanted < len(kernels):
+            raise GraphError(
+                f"the plan has {len(kernels)} steps, 0 to {len(kernels) - 1}; got {wanted}. "
+                "print(plan) shows them."
+            )
+        return range(len(kernels))[wanted]
 
     def rows(self) -> list[tuple[str, ...]]:
         """The table's cells, a row a step."""
@@ -210,25 +241,50 @@ class Plan:
         ]
 
     def __str__(self) -> str:
-        head = (
-            "step", "pass", "kernel", "nodes", "inputs", "outputs@slot", "bytes", "flops",
-            "barrier",
-        )  # fmt: skip
+        head = ("step", "pass", "kernel", "inputs", "outputs", "bytes", "flops", "wait")
+        # The nodes of a kernel stand in front of its source; here its name says enough.
+        rows = [(*row[:3], *row[4:]) for row in self.rows()]
         flops, nbytes = self.work
-        sizes = ", ".join(f"{name} = {value}" for name, value in sorted(self.sizes.items()))
+        count = readable_count(flops)
         waits = sum(self.layout.barriers)
         summary = (
             f"{len(self.steps)} steps, {len({k.name for k in self.kernels})} kernels, "
-            f"{waits} barriers, {readable_count(flops)}FLOP, {readable_bytes(nbytes)} moved"
-            + (f"; {sizes}" if sizes else "")
+            f"{waits} barriers, {count}{'' if ' ' in count else ' '}FLOP, "
+            f"{readable_bytes(nbytes)} moved{self._sizes()}"
         )
-        return "\n".join([summary, aligned_table([head, *self.rows()]), str(self.memory)])
+        table = aligned_table([head, *rows])
+        return "\n".join([summary, table, *self._legend(), str(self.memory)])
+
+    def _sizes(self) -> str:
+        sizes = ", ".join(f"{name} = {value}" for name, value in sorted(self.sizes.items()))
+        guess = " (a guess, until a call tells)" if self.guessed else ""
+        return f"; {sizes}{guess}" if sizes else ""
+
+    def _legend(self) -> list[str]:
+        targets = [target for step in self.steps for target in step.targets]
+        stored = {node for buffer in self.layout.buffers for node in buffer.nodes}
+        parts = [
+            ("h@3: h lies in slot 3 of the arena", any(t in stored for t in targets)),
+            ("W!: W is overwritten", any(isinstance(t, Parameter) for t in targets)),
+            ("wait: all threads meet before the step", any(self.layout.barriers)),
+        ]
+        said = [text for text, there in parts if there]
+        return ["; ".join(said)] if said else []
+
+    def __repr__(self) -> str:
+        kernels = len({kernel.name for kernel in self.kernels})
+        return f"<Plan of {len(self.steps)} steps, {kernels} kernels{self._sizes()}>"
 
 
-def aligned_table(rows: Sequence[Sequence[str]], widest: int = 44) -> str:
-    """Rows as text with aligned columns; long cells are cut with an ellipsis."""
-    cut = [[c if len(c) <= widest else c[: widest - 1] + "…" for c in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cut, strict=True)]
+def aligned_table(rows: Sequence[Sequence[str]], width: int = 120) -> str:
+    """Rows as text with aligned columns; the widest are cut, with an ellipsis, to fit ``width``."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    while sum(widths) + 2 * (len(widths) - 1) > width and max(widths) > SHORTEST:
+        widths[widths.index(max(widths))] -= 1
+    cut = [
+        [c if len(c) <= w else c[: w - 1] + "…" for c, w in zip(row, widths, strict=True)]
+        for row in rows
+    ]
     lines = [
         "  ".join(f"{c:<{w}}" for c, w in zip(row, widths, strict=True)).rstrip() for row in cut
     ]

@@ -264,7 +264,7 @@ def dependencies(steps: Sequence[Step]) -> nx.DiGraph[int]:
     graph: nx.DiGraph[int] = nx.DiGraph()
     graph.add_nodes_from(range(len(steps)))
     maker = {node: i for i, step in enumerate(steps) for node in step.group.outputs}
-    overwrites = {
+    overwrites: dict[Node, int] = {
         target: i
         for i, step in enumerate(steps)
         for target in step.targets

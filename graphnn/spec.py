@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce as fold
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -256,6 +256,12 @@ def as_dtype(dtype: object) -> str:
     if name not in DTYPES:
         raise DTypeError(f"dtype must be one of {', '.join(DTYPES)}; got {name}")
     return str(name)
+
+
+def lossless(given: np.dtype[Any], own: np.dtype[Any]) -> bool:
+    """Whether every number of one dtype is one of another of its kind: whole numbers, floats."""
+    same_kind = given.kind.replace("u", "i") == own.kind.replace("u", "i")
+    return same_kind and np.can_cast(given, own, "safe")
 
 
 def broadcast_shapes(*shapes: Shape) -> Shape | None:

@@ -1,9 +1,10 @@
-"""The table of a model's layers: ops, shapes, parameters, FLOPs."""
+"""The table of a model's layers: types, ops, shapes, parameters, FLOPs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from graphnn.context import Layer
 from graphnn.graph import Graph
 from graphnn.node import Node, Parameter
 from graphnn.op import Leaf
@@ -12,21 +13,28 @@ from graphnn.spec import Dim, DimLike, evaluate
 
 
 def print_summary(graph: Graph, parameters: Mapping[str, Parameter]) -> None:
-    """Print layer, ops, output shape, parameters and FLOPs a sample."""
+    """Print name and type of each layer, its ops, output shape, parameters and FLOPs a sample.
+
+    A layer is a module, however often it is called; nodes outside of modules that follow each
+    other in one scope share a row.
+    """
     from rich.console import Console  # noqa: PLC0415 - 50 ms that only this needs
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table(title="graphnn model", title_justify="left")
+    table = Table(title="graphnn model; FLOPs for one sample", title_justify="left")
     for head, side in (
-        ("layer", "left"), ("ops", "left"), ("output", "left"),
-        ("parameters", "right"), ("FLOPs a sample", "right"),
+        ("layer", "left"), ("type", "left"), ("ops", "left"), ("output", "left"),
+        ("parameters", "right"), ("FLOPs", "right"),
     ):  # fmt: skip
         table.add_column(head, justify=side)  # type: ignore[arg-type]
-    for scope, nodes in _layers(graph).items():
+    counted: set[Node] = set()
+    for nodes in layers(graph):
         read = {value for node in nodes for value in node.inputs}
-        owned = [p for p in parameters.values() if p in read]
+        owned = [p for p in parameters.values() if p in read and p not in counted]
+        counted.update(owned)
         table.add_row(
-            scope or "-",
+            nodes[0].scope or "-",
+            nodes[0].layer.kind if nodes[0].layer is not None else "-",
             ", ".join(dict.fromkeys(node.op.name for node in nodes)),
             str(nodes[-1].shape),
             f"{sum(p.value.size for p in owned):,}",
@@ -37,12 +45,25 @@ def print_summary(graph: Graph, parameters: Mapping[str, Parameter]) -> None:
     print(f"{total:,} trainable parameters")
 
 
-def _layers(graph: Graph) -> dict[str, list[Node]]:
-    layers: dict[str, list[Node]] = {}
+def layers(graph: Graph) -> list[list[Node]]:
+    """The nodes of each module, and each run of nodes outside of modules, in order."""
+    found: list[list[Node]] = []
+    of_module: dict[Layer, list[Node]] = {}
+    last: Node | None = None
     for node in graph.nodes:
-        if not isinstance(node.op.kernel, Leaf):
-            layers.setdefault(node.scope, []).append(node)
-    return layers
+        if isinstance(node.op.kernel, Leaf):
+            continue
+        if node.layer is not None:
+            if node.layer not in of_module:
+                of_module[node.layer] = []
+                found.append(of_module[node.layer])
+            of_module[node.layer].append(node)
+        elif last is not None and last.layer is None and last.scope == node.scope:
+            found[-1].append(node)
+        else:
+            found.append([node])
+        last = node
+    return found
 
 
 def _readable_flops(nodes: Sequence[Node]) -> str:

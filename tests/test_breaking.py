@@ -60,7 +60,7 @@ def test_a_parameters_own_memory_as_an_input():
     w, x = gn.Parameter(np.ones(8, np.float32)), gn.Input((8,))
     double = gn.function(x, [x * 1.0, gn.sum(x * x)], updates=[(w, w * 2.0)])
     assert double(np.ones(8, np.float32))[1] == 8
-    w.value = np.ones(8)
+    w.value = np.ones(8, np.float32)
     assert double(w.value)[1] == 8
 
 

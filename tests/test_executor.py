@@ -87,7 +87,7 @@ def iterated(function: gn.Function, times: int, threads: int, **fields: int) -> 
     job = executor.Job(bound)
     job.set(SAMPLES=times, BATCH=1, **fields)
     job.run(threads)
-    assert job.progress.tolist() == [1, times]
+    assert job.progress.tolist() == [times]
 
 
 WAYS = {
@@ -433,7 +433,8 @@ def test_inputs_that_do_not_agree_on_the_batch():
     x, y = gn.Input((None, 3), name="x"), gn.Input((None,), name="y")
     function = gn.function([x, y], gn.sum(x, 1) + y)
     with pytest.raises(
-        ShapeError, match=r"input y .* got an array of shape \(5,\) \(another input has 4 there\)"
+        ShapeError,
+        match=r"input y .* got an array of shape \(5,\): its axis 0 has 5, another input has 4 there",
     ):
         function(np.ones((4, 3), np.float32), np.ones(5, np.float32))
 
@@ -444,7 +445,7 @@ def test_inputs_whose_size_follows_from_others():
     function = gn.function([x, flat], gn.flatten(x, 0) * flat)
     assert function(np.ones((2, 3)), np.arange(6.0)).tolist() == [0, 1, 2, 3, 4, 5]
     with pytest.raises(
-        ShapeError, match=r"input flat is declared \(3\*N,\) .*\(another input has 6 there"
+        ShapeError, match=r"input flat is declared \(3\*N,\) .*.*another input has 6 there"
     ):
         function(np.ones((2, 3)), np.ones(7))
     with pytest.raises(GraphError, match=r"flat has shape \(3\*N,\) .* no input tells the size N"):

@@ -259,7 +259,7 @@ ERRORS = {
         lambda: X @ W,
         ShapeError,
         r"matmul needs a.shape\[-1\] == b.shape\[-2\]; got \(None, 100\) @ \(784, 32\) for 'x' and "
-        r"'W'\..*Did you mean a factor with 100 there\?",
+        r"'W'\..*A factor b of shape \(100, 32\) would fit",
     ),
     "broadcast": (
         lambda: X + W,
@@ -275,7 +275,7 @@ ERRORS = {
     "no promotion of a count": (
         lambda: COUNT + 0.5,
         DTypeError,
-        r"n: a float beside a int64.*cast",
+        r"add: a float beside a int64.*cast",
     ),
     "floats only": (lambda: gn.tanh(COUNT), DTypeError, r"tanh needs float32 or float64.*gn.cast"),
     "condition": (lambda: gn.where(X, X, X), DTypeError, r"where needs a bool condition.*x > 0"),
@@ -339,7 +339,7 @@ def test_an_error_names_the_scope():
     with gn.scope("encoder"), gn.scope("0"):
         with pytest.raises(ShapeError, match=r"^encoder\.0\.hidden: maximum needs shapes"):
             gn.maximum(X, W, name="hidden")
-        with pytest.raises(ShapeError, match=r"^encoder\.0\.matmul: matmul needs"):
+        with pytest.raises(ShapeError, match=r"^encoder\.0: matmul needs"):
             gn.matmul(X, W)
 
 
@@ -353,7 +353,7 @@ def test_errors_are_also_pythons():
 def test_wrong_calls():
     with pytest.raises(GraphError, match=r"relu takes 1 values \(x\); got 2"):
         gn.relu(X, X)
-    with pytest.raises(DTypeError, match="dtype must be one of"):
+    with pytest.raises(GraphError, match=r"add takes nodes, numbers and arrays; got 'a' \(str\)"):
         X + "a"
     with pytest.raises(GraphError, match=r"dropout needs 0 <= p < 1; got p=1"):
         gn.dropout(X, 1)
@@ -453,7 +453,7 @@ def test_print_counts():
     x = gn.Input((), name="x")
     assert str(gn.Graph(x)) == "1 input, 0 parameters, 0 ops\n  x = input  float32 ()"
     lines = str(gn.Graph(gn.sum(gn.Input((3,), name="v"), keepdims=True))).splitlines()
-    assert "sum(v, axes=(0,), keepdims=True)" in lines[2]
+    assert "sum(v, axis=0, keepdims=True)" in lines[2]
 
 
 def test_serial_numbers_are_unique_over_threads():

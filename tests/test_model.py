@@ -161,11 +161,14 @@ X_Y = (gn.Input((None, 4), name="x"), gn.Input((None, 3), name="z"))
         ({"optimizer": "adamw"}, r"optimizer is one of \['adam', 'sgd'.*; got 'adamw'"),
         ({"optimizer": optim.Adam}, r"optimizer is optim\.Adam\(lr=1e-3\), or a name; got <class"),
         ({"optimizer": None}, r"optimizer is optim\.Adam\(lr=1e-3\), or a name; got None"),
-        ({"loss": "hinge"}, r"loss is a node or one of \['cross_entropy', 'mse'.*got 'hinge'"),
+        (
+            {"loss": "hinges"},
+            r"loss is a node or one of \[.*'cross_entropy', .*'mse'.*got 'hinges'",
+        ),
         ({"loss": gn.cross_entropy}, r"loss is a node or one of .*; got <function cross_entropy"),
         ({"loss": None}, r"loss is a node or one of .*; got None"),
         ({"loss": gn.mean(X_Y[1])}, "there is no trainable parameter to update"),
-        ({"metrics": ["f1"]}, r"a metric is one of \['accuracy', 'mse'\]; got 'f1'"),
+        ({"metrics": ["f1"]}, r"a metric is one of \['accuracy', .*'mse'\]; got 'f1'"),
         ({"metrics": {"f1": 1.0}}, r"metrics\['f1'\] is a node; got 1\.0"),
         ({"metrics": {"f1": X_Y[1]}}, r"metrics\['f1'\] must be a float scalar.*\(None, 3\)"),
         ({"metrics": {"sum": gn.mean(X_Y[1])}}, r"the outputs need inputs that are not given: z"),
@@ -281,9 +284,9 @@ def test_summary_counts_the_mnist_network(capsys):
     rows = {}
     for line in out.splitlines():
         cells = [cell.strip() for cell in re.split(r"[│|]", line)]
-        if len(cells) == 7 and cells[1].isdigit():
-            rows[cells[1]] = cells[2:6]
-    assert {scope: (row[1], row[2]) for scope, row in rows.items()} == {
+        if len(cells) == 8 and cells[1].isdigit():
+            rows[cells[1]] = cells[2:7]
+    assert {scope: (row[2], row[3]) for scope, row in rows.items()} == {
         "0": ("(None, 256)", "200,960"),
         "1": ("(None, 256)", "0"),
         "2": ("(None, 256)", "0"),
@@ -292,9 +295,54 @@ def test_summary_counts_the_mnist_network(capsys):
         "5": ("(None, 128)", "0"),
         "6": ("(None, 10)", "1,290"),
     }
-    assert rows["0"][0] == "matmul, add"
-    assert rows["1"][0] == "relu"
-    assert rows["0"][3] == "401.7 k"  # 2 · 784 · 256 + 256
+    assert rows["0"][:2] == ["Linear", "matmul, add"]
+    assert rows["1"][:2] == ["ReLU", "relu"]
+    assert max(map(len, out.splitlines())) <= 80
+    assert rows["0"][4] == "401.7 k"  # 2 · 784 · 256 + 256
+
+
+def summary_rows(model, capsys):
+    """Name, type, ops and parameters of each row."""
+    model.summary()
+    cells = [re.split(r"\s*[│|┃]\s*", line) for line in capsys.readouterr().out.splitlines()]
+    rows = [(row[1], row[2], row[3], row[5]) for row in cells if len(row) == 8]
+    return [row for row in rows if row[0] != "layer"]
+
+
+def test_summary_tells_unnamed_modules_apart(capsys):
+    """Two siblings have one scope; functions between modules are rows of their own."""
+    x = gn.Input((None, 4), name="x")
+    a, b = nn.Linear(4, 3), nn.Linear(3, 2)
+    model = gn.Model(x, gn.softmax(b(gn.tanh(a(x)))))
+    assert summary_rows(model, capsys) == [
+        ("-", "Linear", "matmul, add", "15"),
+        ("-", "-", "tanh", "0"),
+        ("-", "Linear", "matmul, add", "8"),
+        ("-", "-", "softmax", "0"),
+    ]
+
+
+def test_summary_of_nested_modules_and_of_none(capsys):
+    class Residual(nn.Module):
+        def __init__(self):
+            super().__init__(name="residual")
+            self.blocks = [nn.Linear(4, 4)]
+
+        def forward(self, x):
+            return x + gn.relu(self.blocks[0](x))
+
+    x = gn.Input((None, 4), name="x")
+    assert summary_rows(gn.Model(x, Residual()(x)), capsys) == [
+        ("residual.blocks.0", "Linear", "matmul, add", "20"),
+        ("residual", "Residual", "relu, add", "0"),
+    ]
+    w = gn.Parameter(np.ones((4, 2), np.float32), name="w")
+    with gn.scope("head"):
+        out = gn.tanh(x @ w)
+    assert summary_rows(gn.Model(x, out * 2.0), capsys) == [
+        ("head", "-", "matmul, tanh", "8"),
+        ("-", "-", "multiply", "0"),
+    ]
 
 
 def test_summary_of_a_shared_layer_and_of_named_sizes(capsys):

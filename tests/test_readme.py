@@ -1,4 +1,4 @@
-"""README: its Python blocks run as written, in order, in one namespace; its links lead somewhere."""
+"""README: its Python blocks run as written, each alone; its links lead somewhere."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def test_python_blocks_run(tmp_path, monkeypatch):
     found = blocks("python")
     assert found, "README has no Python block"
     monkeypatch.chdir(tmp_path)
-    namespace = {"__name__": "__main__"}
     for line, code in found:
+        namespace = {"__name__": "__main__"}  # each block imports what it needs
         # Blank lines in front, so that a traceback names README's own lines.
         exec(compile("\n" * (line - 1) + code, str(README), "exec"), namespace)
     written = re.findall(

@@ -600,10 +600,62 @@ def test_the_table(golden):
 
 def test_the_plan_shown_is_that_of_the_last_call():
     function = classifier()
-    assert "N = 32" in str(function.plan)
+    assert "N = 32 (a guess, until a call tells)" in str(function.plan)
+    assert repr(function.plan).endswith("kernels; N = 32 (a guess, until a call tells)>")
     function(np.zeros((7, 20), np.float32), np.zeros(7, np.int64))
-    assert "N = 7" in str(function.plan)
+    assert "N = 7\n" in str(function.plan)
+    assert repr(function.plan).endswith("kernels; N = 7>")
     assert function.memory == function.plan.memory
+
+
+def test_the_table_is_at_most_120_wide():
+    text = str(classifier().plan)
+    assert max(map(len, text.splitlines())) <= 120
+    x = gn.Input((None, 3), name="an_input_whose_name_is_long")
+    with gn.scope("a_long_scope.of_many_parts"):
+        deep = gn.exp(gn.softmax(x * 2.0, -1) @ np.ones((3, 3), np.float32))
+    text = str(gn.function(x, deep).plan)
+    assert max(map(len, text.splitlines())) <= 120
+    assert "a_long_scope.of_many_parts.exp@" in text
+
+
+def test_the_legend_explains_what_is_there():
+    x = gn.Input((None, 3), name="x")
+    text = str(gn.function(x, gn.sum(x)).plan)
+    assert "h@3: h lies in slot 3 of the arena" in text
+    assert "W!" not in text
+    assert "96 FLOP, " in text
+    assert "W!: W is overwritten; wait: all threads meet" in str(classifier().plan)
+
+
+def test_updates_by_hand_are_the_update_pass():
+    function = classifier()
+    rows = function.plan.rows()
+    assert {row[1] for row in rows if "!" in row[5]} == {"update"}
+    assert {row[1] for row in rows} == {"forward", "backward", "update"}
+
+
+def test_what_is_asked_for_is_no_update():
+    w = gn.Parameter(np.ones(3, np.float32), name="w")
+    loss = gn.sum(w * w)
+    new = w - 0.1 * gn.grad(loss, w)
+    function = gn.function([], new, updates=[(w, new)])
+    assert {step.group.role for step in function.plan.steps if w in step.targets} <= {
+        "forward", "update",
+    }  # fmt: skip
+    np.testing.assert_allclose(function(), np.full(3, 0.8), rtol=1e-6)
+    np.testing.assert_allclose(w.value, np.full(3, 0.8), rtol=1e-6)
+
+
+def test_the_source_of_a_kernel_by_name_and_of_none():
+    plan = classifier().plan
+    kernel = plan.kernels[2].name
+    assert plan.source(kernel) == plan.source([k.name for k in plan.kernels].index(kernel))
+    assert plan.source(-1) == plan.source(len(plan.steps) - 1)
+    with pytest.raises(gn.GraphError, match=rf"the plan has {len(plan.steps)} steps, .*; got 99"):
+        plan.source(99)
+    with pytest.raises(gn.GraphError, match=r"no kernel 'add_rel'; it has .* mean 'add_relu'\?"):
+        plan.source("add_rel")
 
 
 def test_rows_of_the_table():

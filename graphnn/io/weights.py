@@ -15,6 +15,20 @@ from safetensors.numpy import load, save
 
 from graphnn.errors import DataError
 
+OTHERS = {
+    ".h5": "HDF5",
+    ".hdf5": "HDF5",
+    ".keras": "Keras",
+    ".pt": "torch",
+    ".pth": "torch",
+    ".ckpt": "a checkpoint",
+    ".pkl": "pickle",
+    ".pickle": "pickle",
+    ".npy": "NumPy",
+    ".npz": "NumPy",
+    ".onnx": "ONNX",
+}
+
 
 def save_weights(path: str | os.PathLike[str], state: Mapping[str, NDArray[Any]]) -> Path:
     """Write arrays by name; the file is whole or not there, whatever happens.
@@ -22,10 +36,15 @@ def save_weights(path: str | os.PathLike[str], state: Mapping[str, NDArray[Any]]
     Raises
     ------
     DataError
-        If the folder is missing, the format lacks a dtype, or the file cannot be written; an older
-        file is kept.
+        If the suffix is another format's, the folder is missing, the format lacks a dtype, or the
+        file cannot be written; an older file is kept.
     """
     target = Path(path).resolve()  # a link stays one, and what it points to is written
+    if target.suffix in OTHERS:
+        raise DataError(
+            f"{target}: weights are written in safetensors, and {target.suffix} is the suffix of "
+            f"{OTHERS[target.suffix]}. Did you mean {str(target.with_suffix('.safetensors'))!r}?"
+        )
     if target.exists() and not target.is_file():
         raise DataError(f"{target}: is no regular file, and is not replaced by one")
     if not target.parent.is_dir():

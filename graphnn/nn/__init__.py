@@ -1,5 +1,8 @@
 """Layers: they hold parameters and declare nodes, and never compile anything."""
 
+from typing import TYPE_CHECKING, NoReturn
+
+from graphnn.hints import missing_name
 from graphnn.nn import init
 from graphnn.nn.activation import (
     CELU,
@@ -30,11 +33,20 @@ from graphnn.nn.activation import (
     Tanhshrink,
     Threshold,
 )
-from graphnn.nn.container import Sequential
+from graphnn.nn.container import ModuleDict, ModuleList, Sequential
 from graphnn.nn.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from graphnn.nn.dropout import Dropout
 from graphnn.nn.linear import Linear
 from graphnn.nn.module import Module
+from graphnn.nn.norm import (
+    BatchNorm1d,
+    BatchNorm2d,
+    GroupNorm,
+    InstanceNorm1d,
+    InstanceNorm2d,
+    LayerNorm,
+    RMSNorm,
+)
 from graphnn.nn.pool import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -58,6 +70,8 @@ __all__ = [
     "AdaptiveMaxPool2d",
     "AvgPool1d",
     "AvgPool2d",
+    "BatchNorm1d",
+    "BatchNorm2d",
     "Conv1d",
     "Conv2d",
     "ConvTranspose1d",
@@ -65,11 +79,15 @@ __all__ = [
     "CosineSquasher",
     "Dropout",
     "Flatten",
+    "GroupNorm",
     "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
     "Identity",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LogSigmoid",
@@ -78,7 +96,10 @@ __all__ = [
     "MaxPool2d",
     "Mish",
     "Module",
+    "ModuleDict",
+    "ModuleList",
     "PReLU",
+    "RMSNorm",
     "ReLU",
     "ReLU6",
     "Sequential",
@@ -93,4 +114,5 @@ __all__ = [
     "Tanhshrink",
     "Threshold",
     "init",
+    "nn.{n}",
 ]

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from graphnn.context import scope
+from graphnn.context import Layer, context, declared_at, layer
 from graphnn.errors import DataError, GraphError
-from graphnn.node import Parameter
+from graphnn.interop import is_valued
+from graphnn.node import Node, Parameter
+from graphnn.values import array_for
 
 
 class Module:
     """A part of a network: parameters, other modules, and a ``forward`` that declares nodes.
 
-    Parameters and modules are found among the attributes, and named after them, as in torch.
-    Calling the module declares its nodes in the scope of its name; calling it twice shares its
-    parameters.
+    Parameters and modules are found among the attributes, also inside lists, tuples and dicts, and
+    named after them, as in torch: ``blocks.0.weight``. They are looked up whenever the module is
+    called or asked, so that a list may grow. Calling the module declares its nodes in the scope of
+    its name; calling it twice shares its parameters.
+
+    A module can be copied and pickled; the copy has parameters of its own.
 
     Parameters
     ----------
@@ -43,8 +50,12 @@ class Module:
     ['inner.weight', 'inner.bias']
     """
 
+    _owner: weakref.ref[Module] | None = None  # the first module that keeps it,
+    _place: str | None = None  # and under which name
+
     def __init__(self, name: str | None = None) -> None:
         self._name = name
+        self._layer = Layer(type(self).__name__)
 
     def forward(self, *inputs: Any) -> Any:
         """Declare the nodes that the module computes; subclasses write this."""
@@ -54,37 +65,95 @@ class Module:
         """Declare the module's nodes in its scope."""
         if "_name" not in self.__dict__:
             raise GraphError(f"{type(self).__name__}.__init__ must call super().__init__() first")
-        if self._name is None:
-            return self._declared(*inputs, **options)
-        with scope(self._name):
-            return self._declared(*inputs, **options)
+        self._check_inputs((*inputs, *options.values()))
+        self._name_members()
+        with layer(self._layer, self._scope()):
+            for key, value in self._members():
+                if isinstance(value, Parameter):
+                    value.name_once(key)
+            return self.forward(*inputs, **options)
 
-    def _declared(self, *inputs: Any, **options: Any) -> Any:
+    def _scope(self) -> str:
+        """Its name in the module that is being called, or in its owner of all owners."""
+        active = context.get().layer
+        path = list(itertools.takewhile(lambda m: m._layer is not active, self._owners()))
+        names = [name for module in path if (name := module._name or module._place)]
+        met = active is None or len(path) < len(list(self._owners()))
+        return ".".join(reversed(names) if met else names[:1])
+
+    def _owners(self) -> Iterator[Module]:
+        """The module itself, the first that keeps it, the first that keeps that one, ..."""
+        module: Module | None = self
+        while module is not None:
+            yield module
+            module = None if module._owner is None else module._owner()
+
+    def _check_inputs(self, inputs: Iterable[Any]) -> None:
+        arrays = [value for value in inputs if _is_data(value)]
+        if not arrays or any(isinstance(value, Node) for value in inputs):
+            return
+        shape = np.shape(arrays[0])
+        declared = (None, *shape[1:]) if shape else (None,)
+        raise GraphError(
+            f"{type(self).__name__} declares a graph from nodes; got a {type(arrays[0]).__name__} "
+            f"of shape {shape} at {declared_at()}. Declare x = gn.Input({declared}), y = net(x), "
+            "and compute with gn.function(x, y)(array) or gn.Model(x, y).predict(array)."
+        )
+
+    # What it is made of.
+
+    def _members(self) -> Iterator[tuple[str, Module | Parameter]]:
+        """Modules and parameters among the attributes, with dotted names."""
         for key, value in vars(self).items():
-            if isinstance(value, Parameter):
-                value.name_once(key)
-        return self.forward(*inputs, **options)
+            yield from members_of(key, value)
+
+    def _name_members(self) -> None:
+        for key, value in self._members():
+            if isinstance(value, Module):
+                value._settle(self, key)
+
+    def _settle(self, owner: Module, place: str) -> None:
+        """The first owner gives a module its place."""
+        if self._place is None and self not in owner._owners():
+            self._owner, self._place = weakref.ref(owner), place
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        """The modules that are attributes of this one, with their names."""
-        for key, value in vars(self).items():
-            if isinstance(value, Module):
+        """The modules that this one keeps, each once, with their names."""
+        self._name_members()
+        seen: set[Module] = set()
+        for key, value in self._members():
+            if isinstance(value, Module) and value not in seen:
+                seen.add(value)
                 yield key, value
+
+    def children(self) -> Iterator[Module]:
+        """The modules that this one keeps, each once."""
+        return (child for _, child in self.named_children())
+
+    def named_modules(
+        self, prefix: str = "", seen: set[Module] | None = None
+    ) -> Iterator[tuple[str, Module]]:
+        """The module itself, named by nothing, and all inside it, each once, with dotted names."""
+        seen = set() if seen is None else seen
+        if self in seen:
+            return
+        seen.add(self)
+        yield prefix, self
+        for key, child in self.named_children():
+            yield from child.named_modules(f"{prefix}.{key}" if prefix else key, seen)
+
+    def modules(self) -> Iterator[Module]:
+        """The module itself and all inside it, each once."""
+        return (module for _, module in self.named_modules())
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
         """Every parameter once, with its dotted name."""
-        seen: set[int] = set()
-        for name, parameter in self._all_parameters(prefix):
-            if id(parameter) not in seen:
-                seen.add(id(parameter))
-                yield name, parameter
-
-    def _all_parameters(self, prefix: str) -> Iterator[tuple[str, Parameter]]:
-        for key, value in vars(self).items():
-            if isinstance(value, Parameter):
-                yield prefix + key, value
-        for key, child in self.named_children():
-            yield from child._all_parameters(f"{prefix}{key}.")
+        seen: set[Parameter] = set()
+        for path, module in self.named_modules():
+            for key, value in module._members():
+                if isinstance(value, Parameter) and value not in seen:
+                    seen.add(value)
+                    yield f"{prefix}{path}{'.' * bool(path)}{key}", value
 
     def parameters(self) -> list[Parameter]:
         """Every parameter once."""
@@ -100,18 +169,55 @@ class Module:
         Raises
         ------
         DataError
-            For names that are missing or unknown, and for other shapes.
+            For names that are missing or unknown, for other shapes, and for dtypes that would lose
+            digits.
         """
         load_parameters(dict(self.named_parameters()), state)
 
     def __setattr__(self, key: str, value: object) -> None:
-        if isinstance(value, Module) and value.__dict__.get("_name", "") is None:
-            value._name = key
         super().__setattr__(key, value)
+        for place, member in members_of(key, value):
+            if isinstance(member, Module):
+                member._settle(self, place)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy finds a place and an identity of its own.
+        fresh = {"_owner": None, "_place": None, "_layer": Layer(type(self).__name__)}
+        return {**self.__dict__, **fresh}
 
     def __repr__(self) -> str:
         inside = ", ".join(f"{key}={child!r}" for key, child in self.named_children())
         return f"{type(self).__name__}({inside})"
+
+
+def _is_data(value: object) -> bool:
+    """Whether something is a number, an array, or a list of such."""
+    while isinstance(value, list | tuple) and value:
+        value = value[0]
+    return is_valued(value)
+
+
+def members_of(
+    key: str, value: object, inside: tuple[object, ...] = ()
+) -> Iterator[tuple[str, Module | Parameter]]:
+    """Modules and parameters in an attribute, also in lists, tuples and dicts, with dotted names.
+
+    Raises
+    ------
+    GraphError
+        For modules and parameters in a set, which has no order to name them by.
+    """
+    if isinstance(value, Module | Parameter):
+        yield key, value
+    elif isinstance(value, set | frozenset):
+        if any(isinstance(item, Module | Parameter) for item in value):
+            raise GraphError(
+                f"{key} keeps modules in a set, which has no order to name them by; use a list"
+            )
+    elif isinstance(value, list | tuple | Mapping) and not any(value is other for other in inside):
+        items = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for place, item in items:
+            yield from members_of(f"{key}.{place}", item, (*inside, value))
 
 
 def load_parameters(parameters: Mapping[str, Parameter], state: Mapping[str, ArrayLike]) -> None:
@@ -129,13 +235,16 @@ def load_parameters(parameters: Mapping[str, Parameter], state: Mapping[str, Arr
             f"the state does not fit: missing {missing or 'nothing'}, "
             f"unknown {unknown or 'nothing'}"
         )
-    arrays = {name: np.asarray(value) for name, value in state.items()}
+    arrays: dict[str, NDArray[Any]] = {}
     for name, parameter in parameters.items():
-        array, own = arrays[name], parameter.value
-        if array.shape != own.shape or not np.can_cast(array.dtype, own.dtype, "same_kind"):
+        own, given = parameter.value, np.asarray(state[name])
+        array = array_for(state[name], parameter.dtype)
+        if given.shape != own.shape or array is None:
+            fix = "" if array is not None else f". Convert it: array.astype('{own.dtype}')"
             raise DataError(
                 f"the state does not fit: {name} is {own.dtype} {own.shape}, "
-                f"the state has {array.dtype} {array.shape}"
+                f"the state has {given.dtype} {given.shape}{fix}"
             )
+        arrays[name] = array
     for name, parameter in parameters.items():
         parameter.value = arrays[name]

@@ -1,6 +1,9 @@
 """The ops: each declared in one place, and entered into the registry."""
 
 from graphnn.ops import (
+    batch_norm,
+    binary,
+    cross_entropy,
     diagonal,
     einsum,
     elementwise,
@@ -8,10 +11,14 @@ from graphnn.ops import (
     getitem,
     indexing,
     joining,
+    labels,
     linalg,
     loss,
+    metric,
     movement,
+    norm,
     padding,
+    phase,
     random,
     reduce,
     scan,
@@ -23,6 +30,9 @@ from graphnn.ops import (
 )
 
 __all__ = [
+    "batch_norm",
+    "binary",
+    "cross_entropy",
     "diagonal",
     "einsum",
     "elementwise",
@@ -30,10 +40,14 @@ __all__ = [
     "getitem",
     "indexing",
     "joining",
+    "labels",
     "linalg",
     "loss",
+    "metric",
     "movement",
+    "norm",
     "padding",
+    "phase",
     "random",
     "reduce",
     "scan",

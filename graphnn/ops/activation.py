@@ -130,7 +130,7 @@ def mish(x):  # type: ignore[no-untyped-def]
 
 @mish.backward
 def _(dy, x, y):  # type: ignore[no-untyped-def]
-    w = math.tanh(softplus(x, 1, 20))  # type: ignore[arg-type]
+    w = math.tanh(softplus(x, 1, 20))
     return dy * (w + x * sigmoid(x) * (1 - w * w))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -107,6 +108,9 @@ def _(dy, a, b, y):  # type: ignore[no-untyped-def]
     return dy / b, -dy * y / b
 
 
+divide.op = register(replace(divide.op, vanishes=(0,)), replace=True)
+
+
 @elementwise(domain=[(0.5, 2.0), REAL], reference=np.power, formula="a^b", color=ARITHMETIC)
 def power(a, b):  # type: ignore[no-untyped-def]
     return math.pow(a, b)
@@ -119,6 +123,9 @@ def _(dy, a, b, y):  # type: ignore[no-untyped-def]
         dy * b * math.pow(a, b - 1) if b != 0 else 0,
         0 if a == 0 and b >= 0 else dy * y * math.log(a),
     )
+
+
+pow = power  # torch's name
 
 
 @elementwise(
@@ -151,6 +158,9 @@ def remainder(a, b):  # type: ignore[no-untyped-def]
 @remainder.backward
 def _(dy, a, b, y):  # type: ignore[no-untyped-def]
     return dy, -dy * (a // b)
+
+
+mod = remainder  # NumPy's other name
 
 
 @elementwise(domain=[(0.1, 4.0)], reference=np.reciprocal, formula="1 / x", color=ARITHMETIC)
@@ -267,6 +277,7 @@ CAST = register(
         reference=lambda x, *, dtype: x.astype(dtype),
         vjp=_cast_vjp,
         jvp=_cast_jvp,
+        vanishes=(0,),
         examples=tuple(
             Example((Draw((3, 5)),), {"dtype": d}) for d in ("float32", "float64", "int64", "bool")
         ),

@@ -54,7 +54,9 @@ class Elementwise:
                 f"got {' and '.join(got)}. Declared at {declared_at()}."
             ) from None
         given = {**self.defaults, **bound.arguments}
-        return apply(self.op, as_nodes(*(given[param] for param in params)), name=name)
+        return apply(
+            self.op, as_nodes(*(given[param] for param in params), op=self.op.name), name=name
+        )
 
     def backward(self, function: Callable[..., object]) -> Elementwise:
         """Declare the derivative: ``function(dy, *inputs, y)`` returns dl/d input.
@@ -102,7 +104,7 @@ def _signature(params: Sequence[str], defaults: Mapping[str, float]) -> Signatur
 
 def _returning(function: Callable[..., object], label: str | None) -> Body:
     """The body of a formula, which has a value on every way through it."""
-    body = Body(function)
+    body = Body(function).as_formula()
     if not body.always_returns:
         raise KernelError(
             f"{label or body.name}: the formula must return a value on every way through it, for "
@@ -125,6 +127,7 @@ def _derivative(op: Op, body: Body, param: str) -> tuple[Op, list[int]]:
         reference=reference_of(own),
         flops=_flops_of(own),
         expand=_expand_of(name, own),
+        vanishes=tuple(i for i, p in enumerate(used) if p == body.params[0]),
         formula=f"d loss / d {param} of {op.name}",
         label=f"{op.label or op.name}'",
         color=op.color,

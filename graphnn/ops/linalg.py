@@ -11,7 +11,15 @@ from graphnn.node import Node, NodeLike, apply, as_nodes, operators
 from graphnn.op import Draw, Example, Gemm, Mismatch, Op, register
 from graphnn.ops.movement import broadcast_to, reshape
 from graphnn.ops.tangents import bilinear
-from graphnn.spec import FLOATS, DimLike, Shape, TensorSpec, broadcast_shapes, product
+from graphnn.spec import (
+    FLOATS,
+    DimLike,
+    Shape,
+    TensorSpec,
+    broadcast_shapes,
+    format_shape,
+    product,
+)
 
 
 def _turned(x: TensorSpec, turn: bool) -> tuple[DimLike, DimLike]:
@@ -35,11 +43,19 @@ def _spec(
     if inner != other:
         left = "a.shape[-2]" if transpose_a else "a.shape[-1]"
         right = "b.shape[-1]" if transpose_b else "b.shape[-2]"
-        raise Mismatch(f"{left} == {right}", f"Did you mean a factor with {inner} there?")
+        raise Mismatch(f"{left} == {right}", _fitting_factor(b, inner, transpose_b))
     if a.ndim > 2 and b.ndim > 2 and a.shape[:-2] != b.shape[:-2]:
         raise Mismatch("the same leading axes, or a plain matrix", "Use gn.matmul.")
     batch = a.shape[:-2] if a.ndim > 2 else b.shape[:-2]
     return TensorSpec((*batch, rows, columns), a.dtype)
+
+
+def _fitting_factor(b: TensorSpec, inner: DimLike, turned: bool) -> str:
+    if b.shape[-2 if turned else -1] == inner:
+        return "Transpose b: b.mT." if not turned else "Take b as it is, not transposed."
+    fitting = [*b.shape]
+    fitting[-1 if turned else -2] = inner
+    return f"A factor b of shape {format_shape(fitting)} would fit."
 
 
 def _reference(

@@ -23,7 +23,10 @@ REDUCTION = "#ffe4e6"
 def _spec(x: TensorSpec, *, axes: tuple[int, ...], keepdims: bool = False) -> TensorSpec:
     wrong = [axis for axis in axes if not 0 <= axis < x.ndim]
     if wrong or len(set(axes)) != len(axes):
-        raise Mismatch(f"different axes among 0..{x.ndim - 1}; they are {axes}")
+        raise Mismatch(
+            f"different axes among 0..{x.ndim - 1}; they are {axes}",
+            f"axis=-1 is the last one, {x.ndim - 1}." if x.ndim else "A scalar has no axis.",
+        )
     if x.dtype in ("bool", "uint8"):
         raise Mismatch("numbers", "Cast it: gn.cast(x, 'float32').", dtype=True)
     if keepdims:

@@ -1,5 +1,8 @@
 """Optimizers: they declare update nodes, and never compile anything."""
 
+from typing import TYPE_CHECKING, NoReturn
+
+from graphnn.hints import missing_name
 from graphnn.optim.adam import Adam
 from graphnn.optim.optimizer import Optimizer
 from graphnn.optim.sgd import SGD
@@ -16,3 +19,9 @@ def by_name(name: str) -> Optimizer:
         For any other name.
     """
     return Optimizer.named(name)
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> NoReturn:
+        raise missing_name(__name__, name, {n: f"optim.{n}" for n in __all__})

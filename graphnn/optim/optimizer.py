@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from graphnn.autodiff import grad
 from graphnn.context import role
 from graphnn.errors import GraphError
+from graphnn.hints import did_you_mean
 from graphnn.node import Node, Parameter
 from graphnn.ops.arithmetic import cast
 from graphnn.ops.update import decayed
@@ -37,13 +40,29 @@ class Optimizer(ABC):
     """
 
     names: ClassVar[dict[str, type[Optimizer]]] = {}
+    rate: Parameter
+    weight_decay: float
+    state: list[Parameter]
+
+    def __new__(cls, *_settings: Any, **options: Any) -> Self:
+        """Say which setting was meant, where there is none of that name."""
+        known = inspect.signature(cls.__init__).parameters
+        for name in options:
+            if name not in known and not any(p.kind is p.VAR_KEYWORD for p in known.values()):
+                own = [other for other in known if other != "self"]
+                raise TypeError(
+                    f"{cls.__name__} has no setting {name!r}; it has {', '.join(own)}."
+                    f"{did_you_mean(name, own, '{}=')}"
+                )
+        return super().__new__(cls)
 
     def __init__(self, lr: float, weight_decay: float = 0.0) -> None:
+        _check_number(type(self).__name__, lr)
         check("lr", lr, lr > 0, "> 0")
         check("weight_decay", weight_decay, weight_decay >= 0, ">= 0")
         self.rate = Parameter(np.float64(lr), name="lr", trainable=False)
         self.weight_decay = weight_decay
-        self.state: list[Parameter] = []
+        self.state = []
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -53,7 +72,10 @@ class Optimizer(ABC):
     def named(cls, name: str) -> Optimizer:
         """An optimizer with its default settings, by its class's name in lower case."""
         if name not in cls.names:
-            raise GraphError(f"optimizer is one of {sorted(cls.names)}; got {name!r}")
+            raise GraphError(
+                f"optimizer is one of {sorted(cls.names)}; got {name!r}."
+                f"{did_you_mean(name, cls.names)}"
+            )
         made = cls.names[name]
         return made()  # type: ignore[call-arg]
 
@@ -66,6 +88,14 @@ class Optimizer(ABC):
     def lr(self, value: float) -> None:
         check("lr", value, value > 0, "> 0")
         self.rate.value = np.float64(value)
+
+    def __repr__(self) -> str:
+        settings = [
+            f"{name}={getattr(self, name)!r}"
+            for name in inspect.signature(type(self).__init__).parameters
+            if hasattr(self, name)
+        ]
+        return f"{type(self).__name__}({', '.join(settings)})"
 
     def updates(self, loss: Node, parameters: Sequence[Parameter]) -> Pairs:
         """Pairs (parameter, node of its new value), for ``gn.function``.
@@ -110,6 +140,15 @@ class Optimizer(ABC):
     @abstractmethod
     def step(self, parameter: Parameter, gradient: Node) -> Pairs:
         """The updates of one parameter and of its state."""
+
+
+def _check_number(kind: str, lr: object) -> None:
+    if not isinstance(lr, numbers.Real):
+        raise GraphError(
+            f"{kind}(lr=...) takes a number at first; got {type(lr).__name__}. The parameters come "
+            f"later: model.compile({kind}(lr=1e-3), loss), or "
+            f"{kind}(lr=1e-3).updates(loss, parameters)."
+        )
 
 
 def check(name: str, value: float, good: bool, needed: str) -> None:

@@ -115,8 +115,8 @@ class EpochRun:
 
     @property
     def progress(self) -> tuple[int, int]:
-        """Epochs done, and batches done of the present one."""
-        return int(self.job.progress[0]), int(self.job.progress[1])
+        """Epochs done, and batches done of the present one: one number, read at one moment."""
+        return divmod(int(self.job.progress[0]), self.batches)
 
     @property
     def seconds(self) -> list[float]:

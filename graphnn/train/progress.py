@@ -33,7 +33,12 @@ class Reporter(Protocol):
     def watch(self, run: EpochRun, first_epoch: int) -> None:
         """Show where the run is."""
 
-    def epoch_done(self, epoch: int, names: Sequence[str], values: Sequence[float]) -> None:
+    def begin(self, kernels: int, seconds: float) -> None:
+        """Say that training begins, and how many kernels were compiled for it, how long."""
+
+    def epoch_done(
+        self, epoch: int, names: Sequence[str], values: Sequence[float], seconds: float
+    ) -> None:
         """Say what an epoch brought."""
 
 
@@ -44,7 +49,29 @@ def reporter(verbose: int, epochs: int, names: Sequence[str]) -> Reporter:
     console = Console(file=sys.stdout)
     if verbose == 1 and console.is_terminal and not console.is_dumb_terminal:
         return Bar(console, epochs, names)
-    return Lines(epochs)
+    return Lines(epochs, Rarely(epochs) if verbose == 1 else None)
+
+
+def figure(value: float) -> str:
+    """Four decimals, or four digits of what is very small or large: 0.3021, 3.181e-05."""
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.3e}"
+
+
+class Rarely:
+    """Which epochs are worth a line: a hundred of all, one a second, and the last."""
+
+    def __init__(self, epochs: int, seconds: float = 1.0) -> None:
+        self.epochs, self.seconds = epochs, seconds
+        self.every = -(-epochs // 100)
+        self.last = time.perf_counter()
+
+    def now(self, epoch: int) -> bool:
+        """Whether this epoch gets a line."""
+        late = time.perf_counter() - self.last >= self.seconds
+        if not late and (epoch + 1) % self.every and epoch + 1 < self.epochs:
+            return False
+        self.last = time.perf_counter()
+        return True
 
 
 class Silent:
@@ -59,23 +86,33 @@ class Silent:
     def watch(self, run: EpochRun, first_epoch: int) -> None:
         """Nothing."""
 
-    def epoch_done(self, epoch: int, names: Sequence[str], values: Sequence[float]) -> None:
+    def begin(self, kernels: int, seconds: float) -> None:
+        """Nothing."""
+
+    def epoch_done(
+        self, epoch: int, names: Sequence[str], values: Sequence[float], seconds: float
+    ) -> None:
         """Nothing."""
 
 
 class Lines(Silent):
-    """One plain line an epoch: for log files and pipes."""
+    """Plain lines, one an epoch or fewer: for log files and pipes."""
 
-    def __init__(self, epochs: int) -> None:
-        self.epochs = epochs
-        self.started = time.perf_counter()
+    def __init__(self, epochs: int, chosen: Rarely | None = None) -> None:
+        self.epochs, self.chosen = epochs, chosen
 
-    def epoch_done(self, epoch: int, names: Sequence[str], values: Sequence[float]) -> None:
+    def begin(self, kernels: int, seconds: float) -> None:
+        """Say what was compiled, if anything."""
+        if kernels:
+            print(f"compiled {kernels} kernels in {seconds:.1f} s", flush=True)
+
+    def epoch_done(
+        self, epoch: int, names: Sequence[str], values: Sequence[float], seconds: float
+    ) -> None:
         """Print the line."""
-        seconds = time.perf_counter() - self.started
-        self.started = time.perf_counter()
-        facts = "  ".join(f"{n}={v:.4f}" for n, v in zip(names, values, strict=True))
-        print(f"epoch {epoch + 1}/{self.epochs}  {seconds:.2f} s  {facts}", flush=True)
+        if self.chosen is None or self.chosen.now(epoch):
+            facts = "  ".join(f"{n}={figure(v)}" for n, v in zip(names, values, strict=True))
+            print(f"epoch {epoch + 1}/{self.epochs}  {seconds:.2f} s  {facts}", flush=True)
 
 
 class _Speed(ProgressColumn):
@@ -96,6 +133,11 @@ class _Remaining(ProgressColumn):
         return Text(f"ETA {int(left) // 60}:{int(left) % 60:02d}", style="cyan")
 
 
+def _one() -> Column:
+    """A column that never breaks its line: what is drawn is one line, and can be erased."""
+    return Column(no_wrap=True)
+
+
 class Bar:
     """A progress bar of the present epoch; finished epochs stay above it as lines."""
 
@@ -104,10 +146,10 @@ class Bar:
         self.started = time.perf_counter()
         self.bar = Progress(
             SpinnerColumn(),
-            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}", table_column=_one()),
             BarColumn(bar_width=None, table_column=Column(max_width=24)),  # gives way first
-            TextColumn("{task.fields[place]}"),
-            TextColumn("[bold]{task.fields[facts]}"),
+            TextColumn("{task.fields[place]}", table_column=_one()),
+            TextColumn("[bold]{task.fields[facts]}", table_column=_one()),
             _Speed(Column(no_wrap=True)),
             _Remaining(Column(no_wrap=True)),
             console=console,
@@ -125,7 +167,7 @@ class Bar:
             left=None,
         )
         self.width = len(str(epochs))
-        self.epoch_started = self.started
+        self.chosen = Rarely(epochs)
 
     def __enter__(self) -> Bar:
         try:
@@ -138,9 +180,15 @@ class Bar:
     def __exit__(self, *_error: object) -> None:
         self.bar.stop()
 
+    def begin(self, kernels: int, seconds: float) -> None:
+        """Count the speed from here on; compiling is over."""
+        self.started = time.perf_counter()
+
     def watch(self, run: EpochRun, first_epoch: int) -> None:
         """Move the bar."""
         done, batch = run.progress
+        if done == run.epochs:
+            batch = run.batches
         epoch = first_epoch + min(done, run.epochs - 1)
         seen = min(batch * run.batch, run.samples)
         total = (first_epoch + done) * run.samples + (seen if done < run.epochs else 0)
@@ -163,12 +211,19 @@ class Bar:
         if not seen:
             return ""
         values = run.sums[row] / seen
-        return "  ".join(f"{n} {v:.4f}" for n, v in zip(self.names, values, strict=False))
+        return "  ".join(f"{n} {figure(v)}" for n, v in zip(self.names, values, strict=False))
 
-    def epoch_done(self, epoch: int, names: Sequence[str], values: Sequence[float]) -> None:
-        """Leave a line for the epoch."""
-        now = time.perf_counter()
-        seconds, self.epoch_started = now - self.epoch_started, now
-        facts = "  ".join(f"[dim]{n}[/] {v:.4f}" for n, v in zip(names, values, strict=True))
+    def epoch_done(
+        self, epoch: int, names: Sequence[str], values: Sequence[float], seconds: float
+    ) -> None:
+        """Leave a line for the epoch, each validation value beside that of training."""
+        if not self.chosen.now(epoch):
+            return
+        found = dict(zip(names, map(figure, values), strict=True))
+        facts = "  ".join(
+            f"[dim]{name}[/] {found[name]}"
+            + (f" [dim]val[/] {found[f'val_{name}']}" if f"val_{name}" in found else "")
+            for name in self.names
+        )
         number = f"{epoch + 1:>{self.width}}/{self.epochs}"
         self.bar.console.print(f"epoch {number}  {seconds:6.2f} s  {facts}", highlight=False)

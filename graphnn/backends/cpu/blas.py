@@ -66,4 +66,10 @@ def _set(counts: list[int]) -> None:
         if library.get_num_threads() != count:
             # threadpoolctl 3.8 lets only the first Python thread that ever set OpenBLAS's count
             # set it again, and ignores the others: here the last user restores it, whoever that is.
-            getattr(library, "_real_set_num_threads", library.set_num_threads)(count)
+            # So nobody is in control before, nor after.
+            release = getattr(library, "clear_controlling_thread", None)
+            if release is not None:
+                release(force=True)
+            library.set_num_threads(count)
+            if release is not None:
+                release(force=True)

@@ -33,7 +33,7 @@ GATHERS, GATHER_COUNT = 10, 11  # rows: source, target, bytes a sample
 SUMS, SUM_COUNT = 12, 13  # address of float64 (epochs, count)
 SUM_SOURCES = 14  # rows: address, bytes an element
 SEED, FIRST_EPOCH = 15, 16
-PROGRESS = 17  # address of int64 (epochs done, batches done)
+PROGRESS = 17  # address of int64: batches done
 SPIN, SYSCALL, FUTEX, YIELD = 18, 19, 20, 21
 CLOCK, NOW = 22, 23  # address of float64 (epochs + 1), of the system's clock_gettime
 FIELDS = 24
@@ -74,14 +74,13 @@ def execute(job, thread, threads):
             done += 1
             if thread == 0:
                 accumulate(job, epoch, size)
-                progress[1] = b + 1
+                if b == batches - 1:  # before anybody may stop: a trained epoch counts
+                    look_at_clock(job, epoch + 1)
+                progress[0] = done
                 atomic_store(control + GO, 1 - atomic_load(control + STOP))
             wait(job, control, threads)
             if atomic_load(control + GO) == 0:
                 return done
-        if thread == 0:
-            look_at_clock(job, epoch + 1)
-            progress[0] = epoch + 1
     return done
 
 

@@ -8,11 +8,38 @@ stopped.
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable
 
 POLL_SECONDS = 0.02
 START_SECONDS = 1.0
+
+
+class Signal:
+    """Given once by a thread, awaited by the main thread, which Ctrl-C may interrupt anywhere.
+
+    ``threading.Event`` does not serve: a KeyboardInterrupt inside its ``wait`` can leave its lock
+    held, and the thread that gives the signal then waits for that lock for ever. What counts here
+    is a flag, which nobody locks; the lock only lets the main thread sleep.
+    """
+
+    def __init__(self) -> None:
+        self.given = False
+        self._asleep = threading.Lock()
+        self._asleep.acquire()
+
+    def give(self) -> None:
+        """Wake the main thread, now or when it next waits."""
+        self.given = True
+        self._asleep.release()
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep until the signal is given, at most that long."""
+        if not self.given:
+            self._asleep.acquire(timeout=seconds)
+        return self.given
 
 
 class Team:
@@ -29,10 +56,10 @@ class Team:
     def __init__(self, work: Callable[[int, int], object], size: int) -> None:
         self.work, self.size = work, size
         self.error: BaseException | None = None
-        self._begun = threading.Event()
+        self._begun = Signal()
         self._gate = threading.Event()
         self._open = False
-        self._done = threading.Event()
+        self._done = Signal()
 
     def run(self, watch: Callable[[], None] | None, stop: Callable[[], None]) -> None:
         """Run to the end; call ``watch`` now and then.
@@ -57,18 +84,20 @@ class Team:
         """Wait for the end of the step under way; another Ctrl-C does not cut it short."""
         begun = self._patiently(self._begun, START_SECONDS)
         if begun:
-            self._patiently(self._done, None)
+            self._patiently(self._done, math.inf)
 
     @staticmethod
-    def _patiently(event: threading.Event, seconds: float | None) -> bool:
-        while True:
+    def _patiently(signal: Signal, seconds: float) -> bool:
+        end = time.monotonic() + seconds
+        while not signal.given and time.monotonic() < end:
             try:
-                return event.wait(seconds)
+                signal.wait(POLL_SECONDS)
             except KeyboardInterrupt:
                 continue
+        return signal.given
 
     def _lead(self) -> None:
-        self._begun.set()
+        self._begun.give()
         others: list[threading.Thread] = []
         try:
             for number in range(1, self.size):
@@ -90,7 +119,7 @@ class Team:
         finally:
             for other in others:
                 other.join()
-            self._done.set()
+            self._done.give()
 
     def _follow(self, number: int) -> None:
         self._gate.wait()

@@ -1,0 +1,135 @@
+"""The epochs of one ``fit``: trained, watched, judged and written down."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from graphnn.backends.cpu import executor
+from graphnn.backends.cpu.compile import counts
+from graphnn.context import declared_at
+from graphnn.errors import NotFiniteWarning
+from graphnn.function import Function
+from graphnn.node import Input
+from graphnn.train.epochs import EpochRun
+from graphnn.train.history import History
+from graphnn.train.progress import Reporter
+
+Validate = Callable[[], Mapping[str, float]]
+
+
+class Fitting:
+    """A function run over a data set for some epochs; what they bring goes into a history.
+
+    Parameters
+    ----------
+    function
+        The training step; its first outputs bear ``names``, the loss first.
+    data
+        For each input an array that fits it.
+    names
+        Names of the outputs that are averaged over each epoch.
+    history
+        Filled epoch by epoch, also if the run is interrupted.
+    shown
+        What a person sees.
+    batch_size, shuffle
+        As in :class:`EpochRun`.
+    first_epoch
+        How many epochs were trained before: each has an order of its own.
+    """
+
+    def __init__(
+        self,
+        function: Function,
+        data: Mapping[Input, NDArray[Any]],
+        names: Sequence[str],
+        history: History,
+        shown: Reporter,
+        *,
+        batch_size: int,
+        shuffle: bool,
+        first_epoch: int,
+    ) -> None:
+        self.function, self.data, self.names = function, data, list(names)
+        self.history, self.shown = history, shown
+        self.batch_size, self.shuffle, self.first_epoch = batch_size, shuffle, first_epoch
+        self._finite = True
+
+    def run(self, epochs: int, validate: Validate | None = None) -> None:
+        """Train: all epochs in one call of the executor, or one by one with validation between.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            After Ctrl-C; the history has the epochs that were trained whole.
+        """
+        together = epochs if validate is None else 1
+        for epoch in range(0, epochs, together):
+            run = self._prepared(epoch, together)
+            try:
+                run.run(lambda run=run, epoch=epoch: self._watch(run, epoch, validate is None))  # type: ignore[misc]
+            finally:
+                done = run.progress[0]
+                self.history.extend(self.names, run.sums[:done] / run.samples, run.seconds)
+            self._watch(run, epoch, validate is None)
+            if validate is not None:
+                self._validated(run, epoch, validate)
+
+    def _prepared(self, epoch: int, together: int) -> EpochRun:
+        """The run; what must be compiled for it is compiled here, and told apart."""
+        before, started = counts["compiled"], time.perf_counter()
+        run = EpochRun(
+            self.function,
+            self.data,
+            self.batch_size,
+            together,
+            shuffle=self.shuffle,
+            first_epoch=self.first_epoch + epoch,
+        )
+        executor.prepare()
+        if epoch == 0:
+            self.shown.begin(counts["compiled"] - before, time.perf_counter() - started)
+        self._told = 0
+        return run
+
+    def _watch(self, run: EpochRun, first: int, told_here: bool) -> None:
+        """Show where the run is, and tell of each epoch that has ended."""
+        self.shown.watch(run, first)
+        done = run.progress[0]
+        while self._told < done:
+            row, self._told = self._told, self._told + 1
+            values = run.means(row)
+            if told_here:
+                self.shown.epoch_done(first + row, self.names, values, run.seconds[row])
+            self._check_finite(first + row, values[0])
+
+    def _validated(self, run: EpochRun, epoch: int, validate: Validate) -> None:
+        values = dict.fromkeys(self.names, math.nan)  # if it is cut short: no column is shorter
+        try:
+            values |= validate()
+        finally:
+            self.history.add_validation(values)
+        names = [*self.names, *(f"val_{name}" for name in values)]
+        self.shown.epoch_done(epoch, names, [*run.means(), *values.values()], run.seconds[0])
+
+    def _check_finite(self, epoch: int, loss: float) -> None:
+        """Say once that training went astray: the weights are of no use from there on."""
+        if not self._finite or math.isfinite(loss):
+            return
+        self._finite = False
+        here = declared_at()
+        warnings.warn_explicit(
+            f"epoch {epoch + 1}: the loss is {loss}, and the weights will hardly recover. Look for "
+            "NaN or Inf in the data (np.isfinite(x).all()) and for logarithms and quotients at 0, "
+            "or lower the learning rate. warnings.simplefilter('error', gn.NotFiniteWarning) stops "
+            "training there.",
+            NotFiniteWarning,
+            here.file,
+            here.line,
+        )

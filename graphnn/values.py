@@ -1,0 +1,109 @@
+"""Python's numbers, lists and arrays of any package, as arrays of graphnn's dtypes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from graphnn.context import declared_at
+from graphnn.errors import DTypeError, GraphError
+from graphnn.interop import Foreign, is_valued
+from graphnn.spec import as_dtype, lossless
+
+
+def as_array(value: ArrayLike, dtype: object) -> NDArray[Any]:
+    """An array keeps its dtype, of whatever package it is; Python's floats become float32."""
+    if isinstance(value, Foreign):
+        raise GraphError(f"a value is expected here, not a node; got {value!r}")
+    array = np.asarray(value)
+    if dtype is not None:
+        return array.astype(as_dtype(dtype))
+    if not hasattr(value, "__array__") and array.dtype == np.float64:
+        return array.astype(np.float32)
+    return array.astype(as_dtype(array.dtype), copy=False)  # in the machine's byte order
+
+
+def array_for(value: ArrayLike, dtype: str) -> NDArray[Any] | None:
+    """``value`` with a dtype that it fits without loss, or None where it does not.
+
+    Arrays keep their numbers: float32 fits float64, and not the other way round. Python's numbers,
+    also in lists, take any dtype of their kind, and whole ones become floats.
+    """
+    array = np.asarray(value)
+    own = np.dtype(dtype)
+    if isinstance(value, int | float) or not hasattr(value, "__array__"):
+        kinds = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}[own.kind]
+        return array.astype(own) if array.dtype.kind in kinds else None
+    return array.astype(own, copy=False) if lossless(array.dtype, own) else None
+
+
+def check_operand(value: object, op: str, beside: str) -> None:
+    """What stands beside a node is a number or an array, or a list of numbers.
+
+    Raises
+    ------
+    GraphError
+        For anything else: None, text, ragged lists. Names the op and the user's line.
+    """
+    good = is_valued(value) or isinstance(value, list | tuple)
+    if good:
+        try:
+            good = np.asarray(value).dtype.kind in "biuf"
+        except GraphError:  # a node inside a list: it says so itself
+            raise
+        except ValueError:  # a ragged list
+            good = False
+    if not good:
+        shown = repr(value) if len(repr(value)) < 60 else f"{repr(value)[:57]}..."
+        raise GraphError(
+            f"{op or 'graphnn'} takes nodes, numbers and arrays; got {shown} "
+            f"({type(value).__name__}){f' beside {beside}' if beside else ''}. "
+            f"Declared at {declared_at()}."
+        )
+
+
+def check_number(value: bool | int | float, dtype: str, op: str, beside: str) -> None:
+    """A Python number takes the dtype of the node beside it, if that holds it as it is.
+
+    Raises
+    ------
+    DTypeError
+        For a float beside whole numbers, a bool beside numbers, numbers beside bools, and for
+        what is out of range.
+    """
+    own = np.dtype(dtype)
+    if isinstance(value, bool):
+        kind, fits = "a bool", own.kind == "b"
+        fix = f"Write {int(value)}, or cast a condition with gn.cast(c, {dtype!r})."
+    elif isinstance(value, float):
+        kind, fits = "a float", own.kind == "f"
+        fix = "Cast the value with gn.cast(..., 'float32')."
+    else:
+        kind, fits = "an int", own.kind in "fiu"
+        fix = f"Cast the condition: gn.cast({beside}, 'int64')."
+    where = f"{op}: " if op else ""
+    if not fits:
+        raise DTypeError(
+            f"{where}{kind} beside a {dtype} value would promote silently; got {value!r} beside "
+            f"{beside}. Declared at {declared_at()}. {fix}"
+        )
+    if not _holds(own, value):
+        raise DTypeError(
+            f"{where}{beside} is {dtype}, which cannot hold {value!r}. Declared at "
+            f"{declared_at()}. Cast it to a wider dtype: gn.cast({beside}, ...)."
+        )
+
+
+def _holds(dtype: np.dtype[Any], value: bool | int | float) -> bool:
+    """Whether a number is in the range of a dtype; what is infinite already may stay so."""
+    try:
+        with np.errstate(over="ignore"):
+            held = np.array(value).astype(dtype)
+    except OverflowError:
+        return False
+    if dtype.kind == "f":
+        return bool(np.isfinite(held)) or not math.isfinite(value)
+    return bool(held == value)
