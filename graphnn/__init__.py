@@ -40,6 +40,7 @@ from graphnn.ops.activation import (
     tanh,
     tanhshrink,
 )
+from graphnn.ops.along import take_along_axis
 from graphnn.ops.arithmetic import (
     abs,
     add,
@@ -113,7 +114,7 @@ from graphnn.ops.functions import (
     tan,
 )
 from graphnn.ops.gated import glu
-from graphnn.ops.indexing import embedding, scatter_add, take, take_along_axis
+from graphnn.ops.indexing import embedding, scatter_add, take
 from graphnn.ops.joining import concat, repeat, roll, split, stack, tile
 from graphnn.ops.labels import one_hot
 from graphnn.ops.linalg import matmul
