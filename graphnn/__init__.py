@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, NoReturn
 
 from graphnn import nn, optim
-from graphnn.autodiff import grad, hvp, jvp, vjp
+from graphnn.autodiff import grad, jvp, vjp
 from graphnn.backends.cpu.executor import get_num_threads, set_num_threads
 from graphnn.checkpoint import checkpoint
 from graphnn.context import scope
@@ -21,6 +21,7 @@ from graphnn.errors import (
 from graphnn.function import Function, function
 from graphnn.graph import Graph
 from graphnn.hints import missing_name
+from graphnn.jacobian import hessian, hvp, jacobian
 from graphnn.model import Model
 from graphnn.node import Constant, Input, Node, Parameter
 from graphnn.op import Op
@@ -58,6 +59,17 @@ from graphnn.ops.arithmetic import (
     square,
     subtract,
 )
+from graphnn.ops.batch_norm import batch_norm
+from graphnn.ops.binary import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cosine_embedding_loss,
+    cosine_similarity,
+    hinge_embedding_loss,
+    hinge_loss,
+    multi_margin_loss,
+    soft_margin_loss,
+)
 from graphnn.ops.choice import (
     copysign,
     equal,
@@ -78,6 +90,7 @@ from graphnn.ops.choice import (
     where,
 )
 from graphnn.ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
+from graphnn.ops.cross_entropy import cross_entropy, nll_loss
 from graphnn.ops.elementwise import elementwise
 from graphnn.ops.functions import (
     arccos,
@@ -96,8 +109,19 @@ from graphnn.ops.functions import (
 )
 from graphnn.ops.indexing import embedding, scatter_add, take, take_along_axis
 from graphnn.ops.joining import concat, repeat, roll, split, stack, tile
+from graphnn.ops.labels import one_hot
 from graphnn.ops.linalg import matmul
-from graphnn.ops.loss import accuracy, cross_entropy, mse_loss, one_hot
+from graphnn.ops.loss import (
+    gaussian_nll_loss,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    mse_loss,
+    poisson_nll_loss,
+    smooth_l1_loss,
+    squared_error,
+)
+from graphnn.ops.metric import accuracy, binary_accuracy
 from graphnn.ops.movement import (
     broadcast_to,
     expand,
@@ -110,7 +134,9 @@ from graphnn.ops.movement import (
     swapaxes,
     transpose,
 )
+from graphnn.ops.norm import group_norm, instance_norm, layer_norm, rms_norm
 from graphnn.ops.padding import pad
+from graphnn.ops.phase import phase, updating
 from graphnn.ops.pool import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -193,6 +219,10 @@ __all__ = [
     "argsort",
     "avg_pool1d",
     "avg_pool2d",
+    "batch_norm",
+    "binary_accuracy",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
     "broadcast_to",
     "cast",
     "ceil",
@@ -207,6 +237,8 @@ __all__ = [
     "copysign",
     "cos",
     "cosh",
+    "cosine_embedding_loss",
+    "cosine_similarity",
     "cosine_squasher",
     "count_nonzero",
     "cross_entropy",
@@ -229,21 +261,32 @@ __all__ = [
     "floor",
     "floor_divide",
     "function",
+    "gaussian_nll_loss",
     "gelu",
     "get_num_threads",
     "grad",
     "greater",
     "greater_equal",
+    "group_norm",
     "hard_sigmoid",
     "hard_swish",
     "hard_tanh",
     "hardshrink",
+    "hessian",
+    "hinge_embedding_loss",
+    "hinge_loss",
+    "huber_loss",
     "hvp",
     "identity",
+    "instance_norm",
     "isfinite",
     "isinf",
     "isnan",
+    "jacobian",
     "jvp",
+    "kl_div",
+    "l1_loss",
+    "layer_norm",
     "leaky_relu",
     "less",
     "less_equal",
@@ -270,9 +313,11 @@ __all__ = [
     "mish",
     "moveaxis",
     "mse_loss",
+    "multi_margin_loss",
     "multiply",
     "narrow",
     "negative",
+    "nll_loss",
     "nn",
     "norm",
     "not_equal",
@@ -280,6 +325,8 @@ __all__ = [
     "op",
     "optim",
     "pad",
+    "phase",
+    "poisson_nll_loss",
     "power",
     "prelu",
     "prod",
@@ -290,6 +337,7 @@ __all__ = [
     "render",
     "repeat",
     "reshape",
+    "rms_norm",
     "roll",
     "round",
     "rsqrt",
@@ -303,6 +351,8 @@ __all__ = [
     "silu",
     "sin",
     "sinh",
+    "smooth_l1_loss",
+    "soft_margin_loss",
     "softmax",
     "softplus",
     "softshrink",
@@ -311,6 +361,7 @@ __all__ = [
     "split",
     "sqrt",
     "square",
+    "squared_error",
     "squeeze",
     "stack",
     "std",
@@ -330,6 +381,7 @@ __all__ = [
     "topk",
     "transpose",
     "trunc",
+    "updating",
     "var",
     "vjp",
     "where",

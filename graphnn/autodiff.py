@@ -17,7 +17,7 @@ from graphnn.node import Constant, Node, NodeLike, apply, as_node, rebuilt
 from graphnn.ops.arithmetic import accumulate
 from graphnn.ops.movement import COPY, broadcast_to
 from graphnn.ops.reduce import sum_to
-from graphnn.spec import FLOATS
+from graphnn.spec import FLOATS, Shape
 
 
 @overload
@@ -59,7 +59,7 @@ def grad(loss: Node, wrt: Node | Sequence[Node]) -> Node | list[Node]:
     (3,)
     """
     several = [wrt] if isinstance(wrt, Node) else list(wrt)
-    _check_floats("grad", (loss, *several))
+    check_floats("grad", (loss, *several))
     if loss.spec.shape != ():
         raise ShapeError(
             f"grad needs a scalar loss; {loss.name} has shape {loss.shape}. "
@@ -95,7 +95,7 @@ def vjp(output: Node, wrt: Sequence[Node], cotangent: Node) -> list[Node | None]
     list
         For each of ``wrt`` a node of its shape, or None where nothing flows.
     """
-    _check_floats("vjp", (output, *wrt, cotangent))
+    check_floats("vjp", (output, *wrt, cotangent))
     if cotangent.spec != output.spec:
         raise ShapeError(
             f"the cotangent of {output.name} must be {output.spec}; got {cotangent.spec}. "
@@ -105,7 +105,8 @@ def vjp(output: Node, wrt: Sequence[Node], cotangent: Node) -> list[Node | None]
     return [_finished(node, arrived.get(node)) for node in wrt]
 
 
-def _check_floats(what: str, nodes: Sequence[Node]) -> None:
+def check_floats(what: str, nodes: Sequence[Node]) -> None:
+    """Raise where something is no node, or a node is no float."""
     for node in nodes:
         if not isinstance(node, Node):
             raise GraphError(f"{what} takes nodes; got {type(node).__name__}")
@@ -164,7 +165,7 @@ def jvp(
     6.0
     """
     outputs = [output] if isinstance(output, Node) else list(output)
-    _check_floats("jvp", (*outputs, *wrt))
+    check_floats("jvp", (*outputs, *wrt))
     if len(tangents) != len(wrt):
         raise GraphError(
             f"jvp needs a tangent for each of wrt: {len(wrt)} nodes, {len(tangents)} tangents"
@@ -179,7 +180,9 @@ def jvp(
             )
         moved[node] = tangent
     push_forward(outputs, moved)
-    result = [moved[node] if node in moved else _zeros(node) for node in outputs]
+    result = [
+        moved[node] if node in moved else zeros(node.spec.shape, node.dtype) for node in outputs
+    ]
     return result[0] if isinstance(output, Node) else result
 
 
@@ -227,43 +230,9 @@ def _replaced(output: Node, given: Mapping[Node, Node]) -> Node:
     return new[output]
 
 
-def _zeros(node: Node) -> Node:
-    return broadcast_to(Constant(0, dtype=node.dtype), node.spec.shape)
-
-
-@overload
-def hvp(loss: Node, wrt: Node, vector: NodeLike) -> Node: ...
-
-
-@overload
-def hvp(loss: Node, wrt: Sequence[Node], vector: Sequence[NodeLike]) -> list[Node]: ...
-
-
-def hvp(
-    loss: Node, wrt: Node | Sequence[Node], vector: NodeLike | Sequence[NodeLike]
-) -> Node | list[Node]:
-    """The Hessian of ``loss`` times a vector, without the Hessian: forward over reverse.
-
-    It costs a small multiple of the gradient (Pearlmutter, *Fast exact multiplication by the
-    Hessian*, 1994).
-
-    Parameters
-    ----------
-    loss
-        A scalar, float.
-    wrt
-        A node, or several.
-    vector
-        Of the shape of ``wrt``; one for each of several.
-
-    Returns
-    -------
-    Node or list of Node
-        Of the shape of ``wrt``.
-    """
-    if isinstance(wrt, Node):
-        return jvp(grad(loss, wrt), [wrt], [vector])  # type: ignore[list-item]
-    return jvp(grad(loss, wrt), wrt, list(vector))  # type: ignore[arg-type]
+def zeros(shape: Shape, dtype: str) -> Node:
+    """Zeros of a shape: what does not change."""
+    return broadcast_to(Constant(0, dtype=dtype), shape)
 
 
 def pull_back(

@@ -121,5 +121,6 @@ AFTER = Op(
     vjp=lambda node, dy: [dy, *[None] * (len(node.inputs) - 1)],
     jvp=_first_tangent,
     waits=True,
+    vanishes=(0,),
     formula="x, when the others are there",
 )

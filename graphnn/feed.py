@@ -206,10 +206,17 @@ def check_limits(
         high = evaluate(bound, sizes)
         if low <= least and most < high:
             continue
-        place = np.argwhere((array < low) | (array >= high))[0]
+        wrong = (array < low) | (array >= high)
+        ignored = reader.attrs.get("ignore_index")
+        if ignored is not None:
+            wrong &= array != ignored
+        if not wrong.any():
+            continue
+        place = np.argwhere(wrong)[0]
         where = ", ".join(map(str, place))
         word = "label" if "cross_entropy" in reader.op.name else "index"
+        also = "" if ignored is None else f" or {ignored}"
         raise DataError(
             f"input {node.name}[{where}] = {array[tuple(place)]} is out of range: {reader.name} "
-            f"(declared at {reader.origin}) needs {low} <= {word} < {high}."
+            f"(declared at {reader.origin}) needs {low} <= {word} < {high}{also}."
         )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from graphnn import passes
+from graphnn import passes, phases
 from graphnn.backends.cpu import executor
 from graphnn.backends.cpu.executor import Bound, Job, address_of
 from graphnn.backends.cpu.kernels import kernel_of
@@ -50,7 +50,7 @@ class Function:
         outputs: Node | Sequence[Node],
         updates: Updates = (),
         *,
-        training: bool = True,
+        training: bool | None = None,
         device: str = "cpu",
     ) -> None:
         self.inputs = tuple(inputs)
@@ -59,16 +59,18 @@ class Function:
             raise GraphError(f"outputs are a node, or a list of nodes; got {outputs!r}")
         self.outputs: tuple[Node, ...] = (outputs,) if isinstance(outputs, Node) else tuple(outputs)
         self.updates = checked_updates(updates)
-        self.training = training
+        self.training = bool(self.updates) if training is None else training
         _check_device(device)
         self._check_inputs()
         wanted = [*self.outputs, *(new for _, new in self.updates)]
         targets = [parameter for parameter, _ in self.updates]
-        if training and GENERATOR in Graph(wanted).nodes and GENERATOR not in targets:
+        chosen = phases.in_phase(wanted, self.training)
+        wanted = [*chosen.outputs, *chosen.updates.values()]
+        targets += chosen.updates
+        checked_updates(zip(targets, wanted[len(self.outputs) :], strict=True))
+        if self.training and GENERATOR in Graph(wanted).nodes and GENERATOR not in targets:
             wanted.append(advanced())
             targets.append(GENERATOR)
-        if not training:
-            wanted = passes.for_inference(wanted)
         count = len(self.outputs)
         wanted = passes.with_updates(passes.simplified(wanted), count)
         # What is returned is the old value, like all that is computed from it.
@@ -296,7 +298,7 @@ def function(
     outputs: Node | Sequence[Node],
     updates: Updates = (),
     *,
-    training: bool = True,
+    training: bool | None = None,
     device: str = "cpu",
 ) -> Function:
     """Compile a graph into one call.
@@ -311,7 +313,9 @@ def function(
         Pairs (parameter, node of its new value), as ``optim.SGD(...).updates(loss, parameters)``
         makes them. All new values are computed from the old ones.
     training
-        Whether dropout drops.
+        Which phase of the graph is meant: True, dropout drops, batch normalisation takes the
+        statistics of the batch and moves its running averages; False, nothing random is done and
+        nothing moves but ``updates``. None: True if there are ``updates``, else False.
     device
         ``"cpu"``.
 

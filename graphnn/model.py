@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -19,7 +19,7 @@ from graphnn.hints import did_you_mean
 from graphnn.io import load_weights, save_weights
 from graphnn.nn.module import load_parameters
 from graphnn.node import Input, Node, Parameter
-from graphnn.ops.loss import accuracy, cross_entropy, mse_loss
+from graphnn.objectives import LOSSES, METRICS, OF_CLASSES
 from graphnn.ops.random import GENERATOR
 from graphnn.render import render
 from graphnn.spec import BATCH, FLOATS
@@ -31,12 +31,6 @@ from graphnn.train.progress import reporter
 
 Pass: TypeAlias = Literal["forward", "backward", "joint"]
 
-LOSSES: dict[str, Callable[[Node, Node], Node]] = {
-    "cross_entropy": cross_entropy,
-    "mse": mse_loss,
-    "mse_loss": mse_loss,
-}
-METRICS: dict[str, Callable[[Node, Node], Node]] = {"accuracy": accuracy, "mse": mse_loss}
 INFERENCE_BATCH = 1024
 
 
@@ -101,10 +95,12 @@ class Model:
         optimizer
             An optimizer, or ``"adam"`` or ``"sgd"`` with its default settings.
         loss
-            A scalar node; its inputs beyond the model's are the targets. Or ``"cross_entropy"`` or
-            ``"mse"``, which declares the target as an input ``y`` itself.
+            A scalar node; its inputs beyond the model's are the targets. Or a name, such as
+            ``"cross_entropy"``, ``"bce_with_logits"``, ``"mse"`` or ``"mae"``, which declares the
+            target as an input ``y`` itself.
         metrics
-            Names (``"accuracy"``, ``"mse"``), or scalar nodes by name.
+            Names (``"accuracy"``, ``"mae"``, ``"mse"``), or scalar nodes by name. ``"accuracy"``
+            counts classes, and yes or no beside a binary cross-entropy.
         device
             ``"cpu"``.
 
@@ -122,12 +118,12 @@ class Model:
             raise _no_loss(loss)
         found = Graph(score)
         targets = tuple(node for node in found.inputs if node not in self.inputs)
-        measures = self._declared_metrics(metrics, targets)
+        measures = self._declared_metrics(metrics, targets, score)
         results = [score, *measures.values()]
         inputs = [*self.inputs, *targets]
         trainable = [p for p in found.parameters if p.trainable]
         updates = rule.updates(score, trainable)
-        training = Function(inputs, results, updates, device=device)
+        training = Function(inputs, results, updates, training=True, device=device)
         evaluation = Function(inputs, results, training=False, device=device)
         self.optimizer, self.loss, self.targets, self.metrics = rule, score, targets, measures
         self.training, self._evaluation = training, evaluation
@@ -139,7 +135,7 @@ class Model:
         if name not in LOSSES:
             raise _no_loss(name)
         output = self._only_output(f"loss={name!r}")
-        if name == "cross_entropy":
+        if name in OF_CLASSES:
             shape, dtype = output.spec.shape[:-1], "int64"
         else:
             shape, dtype = output.spec.shape, output.dtype
@@ -155,7 +151,7 @@ class Model:
         return self.outputs[0]
 
     def _declared_metrics(
-        self, metrics: Iterable[str] | Mapping[str, Node], targets: Sequence[Input]
+        self, metrics: Iterable[str] | Mapping[str, Node], targets: Sequence[Input], loss: Node
     ) -> dict[str, Node]:
         if isinstance(metrics, Mapping):
             for name, node in metrics.items():
@@ -174,7 +170,8 @@ class Model:
                     f"metrics=[{name!r}] needs a loss with one target; it has {names}. Pass "
                     f"metrics={{{name!r}: node}}."
                 )
-            made[name] = METRICS[name](self._only_output(f"metrics=[{name!r}]"), targets[0])
+            output = self._only_output(f"metrics=[{name!r}]")
+            made[name] = METRICS[name](output, targets[0], loss)
         return made
 
     # Training and asking.

@@ -224,7 +224,8 @@ class Op:
         there is no ``vjp`` or no ``jvp``.
     bounds
         ``bounds(*input specs, **attrs) -> {place: (low, high)}``: ranges that whole-number inputs
-        must keep to, checked before a call: labels, indices.
+        must keep to, checked before a call: labels, indices. An attribute ``ignore_index`` names
+        one more value that may stand there.
     fits
         ``fits(*input specs, **attrs)``: sizes that must not be negative, checked when the batch
         size is known.
@@ -232,6 +233,9 @@ class Op:
         Whether a view waits for its inputs behind the first, which it does not read.
     inference
         ``inference(node, inputs) -> Node``: what takes its place when a model is not trained.
+    vanishes
+        Places of inputs at which a zero makes the result zero; not needed where ``jvp`` says that
+        the op is linear or bilinear.
     formula
         The op in the notation of the blackboard.
     slack
@@ -255,6 +259,7 @@ class Op:
     waits: bool = False
     fits: Callable[..., Sequence[DimLike]] | None = None
     inference: Rewrite | None = None
+    vanishes: tuple[int, ...] = ()
     slack: float = 1.0
     formula: str = ""
     label: str = ""

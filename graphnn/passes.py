@@ -24,17 +24,6 @@ def rewrite(outputs: Sequence[Node], visit: Visit) -> list[Node]:
     return [new[node] for node in outputs]
 
 
-def for_inference(outputs: Sequence[Node]) -> list[Node]:
-    """The graph as it runs when nothing is trained: dropout passes its input through."""
-
-    def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
-        if node.op.inference is not None:
-            return node.op.inference(node, inputs)
-        return rebuilt(node, inputs)
-
-    return rewrite(outputs, visit)
-
-
 def without_labels(outputs: Sequence[Node]) -> list[Node]:
     """Views that only say something to differentiation are their input: ``stop_gradient``."""
 

@@ -72,7 +72,7 @@ def check_values(
     nodes = [outputs] if isinstance(outputs, Node) else list(outputs)
     arrays = {node: np.asarray(value, dtype=node.dtype) for node, value in given.items()}
     expected = reference.evaluate(nodes, arrays)
-    computed = Function(list(arrays), nodes)(*arrays.values())
+    computed = Function(list(arrays), nodes, training=True)(*arrays.values())
     for node, found, wanted in zip(nodes, computed, expected, strict=True):
         assert found.dtype == node.dtype, f"{node.name}: {found.dtype}, declared {node.dtype}"
         assert found.shape == wanted.shape, f"{node.name}: {found.shape}, declared {wanted.shape}"
@@ -330,7 +330,7 @@ def _runner(
 ) -> Callable[[Arrays], list[NDArray[Any]]]:
     if backend == "reference":
         return lambda arrays: reference.evaluate(outputs, arrays)
-    function = Function(inputs, outputs)
+    function = Function(inputs, outputs, training=True)  # the graph as its ops are declared
     return lambda arrays: list(function(*(arrays[node] for node in inputs)))
 
 

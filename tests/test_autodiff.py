@@ -416,3 +416,49 @@ def test_stop_gradient_cuts_both_modes():
     assert gn.function(x, gn.jvp(y, [x], [np.ones(3, np.float32)]))(one) == 6
     with pytest.raises(GraphError, match="does not depend on"):
         gn.grad(gn.sum(gn.stop_gradient(x)), x)
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse", None])
+@pytest.mark.parametrize(("n", "m"), [((3,), (2, 2)), ((2, 2), ()), ((), (3,)), ((5,), (2,))])
+def test_jacobian_of_a_quadratic_map(mode, n, m, rng):
+    size, count = int(np.prod(n)), int(np.prod(m))
+    a = rng.standard_normal((count, size))
+    x = gn.Input(n, "float64", name="x")
+    flat = gn.reshape(x, (size,))
+    y = gn.reshape(gn.matmul(gn.Constant(a), flat * flat), m)
+    at = rng.standard_normal(n)
+    found = gn.function(x, gn.jacobian(y, x, mode))(at)
+    np.testing.assert_allclose(found, (a * 2 * at.reshape(-1)).reshape(*m, *n), rtol=1e-12)
+
+
+def test_jacobian_takes_the_cheaper_mode():
+    x = gn.Input((6,), name="x")
+    wide = gn.jacobian(gn.sum(gn.tanh(x)), x)  # one row: one reverse pass
+    assert any(node.role == "backward" for node in gn.Graph(wide).nodes)
+    s = gn.Input((), name="s")
+    tall = gn.jacobian(gn.tanh(s * np.ones(6, np.float32)), s)
+    assert not any(node.role == "backward" for node in gn.Graph(tall).nodes)
+
+
+def test_jacobian_of_nothing_and_of_what_does_not_depend():
+    x, z = gn.Input((3,), name="x"), gn.Input((2,), name="z")
+    assert gn.jacobian(gn.Input((0,)), x).shape == (0, 3)
+    for mode in ("forward", "reverse"):
+        found = gn.function([x, z], gn.jacobian(x * 2.0, z, mode))
+        np.testing.assert_array_equal(
+            found(np.ones(3, np.float32), np.ones(2, np.float32)), np.zeros((3, 2))
+        )
+    with pytest.raises(ShapeError, match=r"needs known sizes; b has shape \(None, 2\)"):
+        gn.jacobian(gn.Input((None, 2), name="b"), x)
+
+
+def test_hessian_of_a_network_is_symmetric_and_right(rng):
+    w1, w2 = rng.standard_normal((4, 3)), rng.standard_normal(4)
+    x = gn.Input((3,), "float64", name="x")
+    f = gn.sum(gn.tanh(gn.matmul(gn.Constant(w1), x)) * w2)
+    at = rng.standard_normal(3)
+    found = gn.function(x, gn.hessian(f, x))(at)
+    t = np.tanh(w1 @ at)
+    wanted = w1.T @ np.diag(w2 * -2 * t * (1 - t * t)) @ w1
+    np.testing.assert_allclose(found, wanted, rtol=1e-10)
+    np.testing.assert_allclose(found, found.T, rtol=1e-12)

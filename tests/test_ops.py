@@ -244,7 +244,7 @@ def test_batch_axis(op, monkeypatch):
     for example, (shapes, attrs, size) in ways[:4]:
         inputs = declared(example, "float32", shapes)
         node = apply(op, inputs, attrs)
-        function = gn.function(inputs, node)
+        function = gn.function(inputs, node, training=True)
         for batch in (size, 1, 2, 7, 0):
             now = replace(
                 example,
@@ -263,7 +263,9 @@ def test_batch_axis(op, monkeypatch):
             if batch == size:
                 static = declared(example, "float32")
                 fixed = apply(op, static, example.attrs)
-                assert gn.function(static, fixed)(*arrays).tobytes() == found.tobytes()
+                assert (
+                    gn.function(static, fixed, training=True)(*arrays).tobytes() == found.tobytes()
+                )
 
 
 def reduces_nothing(node: Node) -> bool:
@@ -280,7 +282,7 @@ def test_same_bits_on_every_number_of_threads(op, dtype, on_each_number_of_threa
     for index, example in enumerate(op.examples):
         inputs, arrays = declared(example, dtype), sampled(example, dtype)
         node = apply(op, inputs, example.attrs)
-        function = gn.function(inputs, node)
+        function = gn.function(inputs, node, training=True)
         (found,) = on_each_number_of_threads(lambda f=function, a=arrays: f(*a))
         wanted = reference.evaluate(node, dict(zip(inputs, arrays, strict=True)))
         rtol, atol = close(op, "float32" if node.dtype == "float32" else dtype)

@@ -14,7 +14,6 @@ from graphnn.node import apply
 from graphnn.op import registry
 from graphnn.passes import (
     PASSES,
-    for_inference,
     neighbours,
     rewrite,
     simplified,
@@ -22,6 +21,7 @@ from graphnn.passes import (
     with_split_reductions,
     without_duplicates,
 )
+from graphnn.phases import in_phase
 
 
 def ops(nodes, name: str) -> list[gn.Node]:
@@ -40,11 +40,12 @@ def test_a_rewrite_that_changes_nothing_returns_the_graph_itself():
     x = gn.Input((2, 3), name="x")
     outputs = [gn.sum(gn.exp(x)), gn.exp(x)]
     assert rewrite(outputs, lambda node, inputs: node) == outputs
-    for one in (without_duplicates, with_absorbed_transposes, with_split_reductions, for_inference):
+    for one in (without_duplicates, with_absorbed_transposes, with_split_reductions):
         assert one([gn.sum(gn.tanh(x))])[0].op.name == "sum"
     plain = gn.sum(gn.tanh(x))
     assert with_absorbed_transposes([plain])[0] is plain
-    assert for_inference([plain])[0] is plain
+    assert in_phase([plain], training=False).outputs[0] is plain
+    assert in_phase([plain], training=True).outputs[0] is plain
 
 
 def test_the_passes_have_names():
@@ -197,7 +198,7 @@ def test_a_split_reduction_keeps_name_and_line():
 def test_dropout_passes_its_input_through():
     x = gn.Input((None, 4), name="x")
     node = gn.tanh(gn.dropout(gn.exp(x), 0.5))
-    (after,) = for_inference([node])
+    (after,) = in_phase([node], training=False).outputs
     assert not ops([after], "dropout")
     assert not ops([after], "dropout_mask")
     assert after.inputs[0].op.name == "exp"

@@ -236,7 +236,7 @@ def test_forward_and_backward(case, dtype):
     dy = gn.Input(cotangent.shape, dtype)
     node = case.ours(*inputs, *case.arguments)
     pulled = gn.vjp(node, inputs, dy)
-    found = gn.function([*inputs, dy], [node, *pulled])(*arrays, cotangent)
+    found = gn.function([*inputs, dy], [node, *pulled], training=True)(*arrays, cotangent)
     wanted = [expected, *gradients]
     for ours, theirs in zip(found, wanted, strict=True):
         assert ours.shape == tuple(theirs.shape)

@@ -1,14 +1,21 @@
 """The ops: each declared in one place, and entered into the registry."""
 
 from graphnn.ops import (
+    batch_norm,
+    binary,
+    cross_entropy,
     elementwise,
     getitem,
     indexing,
     joining,
+    labels,
     linalg,
     loss,
+    metric,
     movement,
+    norm,
     padding,
+    phase,
     random,
     reduce,
     scan,
@@ -20,14 +27,21 @@ from graphnn.ops import (
 )
 
 __all__ = [
+    "batch_norm",
+    "binary",
+    "cross_entropy",
     "elementwise",
     "getitem",
     "indexing",
     "joining",
+    "labels",
     "linalg",
     "loss",
+    "metric",
     "movement",
+    "norm",
     "padding",
+    "phase",
     "random",
     "reduce",
     "scan",

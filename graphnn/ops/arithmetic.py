@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -105,6 +106,9 @@ def divide(a, b):  # type: ignore[no-untyped-def]
 @divide.backward
 def _(dy, a, b, y):  # type: ignore[no-untyped-def]
     return dy / b, -dy * y / b
+
+
+divide.op = register(replace(divide.op, vanishes=(0,)), replace=True)
 
 
 @elementwise(domain=[(0.5, 2.0), REAL], reference=np.power, formula="a^b", color=ARITHMETIC)
@@ -267,6 +271,7 @@ CAST = register(
         reference=lambda x, *, dtype: x.astype(dtype),
         vjp=_cast_vjp,
         jvp=_cast_jvp,
+        vanishes=(0,),
         examples=tuple(
             Example((Draw((3, 5)),), {"dtype": d}) for d in ("float32", "float64", "int64", "bool")
         ),

@@ -127,6 +127,7 @@ def _derivative(op: Op, body: Body, param: str) -> tuple[Op, list[int]]:
         reference=reference_of(own),
         flops=_flops_of(own),
         expand=_expand_of(name, own),
+        vanishes=tuple(i for i, p in enumerate(used) if p == body.params[0]),
         formula=f"d loss / d {param} of {op.name}",
         label=f"{op.label or op.name}'",
         color=op.color,

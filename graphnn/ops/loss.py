@@ -1,215 +1,30 @@
-"""Losses, and the accuracy that goes with them."""
+"""Losses of a prediction and a target of one shape: squares, distances, likelihoods."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from graphnn.errors import GraphError
-from graphnn.node import Constant, Node, NodeLike, apply, as_node, as_nodes
-from graphnn.op import Draw, Example, Mismatch, Op, Rows, Scalar, register
-from graphnn.ops.arithmetic import square
-from graphnn.ops.movement import broadcast_to, expand_dims
+from graphnn.context import context, declared_at
+from graphnn.errors import DTypeError, GraphError, ShapeError
+from graphnn.node import Node, NodeLike, apply, as_node, as_nodes, size_of
+from graphnn.op import Alias, Draw, Example, Mismatch, Op, Scalar, Strided, register
+from graphnn.ops.arithmetic import abs, divide, exp, log, multiply, square
+from graphnn.ops.choice import maximum, where
+from graphnn.ops.elementwise import REAL, elementwise
+from graphnn.ops.movement import stop_gradient
 from graphnn.ops.reduce import mean, sum
-from graphnn.ops.softmax import softmax
-from graphnn.ops.tangents import added
 from graphnn.source import Body
-from graphnn.spec import FLOATS, DimLike, TensorSpec
+from graphnn.spec import FLOATS, TensorSpec, format_shape
 
 LOSS = "#fecaca"
 ReductionName: TypeAlias = Literal["mean", "sum", "none"]
 
 
-def _label_spec(logits: TensorSpec, labels: TensorSpec) -> TensorSpec:
-    if logits.dtype not in FLOATS:
-        raise Mismatch("float logits", "Cast them: gn.cast(x, 'float32').", dtype=True)
-    if labels.dtype not in ("int64", "int32"):
-        raise Mismatch(
-            "whole-number labels", "Declare them: gn.Input((None,), dtype='int64').", dtype=True
-        )
-    if logits.ndim < 1 or logits.shape[:-1] != labels.shape:
-        raise Mismatch(
-            "labels.shape == logits.shape[:-1]: one class index a row",
-            "One-hot labels? Take their argmax.",
-        )
-    return TensorSpec(labels.shape, logits.dtype)
-
-
-def _label_bounds(
-    logits: TensorSpec, *_rest: TensorSpec, **_attrs: Any
-) -> Mapping[int, tuple[int, DimLike]]:
-    return {1: (0, logits.shape[-1])}
-
-
-def _cross_entropy_rows(start, stop, logits, labels, out):  # type: ignore[no-untyped-def]
-    classes = logits.shape[1]
-    for i in range(start, stop):
-        top = logits[i, 0]
-        for j in range(1, classes):
-            top = max(top, logits[i, j])
-        total = math.exp(logits[i, 0] - top)
-        for j in range(1, classes):
-            total += math.exp(logits[i, j] - top)
-        label = labels[i]
-        if 0 <= label < classes:
-            out[i] = top + math.log(total) - logits[i, label]
-        else:
-            out[i] = math.nan
-
-
-def _cross_entropy_backward_rows(start, stop, logits, labels, dy, out):  # type: ignore[no-untyped-def]
-    classes = logits.shape[1]
-    for i in range(start, stop):
-        top = logits[i, 0]
-        for j in range(1, classes):
-            top = max(top, logits[i, j])
-        for j in range(classes):
-            out[i, j] = math.exp(logits[i, j] - top)
-        total = out[i, 0]
-        for j in range(1, classes):
-            total += out[i, j]
-        scale = dy[i] / total
-        for j in range(classes):
-            out[i, j] *= scale
-        label = labels[i]
-        if 0 <= label < classes:
-            out[i, label] -= dy[i]
-        else:
-            for j in range(classes):
-                out[i, j] = math.nan
-
-
-def _cross_entropy_reference(logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    normal = np.log(np.exp(shifted).sum(axis=-1))
-    return np.asarray(normal - np.take_along_axis(shifted, labels[..., None], -1)[..., 0])
-
-
-def _one_hot(labels: NDArray[Any], classes: int) -> NDArray[Any]:
-    return np.asarray(labels[..., None] == np.arange(classes))
-
-
-def _backward_reference(
-    logits: NDArray[Any], labels: NDArray[Any], dy: NDArray[Any]
-) -> NDArray[Any]:
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    p = powers / powers.sum(axis=-1, keepdims=True)
-    return np.asarray((p - _one_hot(labels, logits.shape[-1])) * dy[..., None])
-
-
-def _cross_entropy_vjp(node: Node, dy: Node) -> list[Node | None]:
-    return [apply(CROSS_ENTROPY_BACKWARD, [*node.inputs, dy]), None]
-
-
-def _backward_spec(logits: TensorSpec, _labels: TensorSpec, _dy: TensorSpec) -> TensorSpec:
-    return logits
-
-
-def _backward_vjp(node: Node, v: Node) -> list[Node | None]:
-    # g = (p - 1[label]) dy, so dg/dlogits = dy dp/dlogits, and dg/d(dy) = p - 1[label].
-    logits, labels, dy = node.inputs
-    p = softmax(logits)
-    weighted = v * expand_dims(dy, -1)
-    d_logits = p * (weighted - sum(weighted * p, -1, keepdims=True))
-    hot = one_hot(labels, logits.spec.shape[-1], dtype=logits.dtype)
-    return [d_logits, None, sum(v * (p - hot), -1)]
-
-
-def _cross_entropy_jvp(node: Node, tangents: Sequence[Node | None]) -> Node | None:
-    logits, labels = node.inputs
-    dx, _ = tangents
-    if dx is None:
-        return None
-    one = Constant(1, dtype=logits.dtype)
-    each = broadcast_to(one, labels.spec.shape)
-    return sum(apply(CROSS_ENTROPY_BACKWARD, [logits, labels, each]) * dx, -1)
-
-
-def _backward_jvp(node: Node, tangents: Sequence[Node | None]) -> Node | None:
-    logits, labels, dy = node.inputs
-    dx, _, ddy = tangents
-    parts = []
-    if dx is not None:
-        p = softmax(logits)
-        parts.append(p * (dx - sum(p * dx, -1, keepdims=True)) * expand_dims(dy, -1))
-    if ddy is not None:
-        parts.append(apply(CROSS_ENTROPY_BACKWARD, [logits, labels, ddy]))
-    return added(parts)
-
-
-def _flops(_out: TensorSpec, logits: TensorSpec, *_rest: TensorSpec) -> DimLike:
-    return 5 * logits.size
-
-
-CROSS_ENTROPY = register(
-    Op(
-        name="cross_entropy",
-        spec=_label_spec,
-        kernel=Rows(Body(_cross_entropy_rows), ("rows", "each", "each")),
-        reference=_cross_entropy_reference,
-        vjp=_cross_entropy_vjp,
-        jvp=_cross_entropy_jvp,
-        flops=_flops,
-        examples=(
-            Example((Draw((4, 3), -4, 4), Draw((4,), 0, 3, "int64"))),
-            Example((Draw((2, 5, 7)), Draw((2, 5), 0, 7, "int64"))),
-        ),
-        bounds=_label_bounds,
-        formula="ln Σⱼ eˣʲ - x[label]",
-        color=LOSS,
-    )
-)
-CROSS_ENTROPY_BACKWARD = register(
-    Op(
-        name="cross_entropy_backward",
-        spec=_backward_spec,
-        kernel=Rows(Body(_cross_entropy_backward_rows), ("rows", "each", "each", "rows")),
-        reference=_backward_reference,
-        vjp=_backward_vjp,
-        jvp=_backward_jvp,
-        flops=_flops,
-        examples=(Example((Draw((4, 3)), Draw((4,), 0, 3, "int64"), Draw((4,)))),),
-        bounds=_label_bounds,
-        formula="(softmax(x) - 1[label]) dy",
-        color=LOSS,
-    )
-)
-
-
-def _one_hot_spec(labels: TensorSpec, *, classes: DimLike, dtype: str) -> TensorSpec:
-    if labels.dtype not in ("int64", "int32"):
-        raise Mismatch("whole-number labels", dtype=True)
-    return TensorSpec((*labels.shape, classes), dtype)
-
-
-def _one_hot_rows(start, stop, labels, out):  # type: ignore[no-untyped-def]
-    for i in range(start, stop):
-        for j in range(out.shape[1]):
-            out[i, j] = 0
-        if 0 <= labels[i] < out.shape[1]:
-            out[i, labels[i]] = 1
-
-
-ONE_HOT = register(
-    Op(
-        name="one_hot",
-        spec=_one_hot_spec,
-        kernel=Rows(Body(_one_hot_rows), ("each", "rows")),
-        reference=lambda labels, *, classes, dtype: _one_hot(labels, classes).astype(dtype),
-        examples=(Example((Draw((5,), 0, 4, "int64"),), {"classes": 4, "dtype": "float32"}),),
-        formula="1[label = j]",
-        color=LOSS,
-    )
-)
-
-
-def one_hot(labels: NodeLike, classes: DimLike, dtype: str = "float32") -> Node:
-    """Rows that are 1 at the label and 0 elsewhere: (...,) to (..., classes)."""
-    return apply(ONE_HOT, [as_node(labels)], {"classes": classes, "dtype": dtype})
+# What all losses share.
 
 
 def reduced(losses: Node, reduction: ReductionName, name: str | None) -> Node:
@@ -223,59 +38,51 @@ def reduced(losses: Node, reduction: ReductionName, name: str | None) -> Node:
     raise GraphError(f"reduction is 'mean', 'sum' or 'none'; got {reduction!r}")
 
 
-def cross_entropy(
-    logits: NodeLike,
-    labels: NodeLike,
-    reduction: ReductionName = "mean",
-    name: str | None = "loss",
-) -> Node:
-    """Cross-entropy of softmax(logits) with the true class: ``ln Σⱼ exp xⱼ - x[label]``.
-
-    Parameters
-    ----------
-    logits
-        Shape (..., classes), float: scores, not probabilities.
-    labels
-        Shape (...,), int64 or int32: class indices in [0, classes).
-    reduction
-        ``"mean"`` over all rows, ``"sum"``, or ``"none"``.
+def paired(what: str, prediction: NodeLike, target: NodeLike) -> tuple[Node, Node]:
+    """Prediction and target as nodes of one shape and one float dtype.
 
     Raises
     ------
     ShapeError, DTypeError
-        If labels are not one whole number a row. Labels out of range raise when data is given.
+        If they differ: broadcasting in a loss hides a mistake.
     """
-    rows = apply(
-        CROSS_ENTROPY, as_nodes(logits, labels), name=name if reduction == "none" else None
-    )
-    return reduced(rows, reduction, name)
+    a, b = as_nodes(prediction, target)
+    try:
+        _same_shape_spec(a.spec, b.spec)
+    except Mismatch as mismatch:
+        got = [str(v.spec) if mismatch.dtype else format_shape(v.spec.shape) for v in (a, b)]
+        text = (
+            f"{'.'.join([*context.get().scope, what])}: {what} needs {mismatch.expected}; got "
+            f"{', '.join(got)} for {a.name!r} and {b.name!r}. Declared at {declared_at()}. "
+            f"{mismatch.fix}"
+        )
+        raise (DTypeError(text) if mismatch.dtype else ShapeError(text)) from None
+    return a, b
 
 
-def mse_loss(
-    prediction: NodeLike,
-    target: NodeLike,
-    reduction: ReductionName = "mean",
-    name: str | None = "loss",
-) -> Node:
-    """Squared error ``(prediction - target)²``, averaged over all elements.
-
-    Raises
-    ------
-    ShapeError
-        If the shapes differ: broadcasting here would hide a mistake.
-    """
-    left, right = as_nodes(prediction, target)
-    error = apply(ERROR, [left, right])
-    return reduced(square(error), reduction, name)
+def refuse(what: str, node: Node, made_by: Sequence[str], why: str) -> None:
+    """Raise where a node that a loss takes was made by an op that the loss holds already."""
+    source = node
+    while isinstance(source.op.kernel, Alias | Strided):
+        source = source.inputs[0]
+    if source.op.name in made_by:
+        raise GraphError(
+            f"{what} {why}; {node.name!r} is the output of a {source.op.name} (declared at "
+            f"{source.origin}). Pass what goes into the {source.op.name}: a model may still have "
+            f"it behind the loss, for predictions. Declared at {declared_at()}."
+        )
 
 
 def _same_shape_spec(a: TensorSpec, b: TensorSpec) -> TensorSpec:
-    if a.dtype != b.dtype:
-        raise Mismatch("one dtype", "Cast one of them: gn.cast(x, 'float32').", dtype=True)
-    if a.shape != b.shape:
+    if a.dtype != b.dtype or a.dtype not in FLOATS:
         raise Mismatch(
-            "prediction.shape == target.shape", "Reshape one of them, e.g. gn.expand_dims(y, -1)."
+            "one dtype, float32 or float64", "Cast one: gn.cast(y, 'float32').", dtype=True
         )
+    if a.shape != b.shape:
+        fix = "Reshape one of them, e.g. gn.expand_dims(y, -1)."
+        if a.shape == (*b.shape, 1):
+            fix = "Reshape one: gn.expand_dims(target, -1) or gn.squeeze(prediction, -1)."
+        raise Mismatch("prediction.shape == target.shape", fix)
     return a
 
 
@@ -311,29 +118,234 @@ ERROR = register(
 )
 
 
-def _correct_rows(start, stop, logits, labels, out):  # type: ignore[no-untyped-def]
-    for i in range(start, stop):
-        best = 0
-        for j in range(1, logits.shape[1]):
-            if logits[i, j] > logits[i, best]:
-                best = j
-        out[i] = 1 if best == labels[i] else 0
+def error(what: str, prediction: NodeLike, target: NodeLike) -> Node:
+    """``prediction - target`` of two values of one shape."""
+    return apply(ERROR, paired(what, prediction, target))
 
 
-CORRECT = register(
-    Op(
-        name="correct",
-        spec=_label_spec,
-        kernel=Rows(Body(_correct_rows), ("rows", "each", "each")),
-        reference=lambda x, labels: (x.argmax(-1) == labels).astype(x.dtype),
-        flops=_flops,
-        examples=(Example((Draw((6, 3)), Draw((6,), 0, 3, "int64"))),),
-        formula="1[argmax x = label]",
-        color=LOSS,
-    )
+# Squares and distances.
+
+
+def mse_loss(
+    prediction: NodeLike,
+    target: NodeLike,
+    reduction: ReductionName = "mean",
+    name: str | None = "loss",
+) -> Node:
+    """Squared error ``(prediction - target)²``, averaged over all elements.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ: broadcasting here would hide a mistake.
+    """
+    return reduced(square(error("mse_loss", prediction, target)), reduction, name)
+
+
+def squared_error(
+    prediction: NodeLike,
+    target: NodeLike,
+    reduction: Literal["half_sum", "mean", "sum", "none"] = "half_sum",
+    name: str | None = "loss",
+) -> Node:
+    """Squared error in the forms of lectures: ``½ Σ (ŷ - y)²``, its sum or its mean.
+
+    Parameters
+    ----------
+    prediction, target
+        One shape, float.
+    reduction
+        ``"half_sum"``: ½ Σ (ŷ - y)², of which the gradient is ŷ - y; or ``"mean"``, ``"sum"``,
+        ``"none"``, without the half.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import graphnn as gn
+    >>> y = gn.Input((2,), name="y")
+    >>> float(gn.function(y, gn.squared_error(y, np.float32([0, 0])))([1, 3]))
+    5.0
+    """
+    squares = square(error("squared_error", prediction, target))
+    if reduction == "half_sum":
+        return multiply(sum(squares), 0.5, name=name)
+    return reduced(squares, reduction, name)
+
+
+def l1_loss(
+    prediction: NodeLike,
+    target: NodeLike,
+    reduction: ReductionName = "mean",
+    name: str | None = "loss",
+) -> Node:
+    """Absolute error ``|prediction - target|``; its slope at 0 is 0."""
+    return reduced(abs(error("l1_loss", prediction, target)), reduction, name)
+
+
+@elementwise(
+    name="huber",
+    domain=[REAL, (0.4, 1.5)],
+    reference=lambda e, d: np.where(np.abs(e) <= d, 0.5 * e * e, d * (np.abs(e) - 0.5 * d)),
+    formula="|e| ≤ δ ? e²/2 : δ (|e| - δ/2)",
+    color=LOSS,
 )
+def huber(e, delta):  # type: ignore[no-untyped-def]
+    return 0.5 * e * e if math.fabs(e) <= delta else delta * (math.fabs(e) - 0.5 * delta)
 
 
-def accuracy(logits: NodeLike, labels: NodeLike, name: str | None = "accuracy") -> Node:
-    """Share of rows whose largest logit is the label's; of several largest, the first counts."""
-    return mean(apply(CORRECT, as_nodes(logits, labels)), name=name)
+@huber.backward
+def _(dy, e, delta, y):  # type: ignore[no-untyped-def]
+    return (
+        dy * (e if math.fabs(e) <= delta else (delta if e > 0 else -delta)),
+        0 if math.fabs(e) <= delta else dy * (math.fabs(e) - delta),
+    )
+
+
+def huber_loss(
+    prediction: NodeLike,
+    target: NodeLike,
+    reduction: ReductionName = "mean",
+    delta: float = 1.0,
+    name: str | None = "loss",
+) -> Node:
+    """A square near 0 and a line beyond ``delta`` (Huber, 1964): ``e²/2``, or ``δ (|e| - δ/2)``.
+
+    Raises
+    ------
+    GraphError
+        If ``delta`` is not positive.
+    """
+    if not delta > 0:
+        raise GraphError(f"huber_loss needs delta > 0; got delta={delta!r}")
+    return reduced(huber(error("huber_loss", prediction, target), delta), reduction, name)
+
+
+def smooth_l1_loss(
+    prediction: NodeLike,
+    target: NodeLike,
+    reduction: ReductionName = "mean",
+    beta: float = 1.0,
+    name: str | None = "loss",
+) -> Node:
+    """``e²/(2β)`` where ``|e| < β``, else ``|e| - β/2`` (Girshick, *Fast R-CNN*, 2015, eq. 3).
+
+    ``beta=0`` is the absolute error.
+
+    Raises
+    ------
+    GraphError
+        If ``beta`` is negative.
+    """
+    if not beta >= 0:
+        raise GraphError(f"smooth_l1_loss needs beta >= 0; got beta={beta!r}")
+    distance = error("smooth_l1_loss", prediction, target)
+    losses = abs(distance) if beta == 0 else huber(distance, beta) / float(beta)
+    return reduced(losses, reduction, name)
+
+
+# Likelihoods.
+
+
+@elementwise(
+    name="relative_entropy",
+    domain=[REAL, (0.1, 1.0)],
+    reference=lambda q, p: p * (np.log(p) - q),
+    formula="p (ln p - q)",
+    color=LOSS,
+)
+def relative_entropy(q, p):  # type: ignore[no-untyped-def]
+    return 0 if p == 0 else p * (math.log(p) - q)  # 0 ln 0 = 0
+
+
+@relative_entropy.backward
+def _(dy, q, p, y):  # type: ignore[no-untyped-def]
+    return -dy * p, 0 if p == 0 else dy * (math.log(p) + 1 - q)
+
+
+def kl_div(
+    prediction: NodeLike,
+    target: NodeLike,
+    reduction: Literal["mean", "batchmean", "sum", "none"] = "mean",
+    log_target: bool = False,
+    name: str | None = "loss",
+) -> Node:
+    """Kullback-Leibler divergence ``p (ln p - ln q)`` of ``target`` p from ``prediction`` ln q.
+
+    Parameters
+    ----------
+    prediction
+        Logarithms of probabilities, as :func:`log_softmax` makes them.
+    target
+        Probabilities of the same shape; with ``log_target``, their logarithms.
+    reduction
+        ``"mean"`` over all elements, as in torch; ``"batchmean"``, the sum divided by the first
+        axis, is the divergence itself.
+    """
+    q, p = paired("kl_div", prediction, target)
+    losses = exp(p) * (p - q) if log_target else relative_entropy(q, p)
+    if reduction != "batchmean":
+        return reduced(losses, reduction, name)
+    if not q.ndim:
+        raise ShapeError(f"kl_div: reduction='batchmean' needs a batch axis; {q.name} is a scalar")
+    return divide(sum(losses), size_of(q.spec.shape[0], q.dtype), name=name)
+
+
+def poisson_nll_loss(
+    prediction: NodeLike,
+    target: NodeLike,
+    log_input: bool = True,
+    full: bool = False,
+    eps: float = 1e-8,
+    reduction: ReductionName = "mean",
+    name: str | None = "loss",
+) -> Node:
+    """Negative log-likelihood of counts: ``exp x - y x``, or ``x - y ln(x + ε)``.
+
+    Parameters
+    ----------
+    prediction
+        Logarithm of the rate; with ``log_input=False`` the rate itself.
+    target
+        Counts, as floats, of the same shape.
+    full
+        Whether Stirling's approximation of ln y! is added where y > 1.
+    eps
+        Keeps the logarithm of a rate of 0 finite.
+    """
+    x, y = paired("poisson_nll_loss", prediction, target)
+    losses = exp(x) - y * x if log_input else x - y * log(x + eps)
+    if full:
+        many = maximum(y, 1.0)
+        stirling = many * log(many) - many + log(many * (2 * math.pi)) * 0.5
+        losses = losses + where(y > 1.0, stirling, 0.0)
+    return reduced(losses, reduction, name)
+
+
+def gaussian_nll_loss(
+    prediction: NodeLike,
+    target: NodeLike,
+    var: NodeLike,
+    full: bool = False,
+    eps: float = 1e-6,
+    reduction: ReductionName = "mean",
+    name: str | None = "loss",
+) -> Node:
+    """Negative log-likelihood of a Gaussian: ``½ (ln σ² + (x - y)² / σ²)`` (Nix, Weigend, 1994).
+
+    Parameters
+    ----------
+    prediction, target
+        One shape, float.
+    var
+        The variances σ²: of the same shape, or of one that broadcasts to it. Smaller ones than
+        ``eps`` count as ``eps``; their gradient is taken there.
+    full
+        Whether the constant ``½ ln 2π`` is added.
+    """
+    x, y = paired("gaussian_nll_loss", prediction, target)
+    given = as_node(var, x)
+    spread = given + stop_gradient(maximum(given, eps) - given)
+    losses = (log(spread) + square(apply(ERROR, [x, y])) / spread) * 0.5
+    if full:
+        losses = losses + 0.5 * math.log(2 * math.pi)
+    return reduced(losses, reduction, name)

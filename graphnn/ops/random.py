@@ -185,6 +185,7 @@ DROPOUT = register(
             Example((Draw((4, 2)), Draw((4, 2), dtype="bool"), Draw(()))),
         ),
         inference=lambda _node, inputs: inputs[0],
+        vanishes=(0,),
         formula="x mask / (1 - p)",
         color=RANDOM,
     )

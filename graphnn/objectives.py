@@ -1,0 +1,82 @@
+"""Losses and metrics by name, as ``Model.compile`` takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from graphnn.errors import GraphError
+from graphnn.fusion import root
+from graphnn.graph import Graph
+from graphnn.node import Node
+from graphnn.ops.binary import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    hinge_loss,
+    log_loss,
+    logit_loss,
+)
+from graphnn.ops.cross_entropy import cross_entropy, nll_loss
+from graphnn.ops.loss import (
+    huber_loss,
+    kl_div,
+    l1_loss,
+    mse_loss,
+    poisson_nll_loss,
+    smooth_l1_loss,
+)
+from graphnn.ops.metric import accuracy, binary_accuracy
+from graphnn.spec import FLOATS
+
+Metric = Callable[[Node, Node, Node], Node]
+
+LOSSES: dict[str, Callable[[Node, Node], Node]] = {
+    "bce": binary_cross_entropy,
+    "bce_with_logits": binary_cross_entropy_with_logits,
+    "binary_cross_entropy": binary_cross_entropy,
+    "binary_cross_entropy_with_logits": binary_cross_entropy_with_logits,
+    "cross_entropy": cross_entropy,
+    "hinge": hinge_loss,
+    "hinge_loss": hinge_loss,
+    "huber": huber_loss,
+    "huber_loss": huber_loss,
+    "kl_div": kl_div,
+    "l1": l1_loss,
+    "l1_loss": l1_loss,
+    "mae": l1_loss,
+    "mse": mse_loss,
+    "mse_loss": mse_loss,
+    "nll": nll_loss,
+    "nll_loss": nll_loss,
+    "poisson_nll": poisson_nll_loss,
+    "smooth_l1": smooth_l1_loss,
+    "smooth_l1_loss": smooth_l1_loss,
+}
+OF_CLASSES = ("cross_entropy", "nll", "nll_loss")  # losses whose targets are class indices
+
+
+def right_answers(output: Node, target: Node, loss: Node) -> Node:
+    """The share of right answers: of classes, or of yes and no beside a binary cross-entropy."""
+    found = [node for node in Graph(loss).nodes if node.op in (log_loss.op, logit_loss.op)]
+    logits = [node.op is logit_loss.op for node in found if root(node.inputs[0]) is root(output)]
+    if logits and output.spec.shape == target.spec.shape:
+        return binary_accuracy(output, target, logits=logits[0])
+    if target.dtype not in FLOATS:
+        return accuracy(output, target)
+    raise GraphError(
+        "accuracy counts right classes, or yes and no beside a binary cross-entropy of the output; "
+        f"the output is {output.spec}, the target {target.spec}. Pass a node of your own: metrics="
+        "{'accuracy': gn.binary_accuracy(output, target, logits=...)}; or measure 'mae'."
+    )
+
+
+def _without_loss(function: Callable[[Node, Node], Node]) -> Metric:
+    return lambda output, target, _loss: function(output, target)
+
+
+METRICS: dict[str, Metric] = {
+    "accuracy": right_answers,
+    "binary_accuracy": right_answers,
+    "l1": _without_loss(l1_loss),
+    "mae": _without_loss(l1_loss),
+    "mse": _without_loss(mse_loss),
+}

@@ -1,0 +1,93 @@
+"""Measures of quality that have no gradient: shares of right answers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from graphnn.context import declared_at
+from graphnn.errors import GraphError, ShapeError
+from graphnn.node import Node, NodeLike, apply, as_nodes
+from graphnn.op import Draw, Example, Op, Rows, register
+from graphnn.ops.arithmetic import cast
+from graphnn.ops.choice import equal, greater
+from graphnn.ops.labels import label_spec
+from graphnn.ops.loss import LOSS
+from graphnn.ops.reduce import mean
+from graphnn.source import Body
+from graphnn.spec import FLOATS, DimLike, TensorSpec, format_shape
+
+
+def _flops(_out: TensorSpec, logits: TensorSpec, *_rest: TensorSpec, **_attrs: Any) -> DimLike:
+    return logits.size
+
+
+def _correct_rows(start, stop, logits, labels, out):  # type: ignore[no-untyped-def]
+    for i in range(start, stop):
+        best = 0
+        for j in range(1, logits.shape[1]):
+            if logits[i, j] > logits[i, best]:
+                best = j
+        out[i] = 1 if best == labels[i] else 0
+
+
+CORRECT = register(
+    Op(
+        name="correct",
+        spec=label_spec,
+        kernel=Rows(Body(_correct_rows), ("rows", "each", "each")),
+        reference=lambda x, labels: (x.argmax(-1) == labels).astype(x.dtype),
+        flops=_flops,
+        examples=(Example((Draw((6, 3)), Draw((6,), 0, 3, "int64"))),),
+        formula="1[argmax x = label]",
+        color=LOSS,
+    )
+)
+
+
+def accuracy(logits: NodeLike, labels: NodeLike, name: str | None = "accuracy") -> Node:
+    """Share of rows whose largest logit is the label's; of several largest, the first counts."""
+    return mean(apply(CORRECT, as_nodes(logits, labels)), name=name)
+
+
+def binary_accuracy(
+    prediction: NodeLike,
+    target: NodeLike,
+    threshold: float = 0.5,
+    *,
+    logits: bool,
+    name: str | None = "accuracy",
+) -> Node:
+    """Share of answers on the right side of ``threshold``, a probability.
+
+    Parameters
+    ----------
+    prediction
+        Float, any shape.
+    target
+        The same shape: 0 or 1, as floats, whole numbers or bools.
+    threshold
+        Above it, the answer is 1; in (0, 1).
+    logits
+        True: ``prediction`` are logits; False: they are probabilities.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ.
+    GraphError
+        If the threshold is out of range.
+    """
+    x, y = as_nodes(prediction, target)
+    if not 0 < threshold < 1:
+        raise GraphError(f"threshold is a probability in (0, 1); got {threshold!r}")
+    if x.spec.shape != y.spec.shape:
+        raise ShapeError(
+            "binary_accuracy needs prediction.shape == target.shape; got "
+            f"{format_shape(x.spec.shape)}, {format_shape(y.spec.shape)}. Declared at "
+            f"{declared_at()}. Reshape one of them, e.g. gn.expand_dims(y, -1)."
+        )
+    border = math.log(threshold / (1 - threshold)) if logits else threshold
+    said = greater(x, float(border))
+    true = greater(y, 0.5) if y.dtype in FLOATS else cast(y, "bool")
+    return mean(cast(equal(said, true), x.dtype), name=name)
