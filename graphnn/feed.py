@@ -214,7 +214,8 @@ def check_limits(
             continue
         place = np.argwhere(wrong)[0]
         where = ", ".join(map(str, place))
-        word = "label" if "cross_entropy" in reader.op.name else "index"
+        labels = "cross_entropy" in reader.op.name or "labels" in reader.op.name
+        word = "label" if labels else "index"
         also = "" if ignored is None else f" or {ignored}"
         raise DataError(
             f"input {node.name}[{where}] = {array[tuple(place)]} is out of range: {reader.name} "
