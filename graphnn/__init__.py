@@ -49,8 +49,10 @@ from graphnn.ops.arithmetic import (
     exp,
     floor_divide,
     log,
+    mod,
     multiply,
     negative,
+    pow,
     power,
     reciprocal,
     remainder,
@@ -91,6 +93,8 @@ from graphnn.ops.choice import (
 )
 from graphnn.ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from graphnn.ops.cross_entropy import cross_entropy, nll_loss
+from graphnn.ops.diagonal import diag, diagonal, eye, trace, tril, triu
+from graphnn.ops.einsum import dot, einsum, inner, outer, tensordot
 from graphnn.ops.elementwise import elementwise
 from graphnn.ops.functions import (
     arccos,
@@ -107,6 +111,7 @@ from graphnn.ops.functions import (
     sinh,
     tan,
 )
+from graphnn.ops.gated import glu
 from graphnn.ops.indexing import embedding, scatter_add, take, take_along_axis
 from graphnn.ops.joining import concat, repeat, roll, split, stack, tile
 from graphnn.ops.labels import one_hot
@@ -245,8 +250,12 @@ __all__ = [
     "cumprod",
     "cumsum",
     "datasets",
+    "diag",
+    "diagonal",
     "divide",
+    "dot",
     "dropout",
+    "einsum",
     "elementwise",
     "elu",
     "embedding",
@@ -256,6 +265,7 @@ __all__ = [
     "expand",
     "expand_dims",
     "expm1",
+    "eye",
     "flatten",
     "flip",
     "floor",
@@ -264,6 +274,8 @@ __all__ = [
     "gaussian_nll_loss",
     "gelu",
     "get_num_threads",
+    "glu",
+    "gn.{own}",
     "grad",
     "greater",
     "greater_equal",
@@ -278,6 +290,7 @@ __all__ = [
     "huber_loss",
     "hvp",
     "identity",
+    "inner",
     "instance_norm",
     "isfinite",
     "isinf",
@@ -311,6 +324,7 @@ __all__ = [
     "min",
     "minimum",
     "mish",
+    "mod",
     "moveaxis",
     "mse_loss",
     "multi_margin_loss",
@@ -319,14 +333,18 @@ __all__ = [
     "negative",
     "nll_loss",
     "nn",
+    "nn.{layer}",
     "norm",
     "not_equal",
     "one_hot",
     "op",
     "optim",
+    "optim.{rule}",
+    "outer",
     "pad",
     "phase",
     "poisson_nll_loss",
+    "pow",
     "power",
     "prelu",
     "prod",
@@ -376,22 +394,17 @@ __all__ = [
     "tan",
     "tanh",
     "tanhshrink",
+    "tensordot",
     "threshold",
     "tile",
     "topk",
+    "trace",
     "transpose",
+    "tril",
+    "triu",
     "trunc",
     "updating",
     "var",
     "vjp",
     "where",
 ]
-
-
-if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> NoReturn:
-        known = {own: f"gn.{own}" for own in __all__}
-        known |= {layer: f"nn.{layer}" for layer in nn.__all__}
-        known |= {rule: f"optim.{rule}" for rule in optim.__all__}
-        raise missing_name(__name__, name, known)

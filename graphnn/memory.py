@@ -67,6 +67,8 @@ class Layout:
         Length of the slice at the front that holds the gradients of the parameters.
     barriers
         For each step whether all threads wait for each other before it.
+    lane_bytes
+        How far the scratch of one lane lies from that of the next, in every step.
     """
 
     buffers: tuple[Buffer, ...]
@@ -74,6 +76,7 @@ class Layout:
     total: int
     gradient_bytes: int
     barriers: tuple[bool, ...]
+    lane_bytes: int = 0
 
     @property
     def scratch(self) -> dict[int, Buffer]:
@@ -113,7 +116,8 @@ def lay_out(
     """
     whole = {root(node) for node in (*keep, *gradients, *inputs)}
     lives = _lives(steps, sizes, whole)
-    scratch = _scratch(steps, sizes, lanes)
+    lane_bytes = _aligned(max((evaluate(step.scratch, sizes) for step in steps), default=0))
+    scratch = _scratch(steps, lanes, lane_bytes)
     total = sum(_aligned(buffer.nbytes) for buffer in (*lives.values(), *scratch))
     merged = [*_in_place(steps, lives), *scratch]
     waits = base_barriers(steps)
@@ -133,6 +137,7 @@ def lay_out(
         total,
         gradient_bytes,
         (),
+        lane_bytes,
     )
     return replace(layout, barriers=_barriers(steps, layout))
 
@@ -141,15 +146,17 @@ def _aligned(nbytes: int) -> int:
     return -(-nbytes // ALIGNMENT) * ALIGNMENT
 
 
-def scratch_bytes(step: Step, sizes: Mapping[str, int]) -> int:
-    """How far the scratch of one lane lies from that of the next."""
-    return _aligned(evaluate(step.scratch, sizes))
+def _scratch(steps: Sequence[Step], lanes: int, lane_bytes: int) -> list[Buffer]:
+    """For each step that needs it a place where its lanes work, side by side.
 
-
-def _scratch(steps: Sequence[Step], sizes: Mapping[str, int], lanes: int) -> list[Buffer]:
-    """For each step that needs it a place where its lanes work, side by side."""
-    need = [lanes * scratch_bytes(step, sizes) for step in steps]
-    return [Buffer((), nbytes, i, i, None) for i, nbytes in enumerate(need) if nbytes]
+    All are split alike, into as many equal parts as there are lanes: steps share one place without
+    a barrier between them, since every lane touches only its own part of it.
+    """
+    return [
+        Buffer((), lanes * lane_bytes, i, i, lanes)
+        for i, step in enumerate(steps)
+        if step.scratch != 0
+    ]
 
 
 def _lives(steps: Sequence[Step], sizes: Mapping[str, int], whole: set[Node]) -> dict[Node, Buffer]:
@@ -292,7 +299,7 @@ class _Since:
         self.spans: dict[Node, Span] = {
             node: (buffer.offset, buffer.end) for buffer in layout.buffers for node in buffer.nodes
         }
-        self.scratch = {i: (buffer.offset, buffer.end) for i, buffer in layout.scratch.items()}
+        self.scratch = layout.scratch
         self.uses: dict[Place, set[tuple[DimLike | None, bool]]] = {}
         first = [access for uses in first_touched(steps).values() for access in uses]
         self.note([self._touch(access) for access in first if access.node in self.spans])
@@ -304,7 +311,8 @@ class _Since:
         """Everything that step i touches."""
         found = [self._touch(access) for access in step.accesses]
         if i in self.scratch:
-            found.append(_Touch(self.scratch[i], None, writes=True))
+            own = self.scratch[i]
+            found.append(_Touch((own.offset, own.end), own.parts, writes=True))
         return found
 
     def forget(self) -> None:

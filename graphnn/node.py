@@ -197,6 +197,8 @@ class Node(Foreign):
         return call("remainder", other, self)
 
     def __pow__(self, other: NodeLike) -> Node:
+        if type(other) in (int, float) and other == 2:
+            return call("square", self)  # a product instead of a call of libm's pow
         return call("power", self, other)
 
     def __rpow__(self, other: NodeLike) -> Node:

@@ -10,7 +10,7 @@ from graphnn.errors import GraphError, PlanError
 from graphnn.fusion import Group, is_computed, root
 from graphnn.graph import Graph, equation
 from graphnn.hints import did_you_mean
-from graphnn.memory import Buffer, Layout, overlaps, races, scratch_bytes
+from graphnn.memory import Buffer, Layout, overlaps, races
 from graphnn.node import Node, Parameter
 from graphnn.op import Leaf
 from graphnn.schedule import Step
@@ -165,14 +165,12 @@ class Plan:
                     raise PlanError(f"step {i} overwrites {target.name} before its last reader")
 
     def _check_scratch(self) -> None:
-        places = self.layout.scratch
+        places, each = self.layout.scratch, self.layout.lane_bytes
         for i, step in enumerate(self.steps):
-            need = self.lanes * scratch_bytes(step, self.sizes)
-            have = places[i].nbytes if i in places else 0
+            need = evaluate(step.scratch, self.sizes)
+            have = min(each, places[i].nbytes // self.lanes) if i in places else 0
             if have < need:
-                raise PlanError(
-                    f"step {i} has {have} bytes of scratch; its {self.lanes} lanes need {need}"
-                )
+                raise PlanError(f"step {i} needs {need} bytes of scratch for each lane, has {have}")
 
     @staticmethod
     def _named(buffer: Buffer) -> str:

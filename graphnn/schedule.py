@@ -158,7 +158,7 @@ def _own_factor(node: Node, value: Node) -> bool:
     if a is b:
         return False
     if value is a:
-        return a.ndim > 2 or not node.attrs.get("transpose_a", False)
+        return a.ndim > 2 or (b.ndim == 2 and not node.attrs.get("transpose_a", False))
     return b.ndim > 2
 
 

@@ -72,6 +72,7 @@ class Body:
         self.constants: dict[str, float] = {}
         self.callees: dict[str, Body] = {}
         self.modules: set[str] = set()
+        self.is_formula = False
         for name in _free_names(self.tree):
             self._resolve(name)
 
@@ -122,6 +123,13 @@ class Body:
             for s in before
         )
         return plain and isinstance(last, ast.Return) and last.value is not None
+
+    def as_formula(self) -> Body:
+        """The body, marked as a scalar formula: all its numbers are typed, whoever calls it."""
+        self.is_formula = True
+        for callee in self.callees.values():
+            callee.as_formula()
+        return self
 
     @property
     def always_returns(self) -> bool:

@@ -61,6 +61,8 @@ TRANSPOSED1D = [
     ((2, 3, 5), (3, 4, 3), {}),
     ((2, 4, 5), (4, 3, 4), {"stride": 3, "padding": 1, "output_padding": 2, "groups": 2}),
     ((2, 3, 6), (3, 2, 2), {"dilation": 3, "output_padding": 1, "stride": 2}),
+    ((2, 3, 6), (3, 2, 2), {"dilation": 4, "output_padding": 3, "stride": 2, "padding": 1}),
+    ((2, 3, 6), (3, 2, 1), {"dilation": 3, "output_padding": 2, "padding": 1}),
 ]
 TRANSPOSED2D = [
     ((2, 3, 4, 5), (3, 4, 3, 3), {}),
@@ -241,22 +243,34 @@ def test_tiles_are_numbers_and_bounded():
 
 def test_scratch_stands_in_the_plan(many_lanes):
     x, _, nodes = network()
-    function = gn.function(x, nodes)
-    plan = function.plan_for({"N": 4})
+    plan = gn.function(x, nodes).plan_for({"N": 4})
     plan.check()
     needs = {i: step.scratch for i, step in enumerate(plan.steps) if step.scratch}
     assert sorted(plan.layout.scratch) == sorted(needs)
     assert len(needs) == 6  # two layers, each forward and with respect to both
-    for i, need in needs.items():
-        buffer = plan.layout.scratch[i]
-        assert buffer.nbytes == 3 * -(-need // 64) * 64
-        assert (buffer.first, buffer.last) == (i, i)
-    assert plan.memory.scratch == max(b.nbytes for b in plan.layout.scratch.values())
-    assert f"scratch {plan.memory.scratch / 1024:.1f} KiB" in str(plan.memory)
+    each = -(-max(needs.values()) // 64) * 64
+    assert plan.layout.lane_bytes == each
+    for i, buffer in plan.layout.scratch.items():
+        assert (buffer.first, buffer.last, buffer.nbytes, buffer.parts) == (i, i, 3 * each, 3)
+    assert plan.memory.scratch == 3 * each
+    assert f"scratch {3 * each / 1024:.1f} KiB" in str(plan.memory)
     assert str(plan).count("scratch@") == len(needs)
-    assert plan.layout.nbytes >= plan.memory.scratch
     assert not overlaps(plan.layout)
     assert not races(plan.steps, plan.layout)
+
+
+def test_layers_share_their_scratch_without_a_barrier(many_lanes):
+    """Each lane has its own part, the same in every layer: twenty layers need no more than one."""
+    x = gn.Input((None, 4, 12, 12))
+    h, kernel = x, np.ones((4, 4, 3, 3), np.float32)
+    for _ in range(20):
+        h = gn.relu(gn.conv2d(h, kernel, padding=1))
+    plan = gn.function(x, h).plan_for({"N": 6})
+    plan.check()
+    assert not any(plan.layout.barriers)
+    assert len({buffer.offset for buffer in plan.layout.scratch.values()}) == 1
+    image = 6 * 4 * 144 * 4
+    assert plan.layout.nbytes <= plan.memory.scratch + 3 * image
 
 
 def test_products_of_pixels_need_no_scratch():
@@ -267,34 +281,38 @@ def test_products_of_pixels_need_no_scratch():
     assert "scratch" not in str(plan)
 
 
-def test_check_finds_scratch_that_is_shared(many_lanes):
+def with_scratch(plan, step, **changes):
+    """The plan with another place for the scratch of a step."""
+    place = plan.layout.scratch[step]
+    buffers = tuple(replace(b, **changes) if b is place else b for b in plan.layout.buffers)
+    return replace(plan, layout=replace(plan.layout, buffers=buffers))
+
+
+def test_check_finds_scratch_that_is_wrong(many_lanes):
     x, _, nodes = network()
     plan = gn.function(x, nodes).plan_for({"N": 4})
-    place = next(iter(plan.layout.scratch.values()))
-    own = next(b for b in plan.layout.buffers if b.nodes and b.first <= place.first <= b.last)
-
-    def with_scratch(**changes):
-        buffers = tuple(replace(b, **changes) if b == place else b for b in plan.layout.buffers)
-        return replace(plan, layout=replace(plan.layout, buffers=buffers))
-
-    with pytest.raises(PlanError, match=f"the scratch of step {place.first} .*while alive|share"):
-        with_scratch(offset=own.offset).check()
-    with pytest.raises(PlanError, match=r"bytes of scratch; its 3 lanes need"):
-        with_scratch(nbytes=place.nbytes - 64).check()
+    step, place = next(iter(plan.layout.scratch.items()))
+    value = next(b for b in plan.layout.buffers if b.nodes and b.first <= step <= b.last)
+    with pytest.raises(PlanError, match=f"the scratch of step {step}.* share memory while alive"):
+        with_scratch(plan, step, offset=value.offset).check()
+    with pytest.raises(PlanError, match="bytes of scratch for each lane, has"):
+        with_scratch(plan, step, nbytes=place.nbytes // 2).check()
+    with pytest.raises(PlanError, match="bytes of scratch for each lane, has 64"):
+        replace(plan, layout=replace(plan.layout, lane_bytes=64)).check()
 
 
 def test_races_finds_scratch_that_meets_other_threads(many_lanes):
-    """Two steps with nothing between them: the second's scratch lies where the first one writes."""
+    """Two steps with nothing between them, and the lanes' scratch where others' lanes write."""
     x = gn.Input((None, 2, 6, 6))
     kernel = np.ones((2, 2, 3, 3), np.float32)
     nodes = [gn.conv2d(x, kernel), gn.conv2d(x, 2 * kernel)]
     plan = gn.function(x, nodes).plan_for({"N": 5})
     first, second = sorted(plan.layout.scratch)
     assert not plan.layout.barriers[second]
-    moved = replace(plan.layout.scratch[second], offset=plan.layout.scratch[first].offset)
-    buffers = tuple(moved if b == plan.layout.scratch[second] else b for b in plan.layout.buffers)
-    assert not overlaps(replace(plan.layout, buffers=buffers))
-    assert races(plan.steps, replace(plan.layout, buffers=buffers)) == [second]
+    assert plan.layout.scratch[first].offset == plan.layout.scratch[second].offset
+    plan.check()  # lane by lane the same place
+    shifted = with_scratch(plan, second, offset=plan.layout.scratch[first].offset + 64)
+    assert races(shifted.steps, shifted.layout) == [second]
 
 
 # ----------------------------------------------------------------------------------- messages
@@ -350,6 +368,13 @@ def test_other_messages():
         gn.conv2d(x, gn.Input(WEIGHT, "float64"))
     with pytest.raises(ShapeError, match=r"conv_transpose2d: .*x.shape\[1\] == weight.shape\[0\]"):
         gn.conv_transpose2d(x, w)
+    with pytest.raises(ShapeError, match=r"leaves something of the result; its size .*\(-1,\)"):
+        gn.conv_transpose1d(gn.Input((1, 2, 2)), gn.Input((2, 2, 2)), padding=2)
+    shorter = gn.conv_transpose1d(gn.Input((1, 2, "L")), gn.Input((2, 2, 2)), padding=2)
+    with pytest.raises(ShapeError, match="conv1d_input of .* needs .*>= 0; got L = 2"):
+        gn.function(list(gn.Graph(shorter).inputs), shorter)(
+            np.ones((1, 2, 2), np.float32), np.ones((2, 2, 2), np.float32)
+        )
     with pytest.raises(GraphError, match="output_padding is less than the stride or the dilation"):
         gn.conv_transpose1d(gn.Input((1, 2, 3)), gn.Input((2, 2, 3)), output_padding=1)
     with pytest.raises(ShapeError, match=r"conv1d needs an input of 3 axes \(batch, channels, len"):

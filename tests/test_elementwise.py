@@ -234,7 +234,7 @@ def test_a_helper_named_like_a_math_function():
     check_grads(both, POINTS)
 
 
-@pytest.mark.parametrize("name", ["share", "helper", "float64", "range", "data", "min"])
+@pytest.mark.parametrize("name", ["share", "helper", "float64", "range", "data", "meta"])
 def test_an_op_may_have_any_name(name):
     def formula(x):
         return 2 * x
@@ -417,7 +417,22 @@ def everything(x):
     return wave + whole + rest + (1 if x > 0.5 else 0) + math.pi + SLOPE
 
 
-@pytest.mark.parametrize("case", ["everything", "swish gradient", "softmax", "mean", "sigmoid"])
+@gn.op(spec=lambda x: x, views=("flat", "flat"), reference=lambda x: x / (1 + np.exp(-x)))
+def gate_rows(start, stop, x, out):
+    """A kernel with loops that calls elementwise ops: theirs are formulas, 1 is typed there."""
+    for i in range(start, stop):
+        out[i] = x[i] * gn.sigmoid(x[i])
+
+
+def test_a_kernel_with_loops_may_call_ops():
+    x = gn.Input((None, 2), "float64")
+    array = POINTS.reshape(2, 2)
+    np.testing.assert_allclose(run(gate_rows(x), array), swish_in_numpy(array), rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "case", ["everything", "swish gradient", "softmax", "max", "sigmoid", "rows"]
+)
 def test_float32_stays_float32(case, tmp_path, monkeypatch):
     """No conversion to float64 anywhere in a float32 kernel but in sums, which are kept in it."""
     x = gn.Input((None, 4), name="x")
@@ -425,7 +440,8 @@ def test_float32_stays_float32(case, tmp_path, monkeypatch):
         "everything": lambda: everything(x),
         "swish gradient": lambda: gn.grad(gn.sum(swish(x) * x), x),
         "softmax": lambda: gn.log_softmax(gn.softmax(x)),
-        "mean": lambda: gn.mean(gn.maximum(x, 0.5), 0),
+        "max": lambda: gn.max(gn.maximum(x, 0.5), 0),
+        "rows": lambda: gate_rows(x),
         "sigmoid": lambda: gn.grad(gn.sum(gn.sigmoid(x) * gn.tanh(x)), x),
     }
     code = llvm_of(gn.function([x], nodes[case]()), tmp_path, monkeypatch)

@@ -1,23 +1,57 @@
-"""Every example runs, in its quick mode, and says something; a warning would fail it."""
+"""Every example runs, in its quick mode, and says what it shows; a warning would fail it."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
+FOLDER = Path(__file__).parent.parent / "examples"
+EXAMPLES = sorted(FOLDER.glob("*.py"))
+PNG = b"\x89PNG\r\n\x1a\n"
+
+# What each lecture's example has to find: part of what it prints, without the lines of its tables.
+FACTS = {
+    "chain_rule": ["ω0 +0.0519104949175", "β3 -0.1234110208800"],
+    "custom_op": ["running_sum: first and second derivatives agree"],
+    "delta_recursion": ["3 -0.043960903740 -0.043960903740"],
+    "dropout_ridge": ["x1 +1.8554 +0.9711 +0.97"],
+    "edge_detection": ["left side +4.0 +0.0", "lower side +0.0 -4.0", "inside +0.0 +0.0"],
+    "folding": ["1 3 3 at most 4", "2 6 9 at most 7", "5 15 243 at most 16"],
+    "forward_and_reverse": ["8 8 20", "64 8,452 2.0 65.5"],
+    "gates": ["0 0 0 0 1 1 0 0.0", "0 1 0 1 1 1 1 0.9", "1 0 0 1 1 0 1 0.9", "1 1 1 1 0 0 0 0.0"],
+    "initial_variance": ["0.02 (He) 0.98"],
+    "linear_regions": ["1 20 61 21 21", "2 5 21 16 16", "2 8 33 37 37"],
+    "minimum_norm": ["the shortest solution has norm 0.985", "From w₀: norm 3.900"],
+    "mnist_mlp": ["test error:"],
+    "perceptron": ["XOR: 1000 epochs, none without a mistake"],
+    "see_backprop": ["predictions [0. 1. 1. 0.]"],
+    "translation": ["convolution, circular 0.000 0.000 0.000 0.000", "global maximum 0.000 0.000"],
+    "universal_approximation": ["1 4 0.4", "30 91 0.0", "100 301 0.0"],
+    "vanishing_gradients": ["<= 0.25^10 = 9.5e-07"],
+}
 
 
-def test_there_are_examples():
-    assert EXAMPLES
+def test_every_example_has_a_fact_and_a_line_in_the_list():
+    assert [path.stem for path in EXAMPLES] == sorted(FACTS)
+    listed = re.findall(
+        r"^\| \[(\w+)\.py\]\(\1\.py\)", (FOLDER / "README.md").read_text("utf-8"), re.M
+    )
+    assert sorted(listed) == sorted(FACTS)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_example(path, tmp_path):
+    if "matplotlib" in path.read_text(encoding="utf-8"):
+        # Imported here, too, so that its cache of fonts is built outside of the example.
+        pytest.importorskip(
+            "matplotlib.font_manager",
+            reason="figures need matplotlib: pip install 'graphnn[examples]'",
+        )
     kept = {k: v for k, v in os.environ.items() if k != "GRAPHNN_DATA_HOME"}
     scratch = tmp_path / "scratch"
     scratch.mkdir()
@@ -29,6 +63,8 @@ def test_example(path, tmp_path):
             "GRAPHNN_QUICK": "1",
             "PYTHONIOENCODING": "utf-8",
             "TMPDIR": str(scratch),
+            "COLUMNS": "80",
+            "MPLBACKEND": "agg",
             # Nothing is downloaded: the quick mode makes do with what is in the package.
             "GRAPHNN_DATA_HOME": str(scratch),
             "http_proxy": "http://127.0.0.1:9",
@@ -40,8 +76,14 @@ def test_example(path, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.strip()
     assert done.stderr == ""
+    said = " ".join(re.sub("[│┃]", " ", done.stdout).split())
+    for fact in FACTS[path.stem]:
+        assert fact in said, done.stdout
+    figures = re.findall(r"^\w+\.png$", done.stdout, re.M)
+    assert figures == sorted(file.name for file in tmp_path.glob("*.png"))
+    for name in figures:
+        assert (tmp_path / name).read_bytes().startswith(PNG)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)

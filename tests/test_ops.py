@@ -320,6 +320,10 @@ def test_draws_keep_to_their_domain():
     assert drawn.dtype == np.float32
     assert drawn.min() >= 0.5
     assert drawn.max() <= 2.0
+    kinked = Draw((1000,), -1, 1, kinks=(0.0, 0.5)).sample(rng, "float64")
+    assert min(np.abs(kinked).min(), np.abs(kinked - 0.5).min()) >= 0.1 - 1e-12
+    assert (kinked < 0).any()
+    assert ((kinked > 0) & (kinked < 0.5)).any()
     assert set(Draw((1000,), 0, 3, "int64").sample(rng, "float32")) == {0, 1, 2}
     assert Draw((9,), dtype="bool").sample(rng, "float64").dtype == bool
 

@@ -25,6 +25,7 @@ MAX = [
     ((2, 3, 9, 8), (2,), {"stride": 3, "padding": 1, "ceil_mode": True}),
     ((2, 3, 9, 10), (3,), {"dilation": (2, 3), "stride": 1, "padding": 1}),
     ((2, 3, 5, 5), (5,), {}),
+    ((2, 3, 4, 5), (5,), {"stride": 2, "ceil_mode": True}),
     ((0, 3, 4, 4), (2,), {}),
 ]
 AVERAGE = [

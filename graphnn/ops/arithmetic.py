@@ -125,6 +125,9 @@ def _(dy, a, b, y):  # type: ignore[no-untyped-def]
     )
 
 
+pow = power  # torch's name
+
+
 @elementwise(
     domain=[REAL, (-2, 2, 0)],
     reference=np.floor_divide,
@@ -155,6 +158,9 @@ def remainder(a, b):  # type: ignore[no-untyped-def]
 @remainder.backward
 def _(dy, a, b, y):  # type: ignore[no-untyped-def]
     return dy, -dy * (a // b)
+
+
+mod = remainder  # NumPy's other name
 
 
 @elementwise(domain=[(0.1, 4.0)], reference=np.reciprocal, formula="1 / x", color=ARITHMETIC)

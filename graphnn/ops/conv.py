@@ -299,6 +299,9 @@ def _transposed(
                 )
             span = d * (as_number(w.spec.shape[2 + i]) - 1) + 1
             sizes[i] = (size - 1) * s - 2 * cut[i] + span + more[i]
-    attrs = {"size": tuple(sizes), "padding": tuple((p, p) for p in cut), **window}
+    # What output_padding adds beyond a stride no place of the kernel reaches: it ends before.
+    behind = [p - o // s * s for p, o, s in zip(cut, more, window["stride"], strict=True)]
+    sides = tuple(zip(cut, behind, strict=True))
+    attrs = {"size": tuple(sizes), "padding": sides, **window}
     y = apply(op, [node, w], attrs, name=name if name and bias is None else called)
     return _with_bias(y, bias, name)

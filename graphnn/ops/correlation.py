@@ -43,9 +43,14 @@ def tile_of(w: TensorSpec, y: TensorSpec) -> tuple[int, int]:
     return (rows if isinstance(height, Dim) else max(min(rows, height), 1)), max(width, 1)
 
 
+def is_pointwise(kernel: Shape, stride: Sequence[int], padding: Pairs) -> bool:
+    """Whether each column is a pixel as it lies there, so that nothing needs laying out."""
+    return all(n == 1 for n in (*kernel, *stride)) and not any(n for side in padding for n in side)
+
+
 def _scratch(w: TensorSpec, y: TensorSpec, stride: Sequence[int], padding: Pairs) -> DimLike:
-    """Bytes for the columns of one tile; none if each column is a pixel as it lies there."""
-    if all(k == 1 for k in (*w.shape[2:], *stride)) and not any(map(sum, padding)):
+    """Bytes for the columns of one tile."""
+    if is_pointwise(w.shape[2:], stride, padding):
         return 0
     rows, columns = tile_of(w, y)
     return product(w.shape[1:]) * rows * columns * w.itemsize
@@ -111,6 +116,11 @@ def _input_spec(
         raise Mismatch(
             "x.shape[1] == weight.shape[0]", f"Did you mean a weight with {dy.shape[1]} there?"
         )
+    if any(isinstance(n, int) and n < 0 for n in size):
+        raise Mismatch(
+            f"a padding that leaves something of the result; its size would be {size}",
+            "Use less padding.",
+        )
     if result_sizes(size, w.shape[2:], **window) != dy.shape[2:]:
         raise Mismatch(f"an input of the size that a convolution of {size} has")
     return dy.with_shape((dy.shape[0], w.shape[1] * groups, *size))
@@ -159,7 +169,8 @@ def _apart(x: NDArray[Any], groups: int, axis: int) -> NDArray[Any]:
 
 
 def _padded(x: NDArray[Any], padding: Pairs) -> NDArray[Any]:
-    return np.pad(x, ((0, 0), (0, 0), *padding))
+    # Less than none behind, as a transposed convolution may have it: pixels that nothing meets.
+    return np.pad(x, ((0, 0), (0, 0), *((before, max(after, 0)) for before, after in padding)))
 
 
 def _reference(
@@ -334,9 +345,10 @@ def _family(dims: int) -> Family:
         vjp=_input_vjp,
         jvp=bilinear,
         flops=lambda _x, y, w, **_: y.size * taps(w),
-        fits=lambda _y, w, *, size, padding, dilation, **_: rooms(
-            size, w.shape[2:], padding, dilation
-        ),
+        fits=lambda _y, w, *, size, padding, dilation, **_: [
+            *size,
+            *rooms(size, w.shape[2:], padding, dilation),
+        ],
         examples=_examples(dims, "input"),
         slack=10.0,
         formula="∂(x ⋆ w)/∂xᵀ dy",

@@ -104,7 +104,7 @@ def _signature(params: Sequence[str], defaults: Mapping[str, float]) -> Signatur
 
 def _returning(function: Callable[..., object], label: str | None) -> Body:
     """The body of a formula, which has a value on every way through it."""
-    body = Body(function)
+    body = Body(function).as_formula()
     if not body.always_returns:
         raise KernelError(
             f"{label or body.name}: the formula must return a value on every way through it, for "

@@ -18,6 +18,7 @@ from graphnn.node import Constant, Node, NodeLike, apply, as_node, as_nodes
 from graphnn.op import Draw, Example, Mismatch, Op, Rows, register
 from graphnn.ops.choice import not_equal, where
 from graphnn.ops.movement import (
+    FAR,
     MOVEMENT,
     as_axis,
     broadcast_to,
@@ -46,21 +47,19 @@ def _take_spec(x: TensorSpec, indices: TensorSpec, *, axis: int) -> TensorSpec:
 
 
 def _take_flat(start, stop, x, indices, out):  # type: ignore[no-untyped-def]
-    size, inner, count = x.shape[1], x.shape[2], indices.shape[0]
-    place = start
-    while place < stop:
-        row = place // inner
-        end = min(row * inner + inner, stop)
+    size, count, inner = x.shape[1], out.shape[1], out.shape[2]
+    for row in range(start // inner, (stop - 1) // inner + 1 if start < stop else 0):
         outer = row // count
-        chosen = indices[row - outer * count]
-        begin = place - row * inner
+        j = row - outer * count
+        begin = min(max(start - row * inner, 0), FAR)
+        width = min(stop - row * inner, inner) - begin
+        chosen = indices[j]
         if 0 <= chosen < size:
-            for k in range(end - place):
-                out[place + k] = x[outer, chosen, begin + k]
+            for k in range(width):
+                out[outer, j, begin + k] = x[outer, chosen, begin + k]
         else:
-            for k in range(end - place):
-                out[place + k] = 0
-        place = end
+            for k in range(width):
+                out[outer, j, begin + k] = 0
 
 
 def _take_reference(x: NDArray[Any], indices: NDArray[Any], *, axis: int) -> NDArray[Any]:
@@ -89,7 +88,7 @@ TAKE = register(
     Op(
         name="take",
         spec=_take_spec,
-        kernel=Rows(Body(_take_flat), ("around", "all", "flat")),
+        kernel=Rows(Body(_take_flat), ("around", "all", "around")),
         reference=_take_reference,
         vjp=_take_vjp,
         jvp=linear,
@@ -118,19 +117,24 @@ def _scatter_spec(
     return updates.with_shape((*updates.shape[:axis], size, *updates.shape[axis + 1 :]))
 
 
-def _scatter_flat(start, stop, updates, indices, out, *, size):  # type: ignore[no-untyped-def]
+def _scatter_flat(start, stop, updates, indices, out):  # type: ignore[no-untyped-def]
     # Each lane looks at all indices, and adds what falls into its own elements, in their order.
-    count, inner = updates.shape[1], updates.shape[2]
-    for place in range(start, stop):
-        out[place] = 0
+    count, size, inner = updates.shape[1], out.shape[1], out.shape[2]
     whole = size * inner
     for outer in range(start // whole, (stop - 1) // whole + 1 if start < stop else 0):
+        base = outer * whole
+        for j in range(size):
+            place = base + j * inner
+            begin = min(max(start - place, 0), FAR)
+            for k in range(min(stop - place, inner) - begin):
+                out[outer, j, begin + k] = 0
         for j in range(count):
-            if 0 <= indices[j] < size:
-                base = outer * whole + indices[j] * inner
-                begin = max(start - base, 0)
-                for k in range(begin, min(stop - base, inner)):
-                    out[base + k] += updates[outer, j, k]
+            chosen = indices[j]
+            if 0 <= chosen < size:
+                place = base + chosen * inner
+                begin = min(max(start - place, 0), FAR)
+                for k in range(min(stop - place, inner) - begin):
+                    out[outer, chosen, begin + k] += updates[outer, j, begin + k]
 
 
 def _scatter_reference(
@@ -157,7 +161,7 @@ SCATTER_ADD = register(
     Op(
         name="scatter_add",
         spec=_scatter_spec,
-        kernel=Rows(Body(_scatter_flat), ("around", "all", "flat")),
+        kernel=Rows(Body(_scatter_flat), ("around", "all", "around")),
         reference=_scatter_reference,
         vjp=_scatter_vjp,
         jvp=linear,

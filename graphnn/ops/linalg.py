@@ -11,7 +11,15 @@ from graphnn.node import Node, NodeLike, apply, as_nodes, operators
 from graphnn.op import Draw, Example, Gemm, Mismatch, Op, register
 from graphnn.ops.movement import broadcast_to, reshape
 from graphnn.ops.tangents import bilinear
-from graphnn.spec import FLOATS, DimLike, TensorSpec, broadcast_shapes, format_shape, product
+from graphnn.spec import (
+    FLOATS,
+    DimLike,
+    Shape,
+    TensorSpec,
+    broadcast_shapes,
+    format_shape,
+    product,
+)
 
 
 def _turned(x: TensorSpec, turn: bool) -> tuple[DimLike, DimLike]:
@@ -36,11 +44,10 @@ def _spec(
         left = "a.shape[-2]" if transpose_a else "a.shape[-1]"
         right = "b.shape[-1]" if transpose_b else "b.shape[-2]"
         raise Mismatch(f"{left} == {right}", _fitting_factor(b, inner, transpose_b))
-    if b.ndim > 2 and a.shape[:-2] != b.shape[:-2]:
-        raise Mismatch("the same leading axes, or a plain matrix b")
-    if b.ndim == 2 and a.ndim > 2 and transpose_a:
-        raise Mismatch("a plain matrix a when a is transposed and b is a matrix")
-    return TensorSpec((*a.shape[:-2], rows, columns), a.dtype)
+    if a.ndim > 2 and b.ndim > 2 and a.shape[:-2] != b.shape[:-2]:
+        raise Mismatch("the same leading axes, or a plain matrix", "Use gn.matmul.")
+    batch = a.shape[:-2] if a.ndim > 2 else b.shape[:-2]
+    return TensorSpec((*batch, rows, columns), a.dtype)
 
 
 def _fitting_factor(b: TensorSpec, inner: DimLike, turned: bool) -> str:
@@ -69,7 +76,7 @@ def _vjp(node: Node, dy: Node) -> list[Node | None]:
     a, b = node.inputs
     ta, tb = node.attrs.get("transpose_a", False), node.attrs.get("transpose_b", False)
     da = product_of(b, dy, tb, True) if ta else product_of(dy, b, False, not tb)
-    if b.ndim == 2 and a.ndim > 2:  # one matrix for every member of the batch: rows of one product
+    if b.ndim == 2 and a.ndim > 2 and not ta:  # rows of one product with one matrix
         a, dy = _as_matrix(a), _as_matrix(dy)
     db = product_of(dy, a, True, ta) if tb else product_of(a, dy, not ta, False)
     return [da, db]
@@ -102,6 +109,11 @@ MATMUL = register(
             _example((2, 3, 4), (2, 4, 5)),
             _example((2, 4, 3), (2, 4, 5), ta=True),
             _example((2, 3, 4), (2, 5, 4), tb=True),
+            _example((3, 4), (2, 4, 5)),
+            _example((4, 3), (2, 4, 5), ta=True),
+            _example((3, 4), (2, 5, 4), tb=True),
+            _example((2, 4, 3), (4, 5), ta=True),
+            _example((2, 4, 3), (5, 4), ta=True, tb=True),
             _example((1, 7), (7, 1)),
             _example((65, 33), (33, 70)),
         ),
@@ -140,9 +152,12 @@ def matmul(a: NodeLike, b: NodeLike, name: str | None = None) -> Node:
         return apply(MATMUL, [left, right])  # raises, and says why
     rows = reshape(left, (1, *left.spec.shape)) if left.ndim == 1 else left
     columns = reshape(right, (*right.spec.shape, 1)) if right.ndim == 1 else right
-    rows, columns = _with_one_batch(rows, columns)
-    out = apply(MATMUL, [rows, columns], name=name)
-    shape = list(out.spec.shape)
+    batch = broadcast_shapes(rows.spec.shape[:-2], columns.spec.shape[:-2])
+    if batch is None:
+        return apply(MATMUL, [rows, columns])  # raises, and says why
+    ends = (rows.spec.shape[-2], columns.spec.shape[-1])
+    out = apply(MATMUL, _with_one_batch(rows, columns, batch), name=name)
+    shape = [*batch, *ends]
     if right.ndim == 1:
         del shape[-1]
     if left.ndim == 1:
@@ -153,12 +168,23 @@ def matmul(a: NodeLike, b: NodeLike, name: str | None = None) -> Node:
 operators["matmul"] = matmul
 
 
-def _with_one_batch(a: Node, b: Node) -> tuple[Node, Node]:
-    if b.ndim == 2 or a.spec.shape[:-2] == b.spec.shape[:-2]:
-        return a, b
-    batch = broadcast_shapes(a.spec.shape[:-2], b.spec.shape[:-2])
-    if batch is None:
-        return a, b  # the shape rule says what is wrong
+def _with_one_batch(a: Node, b: Node, batch: Shape) -> tuple[Node, Node]:
+    """Both factors with the batch of their product, or without any where it is a plain matrix.
+
+    Where b is the same along the last axes of the batch, these are more rows of a.
+    """
+    left, right = ((1,) * (len(batch) - x.ndim + 2) + x.spec.shape[:-2] for x in (a, b))
+    shared = next(i for i in range(len(batch) + 1) if set(right[i:]) <= {1})
+    if shared == 0:
+        return reshape(a, (*left, *a.spec.shape[-2:])), reshape(b, b.spec.shape[-2:])
+    if left[:shared] == right[:shared]:
+        rows = product([*left[shared:], a.spec.shape[-2]])
+        return (
+            reshape(a, (*left[:shared], rows, a.spec.shape[-1])),
+            reshape(b, (*right[:shared], *b.spec.shape[-2:])),
+        )
+    if set(left) <= {1}:
+        return reshape(a, a.spec.shape[-2:]), broadcast_to(b, (*batch, *b.spec.shape[-2:]))
     return (
         broadcast_to(a, (*batch, *a.spec.shape[-2:])),
         broadcast_to(b, (*batch, *b.spec.shape[-2:])),

@@ -28,6 +28,10 @@ from graphnn.spec import (
 
 MOVEMENT = "#f1f5f9"
 
+# More than any index. A negative index counts from the end; where LLVM sees that none can be
+# negative (it was bounded from below, and cannot overflow), loops become vectors.
+FAR = 1 << 48
+
 
 def _reshape_spec(x: TensorSpec, *, shape: Shape) -> TensorSpec:
     known = product(dim for dim in shape if dim != -1)
@@ -300,8 +304,9 @@ def expand(x: NodeLike, shape: Sequence[DimLike | None]) -> Node:
 
 
 def _copy_flat(start, stop, x, out):  # type: ignore[no-untyped-def]
-    for i in range(start, stop):
-        out[i] = x[i]
+    first = min(max(start, 0), FAR)
+    for k in range(stop - first):
+        out[first + k] = x[first + k]
 
 
 def _copy_vjp(_node: Node, dy: Node) -> list[Node | None]:

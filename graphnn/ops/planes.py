@@ -13,7 +13,7 @@ the axis among them as evenly as they can: window i of n runs from ⌊i size / n
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,9 +71,12 @@ def _largest(start, stop, x, out, *, kh, kw, sh, sw, ph, pw, dh, dw):  # type: i
                 place, best = top * width + left, x[n, top, left]
                 for u in range(top, bottom, dh):
                     for v in range(left, right, dw):
+                        # Larger, or the first nan; without a branch, since no processor foresees
+                        # which is the largest: 8.8 instead of 15.7 ms for 3.2 million elements.
                         value = x[n, u, v]
-                        if value > best or (value != value and best == best):
-                            place, best = u * width + v, value
+                        better = (not value <= best) & (best == best)
+                        place = u * width + v if better else place
+                        best = value if better else best
                 out[n, i, j] = place
 
 
@@ -184,34 +187,34 @@ def _add_back_reference(dy: NDArray[Any], places: NDArray[Any], *, size: Any) ->
     return total.reshape(*dy.shape[:-2], *size)
 
 
-def _matrix(
-    size: int, places: int, k: int, s: int, p: int, whole: int, divided: bool
-) -> NDArray[np.float64]:
-    """The average along one axis as a matrix (places, size)."""
-    matrix = np.zeros((places, size))
-    for i, taps in enumerate(taps_of(size, places, k, s, p)):
-        extent = min(i * s - p + k, size + p) - (i * s - p) if whole else len(taps)
-        matrix[i, taps] = 1 if divided else 1 / extent
-    return matrix
-
-
-def _matrices(
-    height: int, width: int, rows: int, columns: int, kh: int, kw: int, sh: int, sw: int, ph: int,
+def _windows_and_counts(
+    plane: Sequence[int], windows: Sequence[int], *, kh: int, kw: int, sh: int, sw: int, ph: int,
     pw: int, whole: int, divisor: int,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # fmt: skip
-    down = _matrix(height, rows, kh, sh, ph, whole, divisor > 0)
-    across = _matrix(width, columns, kw, sw, pw, whole, divisor > 0)
-    return down / (divisor or 1), across
+) -> Iterator[tuple[int, int, Any, int]]:  # fmt: skip
+    """For each window its place, the elements under it, and by what their sum is divided."""
+    extents = []
+    axes = zip(plane, windows, (kh, kw), (sh, sw), (ph, pw), strict=True)
+    for size, places, k, s, p in axes:
+        taps = taps_of(size, places, k, s, p)
+        padded = [min(i * s - p + k, size + p) - (i * s - p) for i in range(places)]
+        extents.append([*zip(taps, padded if whole else map(len, taps), strict=True)])
+    for i, (rows, tall) in enumerate(extents[0]):
+        for j, (columns, wide) in enumerate(extents[1]):
+            yield i, j, (..., np.array(rows)[:, None], np.array(columns)), divisor or tall * wide
 
 
 def _average_reference(x: NDArray[Any], *, size: Any, **window: int) -> NDArray[Any]:
-    down, across = _matrices(*x.shape[-2:], *size, **window)
-    return np.asarray(down @ x @ across.T)
+    y = np.zeros((*x.shape[:-2], *size), x.dtype)
+    for i, j, under, count in _windows_and_counts(x.shape[-2:], size, **window):
+        y[..., i, j] = x[under].sum((-2, -1)) / count
+    return y
 
 
 def _spread_reference(dy: NDArray[Any], *, size: Any, **window: int) -> NDArray[Any]:
-    down, across = _matrices(*size, *dy.shape[-2:], **window)
-    return np.asarray(down.T @ dy @ across)
+    x = np.zeros((*dy.shape[:-2], *size), dy.dtype)
+    for i, j, under, count in _windows_and_counts(size, dy.shape[-2:], **window):
+        x[under] += dy[..., i, j, None, None] / count
+    return x
 
 
 # The ops.

@@ -315,7 +315,7 @@ def _places(op: str, x: Node, size: int, k: int, s: int, p: int, d: int, ceil_mo
             f"padding={p} and kernel_size={k}. Declared at {declared_at()}."
         )
     room = size + 2 * p - span
-    count = (room + (s - 1 if ceil_mode else 0)) // s + 1 if room >= 0 else 0
+    count = (room + (s - 1 if ceil_mode else 0)) // s + 1
     if ceil_mode and (count - 1) * s >= size + p:
         count -= 1  # the last window would begin outside
     if count < 1 or not all(taps_of(size, count, k, s, p, d)):

@@ -25,7 +25,7 @@ from graphnn.backends.cpu.kernels import Kernel
 from graphnn.backends.cpu.team import Team
 from graphnn.errors import GraphnnError
 from graphnn.fusion import root
-from graphnn.memory import ALIGNMENT, scratch_bytes
+from graphnn.memory import ALIGNMENT
 from graphnn.node import Constant, Input, Node, Parameter, Size
 from graphnn.op import Convolution, Gemm
 from graphnn.ops.random import mulhilo
@@ -204,7 +204,7 @@ def bind(plan: Plan, kernels: Sequence[Kernel], memory: Memory) -> Bound:
             data.append(blas.gemm_address(step.group.last.dtype))
         if isinstance(step.group.last.op.kernel, Convolution):
             data.append(arena + scratch[i].offset if i in scratch else 0)
-            meta.append(scratch_bytes(step, plan.sizes))
+            meta.append(plan.layout.lane_bytes)
     data_table = np.array(data or [0], np.int64)
     meta_table = np.array(meta or [0], np.int64)
     table = np.array(rows or [(0, 0, 0, 0)], np.int64)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from graphnn.backends.cpu.kernels.source import Kernel
 from graphnn.op import Convolution
-from graphnn.ops.correlation import tile_of
+from graphnn.ops.correlation import is_pointwise, tile_of
 from graphnn.schedule import Step
 from graphnn.source import SUFFIX
 from graphnn.spec import DimLike
@@ -236,7 +236,7 @@ def _meta(step: Step, kind: str) -> tuple[DimLike, ...]:
     kernel = (*ones, *w.spec.shape[2:])
     stride = (*ones, *last.attrs["stride"])
     tile = tile_of(w.spec, y.spec)
-    flat = all(size == 1 for size in (*kernel, *stride)) and padding == ((0, 0), (0, 0))
+    flat = is_pointwise(kernel, stride, padding)
     return (
         step.parts, x.spec.shape[0], groups, w.spec.shape[1], _share(w.spec.shape[0], groups),
         *ones, *x.spec.shape[2:], *kernel, *ones, *y.spec.shape[2:], *stride,

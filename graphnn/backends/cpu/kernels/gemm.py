@@ -15,6 +15,7 @@ def NAME(data, meta, lane, lanes):
     a, b, c, gemm = data[0], data[1], data[2], data[3]
     parts, rows, columns, inner = meta[0], meta[1], meta[2], meta[3]
     turn_a, turn_b, batched = meta[4], meta[5], meta[6]
+    next_a, next_b = meta[8] * SIZE, meta[9] * SIZE  # 0: one matrix for the whole batch
     start, stop = share(parts, lane, lanes), share(parts, lane + 1, lanes)
     lda = meta[7] if turn_a else inner
     ldb = inner if turn_b else columns
@@ -24,8 +25,8 @@ def NAME(data, meta, lane, lanes):
         for i in range(start * batched, stop * batched):
             GEMM(
                 gemm, turn_b, turn_a, columns, rows, inner,
-                b + i * inner * columns * SIZE, ldb, a + i * rows * inner * SIZE, lda,
-                c + i * rows * columns * SIZE, columns, 0,
+                b + i * next_b, ldb, a + i * next_a, lda, c + i * rows * columns * SIZE, columns,
+                0,
             )
     else:
         first = start * rows
@@ -46,7 +47,8 @@ def gemm(step: Step) -> Kernel:
     inner = a.spec.shape[-2] if turn_a else a.spec.shape[-1]
     batched: DimLike = 0
     lda: DimLike = rows
-    if b.ndim > 2:
+    next_a, next_b = (product(x.spec.shape[-2:]) if x.ndim > 2 else 0 for x in (a, b))
+    if b.ndim > 2 or (turn_a and a.ndim > 2):
         batched = product(batch[1:])
     elif batch:
         rows = product([*batch[1:], rows])  # rows that belong to one part
@@ -55,5 +57,6 @@ def gemm(step: Step) -> Kernel:
     suffix = SUFFIX[last.dtype]
     text = _GEMM.replace("NAME", f"matmul_{suffix}").replace("GEMM", f"gemm_{suffix}")
     text = text.replace("SIZE", str(last.spec.itemsize))
-    meta = (step.parts, rows, columns, inner, int(turn_a), int(turn_b), batched, lda)
+    turns = (int(turn_a), int(turn_b))
+    meta = (step.parts, rows, columns, inner, *turns, batched, lda, next_a, next_b)
     return Kernel(f"matmul_{suffix}", text, (a, b, *step.targets), meta)

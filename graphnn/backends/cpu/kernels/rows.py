@@ -40,7 +40,9 @@ def rows(step: Step) -> Kernel:
     inner = f"{last.op.name}_rows_{SUFFIX[dtype]}"
     lines.add(f"{inner}({', '.join(arguments)})")
     helpers = [
-        callee.definition(callee.symbol(name, dtype), dtype, "float")
+        callee.definition(
+            callee.symbol(name, dtype), dtype, "all" if callee.is_formula else "float"
+        )
         for name, callee in body.all_callees()
     ]
     text = lines.text(last.op.name, [*helpers, _positional(body, inner, dtype)])
