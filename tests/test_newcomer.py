@@ -211,7 +211,7 @@ def test_transposes():
         (lambda: X @ np.ones((2, 5), "f4"), gn.ShapeError, r"A factor b of shape \(3, 5\) would f"),
         (lambda: gn.sum(X, axis=5), gn.ShapeError, r"^sum needs .* axis=-1 is the last one, 1\.$"),
         (lambda: gn.mse_loss(X, gn.sum(X, 1)), gn.ShapeError,
-         r"^difference needs prediction\.shape == target\.shape"),
+         r"^mse_loss needs prediction\.shape == target\.shape"),
     ],
 )  # fmt: skip
 def test_operands(declare, kind, message):

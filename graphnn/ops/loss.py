@@ -51,10 +51,10 @@ def paired(what: str, prediction: NodeLike, target: NodeLike) -> tuple[Node, Nod
         _same_shape_spec(a.spec, b.spec)
     except Mismatch as mismatch:
         got = [str(v.spec) if mismatch.dtype else format_shape(v.spec.shape) for v in (a, b)]
+        scope = ".".join(context.get().scope)
         text = (
-            f"{'.'.join([*context.get().scope, what])}: {what} needs {mismatch.expected}; got "
-            f"{', '.join(got)} for {a.name!r} and {b.name!r}. Declared at {declared_at()}. "
-            f"{mismatch.fix}"
+            f"{scope}{': ' * bool(scope)}{what} needs {mismatch.expected}; got {', '.join(got)} "
+            f"for {a.name!r} and {b.name!r}. Declared at {declared_at()}. {mismatch.fix}"
         )
         raise (DTypeError(text) if mismatch.dtype else ShapeError(text)) from None
     return a, b
