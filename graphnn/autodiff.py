@@ -8,7 +8,7 @@ says how it changes when its inputs change (Griewank, Walther, *Evaluating Deriv
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import overload
+from typing import Any, TypeAlias, overload
 
 from graphnn.context import role
 from graphnn.errors import DTypeError, GraphError, ShapeError
@@ -78,7 +78,17 @@ def grad(loss: Node, wrt: Node | Sequence[Node]) -> Node | list[Node]:
     return result[0] if isinstance(wrt, Node) else result
 
 
-def vjp(output: Node, wrt: Sequence[Node], cotangent: Node) -> list[Node | None]:
+@overload
+def vjp(output: Node, wrt: Node, cotangent: NodeLike) -> Node | None: ...
+
+
+@overload
+def vjp(output: Node, wrt: Sequence[Node], cotangent: NodeLike) -> list[Node | None]: ...
+
+
+def vjp(
+    output: Node, wrt: Node | Sequence[Node], cotangent: NodeLike
+) -> Node | list[Node | None] | None:
     """Pull ``cotangent`` back from ``output`` to ``wrt``: the vector-Jacobian product.
 
     Parameters
@@ -86,23 +96,40 @@ def vjp(output: Node, wrt: Sequence[Node], cotangent: Node) -> list[Node | None]
     output
         Any float node.
     wrt
-        Nodes that it depends on.
+        A node that it depends on, or several.
     cotangent
-        Shape and dtype of ``output``.
+        A node or array of the shape and dtype of ``output``.
 
     Returns
     -------
-    list
+    Node or list of Node
         For each of ``wrt`` a node of its shape, or None where nothing flows.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If the cotangent does not fit, or a node is no float.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import graphnn as gn
+    >>> x = gn.Input((3,), name="x")
+    >>> pulled = gn.function(x, gn.vjp(x * x, x, np.float32([1, 0, 2])))
+    >>> pulled(np.float32([1, 2, 3]))
+    array([ 2.,  0., 12.], dtype=float32)
     """
-    check_floats("vjp", (output, *wrt, cotangent))
+    several = [wrt] if isinstance(wrt, Node) else list(wrt)
+    cotangent = as_node(cotangent, output)
+    check_floats("vjp", (output, *several, cotangent))
     if cotangent.spec != output.spec:
         raise ShapeError(
             f"the cotangent of {output.name} must be {output.spec}; got {cotangent.spec}. "
             f"{output.name} is declared at {output.origin}."
         )
-    arrived = pull_back(output, wrt, cotangent)
-    return [_finished(node, arrived.get(node)) for node in wrt]
+    arrived = pull_back(output, several, cotangent)
+    found = [_finished(node, arrived.get(node)) for node in several]
+    return found[0] if isinstance(wrt, Node) else found
 
 
 def check_floats(what: str, nodes: Sequence[Node]) -> None:
@@ -117,18 +144,19 @@ def check_floats(what: str, nodes: Sequence[Node]) -> None:
             )
 
 
-@overload
-def jvp(output: Node, wrt: Sequence[Node], tangents: Sequence[NodeLike]) -> Node: ...
+Tangents: TypeAlias = Any  # NodeLike, or a sequence of such: types cannot tell those apart
 
 
 @overload
-def jvp(
-    output: Sequence[Node], wrt: Sequence[Node], tangents: Sequence[NodeLike]
-) -> list[Node]: ...
+def jvp(output: Node, wrt: Node | Sequence[Node], tangents: Tangents) -> Node: ...
+
+
+@overload
+def jvp(output: Sequence[Node], wrt: Node | Sequence[Node], tangents: Tangents) -> list[Node]: ...
 
 
 def jvp(
-    output: Node | Sequence[Node], wrt: Sequence[Node], tangents: Sequence[NodeLike]
+    output: Node | Sequence[Node], wrt: Node | Sequence[Node], tangents: Tangents
 ) -> Node | list[Node]:
     """Push ``tangents`` of ``wrt`` forward to ``output``: the Jacobian-vector product.
 
@@ -139,7 +167,7 @@ def jvp(
     output
         A float node, or several.
     wrt
-        Nodes that are moved.
+        A node that is moved, or several.
     tangents
         For each of ``wrt`` the direction in which it moves, of its shape and dtype.
 
@@ -165,6 +193,8 @@ def jvp(
     6.0
     """
     outputs = [output] if isinstance(output, Node) else list(output)
+    if isinstance(wrt, Node):
+        wrt, tangents = [wrt], [tangents]
     check_floats("jvp", (*outputs, *wrt))
     if len(tangents) != len(wrt):
         raise GraphError(

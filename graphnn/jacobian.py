@@ -62,7 +62,7 @@ def jacobian(output: Node, wrt: Node, mode: Mode | None = None) -> Node:
     if (mode or ("reverse" if m <= n else "forward")) == "reverse":
         parts = [_row(output, wrt, unit) for unit in _units(output, m)]
         return reshape(stack(parts), shape)
-    parts = [jvp(output, [wrt], [unit]) for unit in _units(wrt, n)]
+    parts = [jvp(output, wrt, unit) for unit in _units(wrt, n)]
     return reshape(stack([flatten(part, 0) for part in parts], axis=1), shape)
 
 
@@ -118,7 +118,7 @@ def _units(node: Node, count: int) -> Iterator[Node]:
 
 
 def _row(output: Node, wrt: Node, unit: Node) -> Node:
-    (found,) = vjp(output, [wrt], unit)
+    found = vjp(output, wrt, unit)
     return zeros(wrt.spec.shape, wrt.dtype) if found is None else found
 
 
@@ -153,5 +153,5 @@ def hvp(
         Of the shape of ``wrt``.
     """
     if isinstance(wrt, Node):
-        return jvp(grad(loss, wrt), [wrt], [vector])  # type: ignore[list-item]
+        return jvp(grad(loss, wrt), [wrt], [vector])
     return jvp(grad(loss, wrt), wrt, list(vector))  # type: ignore[arg-type]

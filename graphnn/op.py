@@ -273,20 +273,25 @@ registry: dict[str, Op] = {}
 
 
 def is_own(op: Op) -> bool:
-    """Whether an op is graphnn's own: it cannot be replaced, since ``a + b`` means it."""
+    """Whether an op is graphnn's own, not one of its user's."""
     body = getattr(op.kernel, "body", None)
-    return body is None or body.function.__module__.startswith("graphnn.")
+    return body is None or (body.function.__module__ or "").startswith("graphnn.")
 
 
 def register(op: Op, *, replace: bool = False) -> Op:
-    """Enter an op into the registry; ``replace`` lets a notebook cell run twice.
+    """Enter an op into the registry.
+
+    Users' ops stand apart, under ``user.name``: theirs may have the name of one of graphnn's, now
+    or later, and may be declared again, as a notebook's cell does.
 
     Raises
     ------
     GraphError
-        If another op has that name.
+        If another op of graphnn's own has that name, unless ``replace``.
     """
-    if op.name in registry and not replace:
-        raise GraphError(f"an op named {op.name!r} is registered already; give yours another name")
-    registry[op.name] = op
+    own = is_own(op)
+    key = op.name if own else f"user.{op.name}"
+    if own and key in registry and not replace:
+        raise GraphError(f"an op named {op.name!r} is registered already; give it another name")
+    registry[key] = op
     return op

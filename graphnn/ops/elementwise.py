@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, overload
 from graphnn.context import declared_at
 from graphnn.errors import GraphError, KernelError
 from graphnn.node import Node, NodeLike, apply, as_nodes
-from graphnn.op import Draw, Example, Jvp, Mismatch, Op, Scalar, Vjp, is_own, register, registry
+from graphnn.op import Draw, Example, Jvp, Mismatch, Op, Scalar, Vjp, register
 from graphnn.ops.lift import lift
 from graphnn.ops.oracle import reference_from, reference_of
 from graphnn.ops.tangents import added
@@ -329,11 +329,6 @@ def _declared(
 ) -> Elementwise:
     body = _returning(function, name)
     label = name or body.name
-    known = registry.get(label)
-    if known is not None and is_own(known):
-        raise GraphError(
-            f"an op named {label!r} is graphnn's own; rename the function or pass name="
-        )
     ranges = domain or [REAL] * len(body.params)
     if len(ranges) != len(body.params):
         raise GraphError(f"{label}: domain has {len(ranges)} entries for {len(body.params)} inputs")
@@ -354,7 +349,7 @@ def _declared(
         color=color,
     )
     doc = cleandoc(function.__doc__ or "")
-    return Elementwise(register(op, replace=known is not None), defaults, doc)
+    return Elementwise(register(op), defaults, doc)
 
 
 def _examples(ranges: Sequence[Domain], numbers: Sequence[bool]) -> tuple[Example, ...]:

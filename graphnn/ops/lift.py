@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from graphnn.errors import KernelError
-from graphnn.node import Constant, Node, call
+from graphnn.node import Constant, Node, apply, as_nodes, call
 from graphnn.op import registry
 from graphnn.source import MATH_FUNCTIONS, NUMPY_NAMES, Body
 from graphnn.spec import broadcast_shapes
@@ -280,7 +280,7 @@ class _Reader:
         """A plain function is read like the body itself; an op is applied, by its own rules."""
         for op in registry.values():
             if getattr(op.kernel, "body", None) is callee and any(map(_is_node, values)):
-                return call(op.name, *map(self._number, values))
+                return apply(op, as_nodes(*map(self._number, values)))
         return _Reader(self.op, callee, values, self.like).result()
 
     # Numbers and nodes.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from graphnn.errors import GraphError
 from graphnn.node import Node, NodeLike, apply, as_nodes
-from graphnn.op import Example, Jvp, Op, Rows, Vjp, is_own, no_flops, register, registry
+from graphnn.op import Example, Jvp, Op, Rows, Vjp, no_flops, register
 from graphnn.source import Body
 from graphnn.spec import DimLike, TensorSpec
 
@@ -86,7 +86,7 @@ def op(
     Raises
     ------
     GraphError
-        If the views do not fit the kernel, or an op of graphnn's own has the name.
+        If the views do not fit the kernel.
 
     Examples
     --------
@@ -110,11 +110,6 @@ def op(
         body = Body(kernel)
         label = name or body.name
         _check(label, body, views)
-        known = registry.get(label)
-        if known is not None and is_own(known):
-            raise GraphError(
-                f"an op named {label!r} is graphnn's own; rename the function or pass name="
-            )
         declared = Op(
             name=label,
             spec=spec,
@@ -130,7 +125,7 @@ def op(
             label=label,
             color=color,
         )
-        return StructuredOp(register(declared, replace=known is not None))
+        return StructuredOp(register(declared))
 
     return decorate
 
