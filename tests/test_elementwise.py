@@ -159,7 +159,7 @@ def test_a_backward_of_several_inputs():
 
     check_grads(weighted, POINTS, POINTS + 1, POINTS - 1, order=2)
     # Each derivative is an op of its own, which reads only what it needs.
-    assert len(registry["weighted_backward_a"].kernel.body.params) == 2
+    assert len(registry["user.weighted_backward_a"].kernel.body.params) == 2
     assert registry["weighted_backward_c"].kernel.body.params == ("dy", "c")
 
 
