@@ -33,10 +33,30 @@ from graphnn.nn.activation import (
     Tanhshrink,
     Threshold,
 )
+from graphnn.nn.bilinear import Bilinear
+from graphnn.nn.branches import Concat, Lambda, Residual
 from graphnn.nn.container import ModuleDict, ModuleList, Sequential
 from graphnn.nn.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
-from graphnn.nn.dropout import Dropout
+from graphnn.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, GaussianNoise
 from graphnn.nn.linear import Linear
+from graphnn.nn.loss import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CosineEmbeddingLoss,
+    CosineSimilarity,
+    CrossEntropyLoss,
+    GaussianNLLLoss,
+    HingeEmbeddingLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    MSELoss,
+    MultiMarginLoss,
+    NLLLoss,
+    PoissonNLLLoss,
+    SmoothL1Loss,
+    SoftMarginLoss,
+)
 from graphnn.nn.module import Module
 from graphnn.nn.norm import (
     BatchNorm1d,
@@ -68,43 +88,67 @@ __all__ = [
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
+    "AlphaDropout",
     "AvgPool1d",
     "AvgPool2d",
+    "BCELoss",
+    "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
+    "Bilinear",
+    "Concat",
     "Conv1d",
     "Conv2d",
     "ConvTranspose1d",
     "ConvTranspose2d",
+    "CosineEmbeddingLoss",
+    "CosineSimilarity",
     "CosineSquasher",
+    "CrossEntropyLoss",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
     "Flatten",
+    "GaussianNLLLoss",
+    "GaussianNoise",
     "GroupNorm",
     "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
+    "HingeEmbeddingLoss",
+    "HuberLoss",
     "Identity",
     "InstanceNorm1d",
     "InstanceNorm2d",
+    "KLDivLoss",
+    "L1Loss",
+    "Lambda",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LogSigmoid",
     "LogSoftmax",
+    "MSELoss",
     "MaxPool1d",
     "MaxPool2d",
     "Mish",
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiMarginLoss",
+    "NLLLoss",
     "PReLU",
+    "PoissonNLLLoss",
     "RMSNorm",
     "ReLU",
     "ReLU6",
+    "Residual",
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SmoothL1Loss",
+    "SoftMarginLoss",
     "Softmax",
     "Softplus",
     "Softshrink",
@@ -116,3 +160,9 @@ __all__ = [
     "init",
     "nn.{n}",
 ]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> NoReturn:
+        raise missing_name(__name__, name, {n: f"nn.{n}" for n in __all__})
