@@ -254,7 +254,7 @@ def test_scratch_stands_in_the_plan(many_lanes):
         assert (buffer.first, buffer.last, buffer.nbytes, buffer.parts) == (i, i, 3 * each, 3)
     assert plan.memory.scratch == 3 * each
     assert f"scratch {3 * each / 1024:.1f} KiB" in str(plan.memory)
-    assert str(plan).count("scratch@") == len(needs)
+    assert [i for i, row in enumerate(plan.rows()) if "scratch@" in " ".join(row)] == sorted(needs)
     assert not overlaps(plan.layout)
     assert not races(plan.steps, plan.layout)
 

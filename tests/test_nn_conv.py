@@ -214,7 +214,7 @@ def test_arguments_that_do_not_fit(make, message):
 
 def test_inputs_that_do_not_fit():
     net = nn.Conv2d(3, 4, 3, padding=1, padding_mode="circular", name="first")
-    with pytest.raises(ShapeError, match=r"first.conv2d: .*4 axes .*gn.expand_dims"):
+    with pytest.raises(ShapeError, match=r"first: conv2d needs .*4 axes .*gn.expand_dims"):
         net(gn.Input((3, 8, 8)))
     with pytest.raises(ShapeError, match=r"x.shape\[1\] == weight.shape\[1\]; got \(None, 1, "):
         net(gn.Input((None, 1, 8, 8)))
