@@ -281,7 +281,6 @@ __all__ = [
     "gelu",
     "get_num_threads",
     "glu",
-    "gn.{own}",
     "grad",
     "greater",
     "greater_equal",

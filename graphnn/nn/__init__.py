@@ -158,7 +158,6 @@ __all__ = [
     "Tanhshrink",
     "Threshold",
     "init",
-    "nn.{n}",
 ]
 
 
