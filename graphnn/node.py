@@ -418,7 +418,7 @@ class Parameter(Node):
 
     def __reduce_ex__(self, _protocol: Any) -> Any:
         # A copy has a value of its own, and is named by the module that keeps it.
-        return _copied, (self.value.copy(), self._given_name, self.trainable)
+        return _copied, (self.value.copy(), self._given_name, self.learned, self.trainable)
 
     @property
     def settled(self) -> bool:
@@ -431,8 +431,9 @@ class Parameter(Node):
         self._home[:] = [home, home]
 
 
-def _copied(value: NDArray[Any], name: str | None, trainable: bool) -> Parameter:
-    return Parameter(value, name, trainable=trainable)
+def _copied(value: NDArray[Any], name: str | None, learned: bool, trainable: bool) -> Parameter:
+    made = Parameter(value, name, trainable=learned)
+    return made if trainable == learned else made.requires_grad_(trainable)
 
 
 class Constant(Node):

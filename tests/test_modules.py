@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 
 import numpy as np
@@ -58,7 +59,7 @@ def test_concat():
         nn.Concat(nn.Identity(), nn.Flatten(0))(x)
     with pytest.raises(GraphError, match="at least one module"):
         nn.Concat()
-    with pytest.raises(GraphError, match="nn.Concat takes modules; got int"):
+    with pytest.raises(GraphError, match="nn.Concat takes modules; item 0 is int"):
         nn.Concat(3)
 
 
@@ -156,6 +157,14 @@ def test_optimizers_leave_frozen_parameters_alone():
     net.freeze()
     with pytest.raises(GraphError, match="no trainable parameter"):
         model.compile(optim.SGD(lr=0.1), loss="mse")
+
+
+def test_a_copy_of_a_frozen_layer_is_frozen_and_can_be_released():
+    layer = copy.deepcopy(nn.BatchNorm1d(3).freeze())
+    assert not layer.weight.trainable
+    layer.requires_grad_(True)
+    assert layer.weight.trainable
+    assert not layer.running_mean.trainable
 
 
 def test_a_frozen_parameter_still_has_a_gradient():

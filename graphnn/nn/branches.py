@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from graphnn.context import declared_at
 from graphnn.errors import GraphError, ShapeError
+from graphnn.nn.container import Listed
 from graphnn.nn.module import Module
 from graphnn.node import Node
 from graphnn.ops.joining import concat
@@ -51,7 +52,7 @@ class Residual(Module):
         return x + y
 
 
-class Concat(Module):
+class Concat(Listed):
     """Networks side by side: ``y = [f₁(x), f₂(x), ...]``, joined along ``dim``.
 
     Parameters
@@ -76,20 +77,14 @@ class Concat(Module):
     """
 
     def __init__(self, *modules: Module, dim: int = -1, name: str | None = None) -> None:
-        super().__init__(name)
+        super().__init__(modules, name)
         if not modules:
             raise GraphError("nn.Concat needs at least one module")
         self.dim = dim
-        for i, module in enumerate(modules):
-            _check_module("nn.Concat", module)
-            setattr(self, str(i), module)
 
     def forward(self, x: Node) -> Node:
         """Declare all modules and the joining."""
         return concat([module(x) for module in self], self.dim)
-
-    def __iter__(self) -> Iterator[Module]:
-        return (module for _, module in self.named_children())
 
     def __repr__(self) -> str:
         return f"Concat({', '.join(map(repr, self))}, dim={self.dim})"
