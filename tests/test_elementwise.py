@@ -160,7 +160,7 @@ def test_a_backward_of_several_inputs():
     check_grads(weighted, POINTS, POINTS + 1, POINTS - 1, order=2)
     # Each derivative is an op of its own, which reads only what it needs.
     assert len(registry["user.weighted_backward_a"].kernel.body.params) == 2
-    assert registry["weighted_backward_c"].kernel.body.params == ("dy", "c")
+    assert registry["user.weighted_backward_c"].kernel.body.params == ("dy", "c")
 
 
 def test_statements_run_but_are_not_derived():
