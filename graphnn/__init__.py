@@ -275,7 +275,6 @@ __all__ = [
     "gelu",
     "get_num_threads",
     "glu",
-    "gn.{own}",
     "grad",
     "greater",
     "greater_equal",
@@ -333,13 +332,11 @@ __all__ = [
     "negative",
     "nll_loss",
     "nn",
-    "nn.{layer}",
     "norm",
     "not_equal",
     "one_hot",
     "op",
     "optim",
-    "optim.{rule}",
     "outer",
     "pad",
     "phase",
@@ -408,3 +405,12 @@ __all__ = [
     "vjp",
     "where",
 ]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> NoReturn:
+        known = {own: f"gn.{own}" for own in __all__}
+        known |= {layer: f"nn.{layer}" for layer in nn.__all__}
+        known |= {rule: f"optim.{rule}" for rule in optim.__all__}
+        raise missing_name(__name__, name, known)

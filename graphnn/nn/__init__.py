@@ -114,5 +114,10 @@ __all__ = [
     "Tanhshrink",
     "Threshold",
     "init",
-    "nn.{n}",
 ]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> NoReturn:
+        raise missing_name(__name__, name, {n: f"nn.{n}" for n in __all__})
