@@ -40,6 +40,7 @@ from graphnn.ops.activation import (
     tanh,
     tanhshrink,
 )
+from graphnn.ops.along import take_along_axis
 from graphnn.ops.arithmetic import (
     abs,
     add,
@@ -94,6 +95,7 @@ from graphnn.ops.choice import (
 from graphnn.ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from graphnn.ops.cross_entropy import cross_entropy, nll_loss
 from graphnn.ops.diagonal import diag, diagonal, eye, trace, tril, triu
+from graphnn.ops.dropout import alpha_dropout, dropout, dropout1d, dropout2d, gaussian_noise
 from graphnn.ops.einsum import dot, einsum, inner, outer, tensordot
 from graphnn.ops.elementwise import elementwise
 from graphnn.ops.functions import (
@@ -112,7 +114,7 @@ from graphnn.ops.functions import (
     tan,
 )
 from graphnn.ops.gated import glu
-from graphnn.ops.indexing import embedding, scatter_add, take, take_along_axis
+from graphnn.ops.indexing import embedding, scatter_add, take
 from graphnn.ops.joining import concat, repeat, roll, split, stack, tile
 from graphnn.ops.labels import one_hot
 from graphnn.ops.linalg import matmul
@@ -152,7 +154,7 @@ from graphnn.ops.pool import (
     max_pool1d,
     max_pool2d,
 )
-from graphnn.ops.random import dropout, set_seed
+from graphnn.ops.random import set_seed
 from graphnn.ops.rectifier import (
     celu,
     elu,
@@ -214,6 +216,7 @@ __all__ = [
     "adaptive_max_pool2d",
     "add",
     "all",
+    "alpha_dropout",
     "any",
     "arccos",
     "arcsin",
@@ -255,6 +258,8 @@ __all__ = [
     "divide",
     "dot",
     "dropout",
+    "dropout1d",
+    "dropout2d",
     "einsum",
     "elementwise",
     "elu",
@@ -272,6 +277,7 @@ __all__ = [
     "floor_divide",
     "function",
     "gaussian_nll_loss",
+    "gaussian_noise",
     "gelu",
     "get_num_threads",
     "glu",

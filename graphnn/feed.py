@@ -214,9 +214,9 @@ def check_limits(
             continue
         place = np.argwhere(wrong)[0]
         where = ", ".join(map(str, place))
-        labels = "cross_entropy" in reader.op.name or "labels" in reader.op.name
-        word = "label" if labels else "index"
         also = "" if ignored is None else f" or {ignored}"
+        labels = ("cross_entropy", "nll", "counted_labels")
+        word = "label" if reader.op.name.startswith(labels) else "index"
         raise DataError(
             f"input {node.name}[{where}] = {array[tuple(place)]} is out of range: {reader.name} "
             f"(declared at {reader.origin}) needs {low} <= {word} < {high}{also}."

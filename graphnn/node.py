@@ -328,15 +328,21 @@ class Parameter(Node):
     trainable
         Whether optimizers change it; counters and running averages say False.
 
+    Attributes
+    ----------
+    learned
+        Whether it was made for optimizers to change, be it frozen now or not.
+
     Raises
     ------
     DTypeError
         For a dtype that graphnn does not know.
     """
 
-    __slots__ = ("_given_name", "_home", "trainable")
+    __slots__ = ("_given_name", "_home", "learned", "trainable")
 
     trainable: bool
+    learned: bool
     _home: list[NDArray[Any]]
     _given_name: str | None
 
@@ -352,6 +358,7 @@ class Parameter(Node):
         super().__init__(PARAMETER, spec=TensorSpec(array.shape, array.dtype.name), name=name)
         object.__setattr__(self, "trainable", trainable and array.dtype.name in FLOATS)
         object.__setattr__(self, "_given_name", name)
+        object.__setattr__(self, "learned", self.trainable)
         object.__setattr__(self, "_home", [np.array(array, order="C", copy=True)])
 
     @property
@@ -384,6 +391,24 @@ class Parameter(Node):
             super().__setattr__(key, value)
         else:
             Parameter.value.fset(self, value)  # type: ignore[attr-defined]
+
+    def requires_grad_(self, requires_grad: bool = True) -> Parameter:
+        """Freeze (False) or release the parameter for optimizers that are declared from now on.
+
+        Functions and models that are compiled already keep their updates: compile them again.
+
+        Raises
+        ------
+        GraphError
+            For a counter or a running average, which no optimizer may move.
+        """
+        if requires_grad and not self.learned:
+            raise GraphError(
+                f"{self.name} was made with trainable=False and stays so: no optimizer moves it. "
+                f"Declared at {self.origin}."
+            )
+        object.__setattr__(self, "trainable", requires_grad)
+        return self
 
     def name_once(self, name: str) -> None:
         """Take the name and the present scope, if the parameter has none yet."""

@@ -287,6 +287,12 @@ class Other:
     def __truediv__(self, name: str) -> Other:
         return Other(self.path / name)
 
+    def glob(self, pattern: str) -> list[Other]:
+        return [Other(path) for path in self.path.glob(pattern)]
+
+    def __lt__(self, other: Other) -> bool:
+        return self.path < other.path
+
     def read_text(self) -> str:
         return self.path.read_text() + "# another line\n"
 

@@ -327,7 +327,7 @@ EMPTY = {
 def test_an_empty_batch(case, many_lanes):
     declare, shape = EMPTY[case]
     x = gn.Input((None, 3), name="x")
-    function = gn.function([x], declare(x))
+    function = gn.function([x], declare(x), training=True)
     function(np.ones((5, 3), np.float32))  # leaves numbers in the arena
     gn.set_num_threads(2)
     found = function(np.ones((0, 3), np.float32))
@@ -590,14 +590,16 @@ def test_dropout_in_inference_and_its_gradient():
     dropped = gn.dropout(x, 0.5)
     ones = np.ones((3, 8))
     np.testing.assert_array_equal(gn.function([x], dropped, training=False)(ones), ones)
-    value, gradient = gn.function([x], [dropped, gn.grad(gn.sum(dropped), x)])(ones)
+    train = gn.function([x], [dropped, gn.grad(gn.sum(dropped), x)], training=True)
+    value, gradient = train(ones)
+    assert {0.0, 2.0} == set(np.unique(value))
     np.testing.assert_array_equal(value, gradient)
 
 
 def test_two_dropouts_draw_different_masks():
     x = gn.Input((1000,), name="x")
-    function = gn.function([x], [gn.dropout(x), gn.dropout(x)], training=True)
-    a, b = function(np.ones(1000, np.float32))
+    both = gn.function([x], [gn.dropout(x), gn.dropout(x)], training=True)
+    a, b = both(np.ones(1000, np.float32))
     assert 0.4 < np.mean(a == b) < 0.6
 
 

@@ -301,8 +301,8 @@ FORMS = {
     "a computed column": two(lambda a, b: gn.softmax(a) * gn.mean(gn.softmax(b), 1, keepdims=True)),
     "other rows by a reshape": two(lambda a, b: gn.softmax(gn.reshape(gn.softmax(a), (12, 3)))),
     "flat": two(lambda a, b: gn.softmax(gn.reshape(a, (36,))) + gn.reshape(gn.softmax(b), (36,))),
-    "labels": lambda x, y: gn.cross_entropy(gn.softmax(x), labels(y), reduction="none"),
-    "derivative": lambda x, y: gn.grad(gn.cross_entropy(gn.softmax(x), labels(y)), x),
+    "labels": lambda x, y: gn.cross_entropy(gn.softmax(x) * 1.0, labels(y), reduction="none"),
+    "derivative": lambda x, y: gn.grad(gn.cross_entropy(gn.softmax(x) * 1.0, labels(y)), x),
     "accuracy": lambda x, y: gn.accuracy(gn.softmax(x), labels(y)),
     "one_hot": lambda x, y: gn.one_hot(labels(x), 4, "float64"),
     "dropout": two(lambda a, b: gn.dropout(gn.softmax(a)) + gn.dropout(gn.transpose(b))),
@@ -317,7 +317,7 @@ def test_what_each_form_of_kernel_reads(form, rng):
     node = FORMS[form](x, y)
     gn.set_seed(1)
     wanted = reference.evaluate(node, dict(zip([x, y], arrays, strict=True)))
-    function = gn.function([x, y], [node, gn.softmax(gn.reshape(node, (-1,)))])
+    function = gn.function([x, y], [node, gn.softmax(gn.reshape(node, (-1,)))], training=True)
     function.plan.check()
     bound = function.bind({})
     found = set()

@@ -41,7 +41,7 @@ class Listed(Module):
         if not isinstance(module, Module):
             raise GraphError(
                 f"nn.{type(self).__name__} takes modules; item {place} is {type(module).__name__}. "
-                "A function? Subclass nn.Module."
+                "A function? Wrap it: nn.Lambda(function)."
             )
         return module
 
@@ -80,7 +80,7 @@ class Sequential(Listed):
     Examples
     --------
     >>> from graphnn import nn
-    >>> net = nn.Sequential(nn.Linear(784, 10), nn.Softmax())
+    >>> net = nn.Sequential(nn.Linear(784, 10), nn.ReLU())
     >>> len(net), net[0]
     (2, Linear(784, 10))
     """
@@ -165,7 +165,7 @@ class ModuleDict(Group):
         if not isinstance(module, Module):
             raise GraphError(
                 f"nn.ModuleDict takes modules; item {key!r} is {type(module).__name__}. "
-                "A function? Subclass nn.Module."
+                "A function? Wrap it: nn.Lambda(function)."
             )
         self._items[key] = module
         self._name_members()

@@ -1,14 +1,34 @@
-"""Dropout."""
+"""Dropout and noise as modules: random in training, the identity in inference."""
 
 from __future__ import annotations
+
+import math
 
 from graphnn.errors import GraphError
 from graphnn.nn.module import Module
 from graphnn.node import Node
-from graphnn.ops.random import dropout
+from graphnn.ops.dropout import (
+    alpha_dropout,
+    checked_share,
+    dropout,
+    dropout1d,
+    dropout2d,
+    gaussian_noise,
+)
 
 
-class Dropout(Module):
+class _Dropout(Module):
+    """What all kinds of dropout share: a probability."""
+
+    def __init__(self, p: float = 0.5, *, name: str | None = None) -> None:
+        super().__init__(name)
+        self.p = checked_share(f"nn.{type(self).__name__}", p)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.p})"
+
+
+class Dropout(_Dropout):
     """Sets elements to 0 with probability ``p`` in training; the identity in inference.
 
     Srivastava et al., *Dropout* (JMLR 2014), inverted: survivors are scaled by 1 / (1 - p).
@@ -19,15 +39,53 @@ class Dropout(Module):
         If ``p`` is not in [0, 1).
     """
 
-    def __init__(self, p: float = 0.5, *, name: str | None = None) -> None:
-        super().__init__(name)
-        if not 0 <= p < 1:
-            raise GraphError(f"nn.Dropout needs 0 <= p < 1; got p={p}")
-        self.p = p
-
     def forward(self, x: Node) -> Node:
         """Declare the mask and its application."""
         return dropout(x, self.p)
 
+
+class Dropout1d(_Dropout):
+    """Dropout of whole channels of (batch, channels, length)."""
+
+    def forward(self, x: Node) -> Node:
+        """Declare the mask and its application."""
+        return dropout1d(x, self.p)
+
+
+class Dropout2d(_Dropout):
+    """Dropout of whole channels of images (batch, channels, height, width)."""
+
+    def forward(self, x: Node) -> Node:
+        """Declare the mask and its application."""
+        return dropout2d(x, self.p)
+
+
+class AlphaDropout(_Dropout):
+    """Dropout that keeps mean 0 and variance 1, for networks with SELU."""
+
+    def forward(self, x: Node) -> Node:
+        """Declare the mask and its application."""
+        return alpha_dropout(x, self.p)
+
+
+class GaussianNoise(Module):
+    """Adds Gaussian noise of standard deviation ``std`` in training; the identity in inference.
+
+    Raises
+    ------
+    GraphError
+        If ``std`` is negative or not finite.
+    """
+
+    def __init__(self, std: float = 0.1, *, name: str | None = None) -> None:
+        super().__init__(name)
+        if not 0 <= std < math.inf:
+            raise GraphError(f"nn.GaussianNoise needs a finite std >= 0; got std={std!r}")
+        self.std = std
+
+    def forward(self, x: Node) -> Node:
+        """Declare the noise and the sum."""
+        return gaussian_noise(x, self.std)
+
     def __repr__(self) -> str:
-        return f"Dropout({self.p})"
+        return f"GaussianNoise({self.std})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from graphnn.context import Layer, context, declared_at, layer
 from graphnn.errors import DataError, GraphError
 from graphnn.interop import is_valued
+from graphnn.nn.torch_state import from_torch, to_torch
 from graphnn.node import Node, Parameter
 from graphnn.values import array_for
 
@@ -173,6 +174,58 @@ class Module:
             digits.
         """
         load_parameters(dict(self.named_parameters()), state)
+
+    def load_torch_state_dict(
+        self, state: Mapping[str, Any], strict: bool = True
+    ) -> tuple[list[str], list[str]]:
+        """Set parameters from a torch module's ``state_dict()``: tensors or arrays by name.
+
+        Parameters
+        ----------
+        state
+            Of the same names, shapes and dtypes; nothing is cast, and nothing is changed if
+            anything does not fit.
+        strict
+            Whether every name must be in both.
+
+        Returns
+        -------
+        tuple of list
+            Names that the state lacks, and names that the module lacks.
+
+        Raises
+        ------
+        DataError, ShapeError, DTypeError
+            For names, shapes or dtypes that do not fit.
+        """
+        return from_torch(dict(self.named_parameters()), state, strict=strict)
+
+    def to_torch_state_dict(self) -> dict[str, Any]:
+        """Copies of all parameters as torch tensors by name, for torch's ``load_state_dict``."""
+        return to_torch(dict(self.named_parameters()))
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Freeze (False) or release what is learned here, for optimizers declared from now on.
+
+        A frozen parameter still has a gradient for whoever asks; optimizers leave it alone. Running
+        averages move on in training. A model that is compiled keeps its updates: compile it again.
+        """
+        for parameter in self.parameters():
+            if parameter.learned:
+                parameter.requires_grad_(requires_grad)
+        return self
+
+    def freeze(self) -> Self:
+        """Keep what is learned here as it is: ``requires_grad_(False)``.
+
+        Examples
+        --------
+        >>> from graphnn import nn
+        >>> net = nn.Sequential(nn.Linear(4, 3).freeze(), nn.Linear(3, 2))
+        >>> [name for name, p in net.named_parameters() if p.trainable]
+        ['1.weight', '1.bias']
+        """
+        return self.requires_grad_(False)
 
     def __setattr__(self, key: str, value: object) -> None:
         super().__setattr__(key, value)

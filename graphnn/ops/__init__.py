@@ -5,6 +5,7 @@ from graphnn.ops import (
     binary,
     cross_entropy,
     diagonal,
+    dropout,
     einsum,
     elementwise,
     gated,
@@ -25,6 +26,7 @@ from graphnn.ops import (
     slicing,
     softmax,
     sorting,
+    standardize,
     statistics,
     update,
 )
@@ -34,6 +36,7 @@ __all__ = [
     "binary",
     "cross_entropy",
     "diagonal",
+    "dropout",
     "einsum",
     "elementwise",
     "gated",
@@ -54,6 +57,7 @@ __all__ = [
     "slicing",
     "softmax",
     "sorting",
+    "standardize",
     "statistics",
     "update",
 ]

@@ -9,8 +9,9 @@ from graphnn.ops.arithmetic import cast
 from graphnn.ops.choice import maximum
 from graphnn.ops.elementwise import REAL, elementwise
 from graphnn.ops.movement import reshape
-from graphnn.ops.norm import NORM, along, checked, inverse_deviation, standardized, statistics
+from graphnn.ops.norm import along, checked
 from graphnn.ops.phase import phase, updating
+from graphnn.ops.standardize import NORM, inverse_deviation, standardized, statistics
 from graphnn.spec import DimLike, Shape, format_shape, product
 
 

@@ -25,22 +25,22 @@ from graphnn.ops.movement import (
     expand_dims,
     reshape,
     stop_gradient,
-    transpose,
 )
 from graphnn.ops.tangents import linear
 from graphnn.source import Body
-from graphnn.spec import DimLike, TensorSpec, broadcast_shapes, format_shape
+from graphnn.spec import DimLike, TensorSpec, format_shape
 
 WHOLE = ("int64", "int32")
 
 
-def _check_indices(indices: TensorSpec) -> None:
+def check_indices(indices: TensorSpec) -> None:
+    """Raise where indices are no whole numbers."""
     if indices.dtype not in WHOLE:
         raise Mismatch("int64 or int32 indices", "Cast them: gn.cast(i, 'int64').", dtype=True)
 
 
 def _take_spec(x: TensorSpec, indices: TensorSpec, *, axis: int) -> TensorSpec:
-    _check_indices(indices)
+    check_indices(indices)
     if not 0 <= axis < x.ndim or indices.ndim != 1:
         raise Mismatch(f"an axis {axis}, and indices in one row", "Use gn.take.")
     return x.with_shape((*x.shape[:axis], indices.shape[0], *x.shape[axis + 1 :]))
@@ -109,7 +109,7 @@ TAKE = register(
 def _scatter_spec(
     updates: TensorSpec, indices: TensorSpec, *, axis: int, size: DimLike
 ) -> TensorSpec:
-    _check_indices(indices)
+    check_indices(indices)
     if not 0 <= axis < updates.ndim or indices.shape != (updates.shape[axis],):
         raise Mismatch(
             f"one index for each of the updates along axis {axis}", "Use gn.scatter_add."
@@ -180,116 +180,7 @@ SCATTER_ADD = register(
 )
 
 
-def _along_spec(x: TensorSpec, indices: TensorSpec) -> TensorSpec:
-    _check_indices(indices)
-    if x.ndim == 0 or x.shape[:-1] != indices.shape[:-1]:
-        raise Mismatch("indices.shape[:-1] == x.shape[:-1]", "Use gn.take_along_axis.")
-    return x.with_shape(indices.shape)
-
-
-def _take_along_rows(start, stop, x, indices, out):  # type: ignore[no-untyped-def]
-    for i in range(start, stop):
-        for j in range(out.shape[1]):
-            chosen = indices[i, j]
-            if 0 <= chosen < x.shape[1]:
-                out[i, j] = x[i, chosen]
-            else:
-                out[i, j] = 0
-
-
-def _along_reference(x: NDArray[Any], indices: NDArray[Any]) -> NDArray[Any]:
-    inside = (indices >= 0) & (indices < x.shape[-1])
-    if x.shape[-1] == 0:
-        return np.zeros(indices.shape, x.dtype)
-    found = np.take_along_axis(x, np.where(inside, indices, 0), -1)
-    return np.where(inside, found, np.zeros((), x.dtype))
-
-
-def _along_vjp(node: Node, dy: Node) -> list[Node | None]:
-    x, indices = node.inputs
-    return [apply(PUT_ALONG, [dy, indices], {"size": x.spec.shape[-1]}), None]
-
-
-def _along_bounds(x: TensorSpec, _indices: TensorSpec) -> Mapping[int, tuple[int, DimLike]]:
-    return {1: (0, x.shape[-1])}
-
-
-TAKE_ALONG = register(
-    Op(
-        name="take_along",
-        spec=_along_spec,
-        kernel=Rows(Body(_take_along_rows), ("rows", "rows", "rows")),
-        reference=_along_reference,
-        vjp=_along_vjp,
-        jvp=linear,
-        bounds=_along_bounds,
-        examples=(
-            Example((Draw((4, 6)), Draw((4, 3), 0, 6, "int64"))),
-            Example((Draw((2, 3, 4)), Draw((2, 3, 7), 0, 4, "int32"))),
-            Example((Draw((1, 5)), Draw((1, 5), 0, 5, "int64"))),
-        ),
-        formula="x[r, i]",
-        color=MOVEMENT,
-    )
-)
-
-
-def _put_spec(updates: TensorSpec, indices: TensorSpec, *, size: DimLike) -> TensorSpec:
-    _check_indices(indices)
-    if updates.ndim == 0 or updates.shape != indices.shape:
-        raise Mismatch("one index for each of the updates")
-    return updates.with_shape((*updates.shape[:-1], size))
-
-
-def _put_along_rows(start, stop, updates, indices, out):  # type: ignore[no-untyped-def]
-    for i in range(start, stop):
-        for j in range(out.shape[1]):
-            out[i, j] = 0
-        for j in range(updates.shape[1]):
-            chosen = indices[i, j]
-            if 0 <= chosen < out.shape[1]:
-                out[i, chosen] += updates[i, j]
-
-
-def _put_reference(updates: NDArray[Any], indices: NDArray[Any], *, size: int) -> NDArray[Any]:
-    total = np.zeros((*updates.shape[:-1], size), updates.dtype)
-    for place in np.ndindex(updates.shape):
-        if 0 <= indices[place] < size:
-            total[(*place[:-1], indices[place])] += updates[place]
-    return total
-
-
-def _put_vjp(node: Node, dy: Node) -> list[Node | None]:
-    return [apply(TAKE_ALONG, [dy, node.inputs[1]]), None]
-
-
-def _put_bounds(
-    _updates: TensorSpec, _indices: TensorSpec, *, size: DimLike
-) -> Mapping[int, tuple[int, DimLike]]:
-    return {1: (0, size)}
-
-
-PUT_ALONG = register(
-    Op(
-        name="put_along",
-        spec=_put_spec,
-        kernel=Rows(Body(_put_along_rows), ("rows", "rows", "rows")),
-        reference=_put_reference,
-        vjp=_put_vjp,
-        jvp=linear,
-        bounds=_put_bounds,
-        flops=lambda _out, updates, *_rest, **_attrs: updates.size,
-        examples=(
-            Example((Draw((4, 3)), Draw((4, 3), 0, 6, "int64")), {"size": 6}),
-            Example((Draw((2, 3, 7)), Draw((2, 3, 7), 0, 4, "int32")), {"size": 4}),
-        ),
-        formula="y[r, i] += x",
-        color=MOVEMENT,
-    )
-)
-
-
-def _as_indices(what: str, indices: NodeLike, size: DimLike) -> Node:
+def as_indices(what: str, indices: NodeLike, size: DimLike) -> Node:
     """Indices as a node; those that are known already are checked and counted from the front."""
     if isinstance(indices, Node) and not isinstance(indices, Constant):
         return indices
@@ -342,7 +233,7 @@ def take(x: NodeLike, indices: NodeLike, axis: int | None = None, name: str | No
         node, axis = reshape(node, (node.spec.size,)), 0
     place = as_axis(node, axis, "take")
     shape = node.spec.shape
-    chosen = _as_indices("take", indices, shape[place])
+    chosen = as_indices("take", indices, shape[place])
     row = reshape(chosen, (chosen.spec.size,))
     found = apply(TAKE, [node, row], {"axis": place}, name=name)
     return reshape(found, (*shape[:place], *chosen.spec.shape, *shape[place + 1 :]))
@@ -381,61 +272,13 @@ def scatter_add(
     node, added = as_nodes(x, updates)
     place = as_axis(node, axis, "scatter_add")
     shape = node.spec.shape
-    chosen = _as_indices("scatter_add", indices, shape[place])
+    chosen = as_indices("scatter_add", indices, shape[place])
     wide = (*shape[:place], *chosen.spec.shape, *shape[place + 1 :])
     added = broadcast_to(added, wide)
     row = reshape(chosen, (chosen.spec.size,))
     rows = reshape(added, (*shape[:place], row.spec.size, *shape[place + 1 :]))
     total = apply(SCATTER_ADD, [rows, row], {"axis": place, "size": shape[place]}, name=name)
     return node + total
-
-
-def last_axis_order(ndim: int, axis: int) -> tuple[list[int], list[int]]:
-    """The order of axes that puts one of them last, and the way back."""
-    order = [i for i in range(ndim) if i != axis] + [axis]
-    return order, [order.index(i) for i in range(ndim)]
-
-
-def take_along_axis(x: NodeLike, indices: NodeLike, axis: int = -1) -> Node:
-    """Elements chosen in each row along an axis, for instance by ``argsort``.
-
-    Parameters
-    ----------
-    x, indices
-        Of equal rank; all axes but ``axis`` broadcast. Indices are int64 or int32.
-    axis
-        Along which elements are chosen.
-
-    Raises
-    ------
-    ShapeError, DTypeError
-        If the shapes do not fit, or indices are no whole numbers. Given indices out of range raise
-        when data is given; computed ones take 0.
-
-    Examples
-    --------
-    >>> import graphnn as gn
-    >>> x = gn.Constant([[1.0, 2.0], [3.0, 4.0]])
-    >>> gn.function([], gn.take_along_axis(x, [[1], [0]], axis=1))()
-    array([[2.],
-           [3.]], dtype=float32)
-    """
-    node = as_node(x)
-    place = as_axis(node, axis, "take_along_axis")
-    chosen = _as_indices("take_along_axis", indices, node.spec.shape[place])
-    if chosen.ndim != node.ndim:
-        raise ShapeError(
-            f"take_along_axis needs indices of as many axes as x; got "
-            f"{format_shape(chosen.spec.shape)} for {format_shape(node.spec.shape)}. "
-            f"Declared at {declared_at()}. Use gn.take for one list of indices."
-        )
-    order, back = last_axis_order(node.ndim, place)
-    node, chosen = transpose(node, order), transpose(chosen, order)
-    batch = broadcast_shapes(node.spec.shape[:-1], chosen.spec.shape[:-1])
-    if batch is not None:
-        node = broadcast_to(node, (*batch, node.spec.shape[-1]))
-        chosen = broadcast_to(chosen, (*batch, chosen.spec.shape[-1]))
-    return transpose(apply(TAKE_ALONG, [node, chosen]), back)
 
 
 def embedding(
@@ -475,7 +318,7 @@ def embedding(
             f"Declared at {declared_at()}."
         )
     entries = table.spec.shape[0]
-    chosen = _as_indices("embedding", indices, entries)
+    chosen = as_indices("embedding", indices, entries)
     rows = take(table, chosen, 0, name=name)
     if padding_idx is None:
         return rows

@@ -248,6 +248,12 @@ def moveaxis(x: NodeLike, source: int | Sequence[int], destination: int | Sequen
     return transpose(node, order)
 
 
+def last_axis_order(ndim: int, axis: int) -> tuple[list[int], list[int]]:
+    """The order of axes that puts one of them last, and the way back."""
+    order = [i for i in range(ndim) if i != axis] + [axis]
+    return order, [order.index(i) for i in range(ndim)]
+
+
 def _broadcast_spec(x: TensorSpec, *, shape: Shape) -> TensorSpec:
     if broadcast_shapes(x.shape, shape) != shape:
         raise Mismatch(f"a shape that broadcasts to {shape}")

@@ -6,92 +6,26 @@ cancels where the mean is large.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from graphnn.context import context, declared_at
 from graphnn.errors import DTypeError, ShapeError
-from graphnn.node import Node, NodeLike, as_node
+from graphnn.node import Constant, Node, NodeLike, apply, as_node
 from graphnn.ops.arithmetic import add, multiply
-from graphnn.ops.elementwise import REAL, elementwise
 from graphnn.ops.movement import reshape
-from graphnn.ops.reduce import mean, sum_to
-from graphnn.ops.tangents import added
+from graphnn.ops.reduce import mean
+from graphnn.ops.standardize import STANDARDIZE, inverse_deviation, squared_distance
 from graphnn.spec import FLOATS, Shape, divide, format_shape, product
 
-NORM = "#cffafe"
 
-
-@elementwise(
-    reference=lambda x, m: np.square(x - m),
-    formula="(x - μ)²",
-    color=NORM,
-)
-def squared_distance(x, m):  # type: ignore[no-untyped-def]
-    return (x - m) * (x - m)
-
-
-@squared_distance.backward
-def _(dy, x, m, y):  # type: ignore[no-untyped-def]
-    return 2 * dy * (x - m), -2 * dy * (x - m)
-
-
-@elementwise(
-    domain=[(0.1, 4.0), (0.01, 0.1)],
-    reference=lambda v, eps: 1 / np.sqrt(v + eps),
-    formula="1 / √(v + ε)",
-    color=NORM,
-)
-def inverse_deviation(v, eps):  # type: ignore[no-untyped-def]
-    return 1 / math.sqrt(v + eps)
-
-
-@inverse_deviation.backward
-def _(dy, v, eps, y):  # type: ignore[no-untyped-def]
-    return -0.5 * dy * y * y * y, -0.5 * dy * y * y * y
-
-
-def _standard_vjp(node: Node, dy: Node) -> list[Node | None]:
-    # Summed here, so that what belongs to the mean costs no pass of its own.
-    x, m, scale, shift = node.inputs
-    total = sum_to(dy, shift.spec)
-    d_mean = -scale * total if shift.spec == m.spec else -sum_to(dy * scale, m.spec)
-    return [dy * scale, d_mean, sum_to(dy * (x - m), scale.spec), total]
-
-
-def _standard_jvp(node: Node, tangents: Sequence[Node | None]) -> Node | None:
-    x, m, scale, _ = node.inputs
-    dx, dm, d_scale, d_shift = tangents
-    parts = [] if dx is None else [dx * scale]
-    parts += [] if dm is None else [-dm * scale]
-    parts += [] if d_scale is None else [(x - m) * d_scale]
-    parts += [] if d_shift is None else [d_shift]
-    return added(parts)
-
-
-@elementwise(
-    domain=[REAL, REAL, REAL, REAL],
-    reference=lambda x, m, s, t: (x - m) * s + t,
-    formula="(x - μ) s + t",
-    color=NORM,
-    vjp=_standard_vjp,
-    jvp=_standard_jvp,
-)
-def standardized(x, m, scale, shift):  # type: ignore[no-untyped-def]
-    return (x - m) * scale + shift
-
-
-def statistics(x: Node, axes: Sequence[int]) -> tuple[Node, Node]:
-    """Mean and biased variance over axes, which stay as axes of size 1."""
-    average = mean(x, axes, keepdims=True)
-    return average, mean(squared_distance(x, average), axes, keepdims=True)
-
-
-def _normalized(x: Node, axes: Sequence[int], eps: float) -> Node:
-    average, variance = statistics(x, axes)
-    return standardized(x, average, inverse_deviation(variance, eps), 0.0)
+def _normalized(x: Node, last: int, eps: float) -> Node:
+    """Mean 0 and variance 1 over the last axes of each sample."""
+    kept = x.spec.shape[: x.ndim - last]
+    rows = reshape(x, (*kept, product(x.spec.shape[x.ndim - last :])))
+    found = apply(STANDARDIZE, [rows, Constant(eps, dtype=x.dtype)])
+    return reshape(found, x.spec.shape)
 
 
 def checked(what: str, x: NodeLike, least: int, needs: str) -> Node:
@@ -152,7 +86,10 @@ def layer_norm(
 
     Examples
     --------
-    >>> import numpy as np
+    >>> from typing import Any
+
+    import numpy as np
+    from numpy.typing import NDArray
     >>> import graphnn as gn
     >>> x = gn.Input((None, 2), name="x")
     >>> gn.function(x, gn.layer_norm(x, 2, eps=0.0))(np.float32([[1, 3], [5, 5.5]]))
@@ -160,8 +97,7 @@ def layer_norm(
            [-1.,  1.]], dtype=float32)
     """
     node, shape = _of_last_axes("layer_norm", x, normalized_shape)
-    axes = range(node.ndim - len(shape), node.ndim)
-    y = _normalized(node, axes, eps)
+    y = _normalized(node, len(shape), eps)
     return _affine("layer_norm", y, weight, bias, shape, name)
 
 
@@ -253,7 +189,7 @@ def group_norm(
             f"{channels}."
         )
     groups = reshape(node, (batch, num_groups, each * product(rest)))
-    y = reshape(_normalized(groups, [2], eps), node.spec.shape)
+    y = reshape(_normalized(groups, 1, eps), node.spec.shape)
     to = (channels, *[1] * len(rest))
     return _affine("group_norm", y, weight, bias, (channels,), name, to)
 
@@ -277,6 +213,6 @@ def instance_norm(
         Keeps the root away from 0.
     """
     node = checked("instance_norm", x, 3, "(batch, channels, ...) with at least one axis of places")
-    y = _normalized(node, range(2, node.ndim), eps)
+    y = _normalized(node, node.ndim - 2, eps)
     to = (node.spec.shape[1], *[1] * (node.ndim - 2))
     return _affine("instance_norm", y, weight, bias, node.spec.shape[1:2], name, to)

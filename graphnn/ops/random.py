@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graphnn.errors import GraphError
-from graphnn.node import Constant, Node, NodeLike, Parameter, apply, as_node
-from graphnn.op import Draw, Example, Mismatch, Op, Rows, Scalar, register
-from graphnn.ops.tangents import added
+from graphnn.node import Constant, Node, Parameter, apply
+from graphnn.op import Draw, Example, Mismatch, Op, Rows, register
 from graphnn.source import Body
-from graphnn.spec import FLOATS, Shape, TensorSpec
+from graphnn.spec import Shape, TensorSpec
 
 _ROUNDS = 10
 _M0, _M1 = 0xD2511F53, 0xCD9E8D57
@@ -66,9 +64,14 @@ def philox(
     return np.stack([c0, c1, c2, c3])
 
 
-def _mask_spec(rng: TensorSpec, *, shape: Shape, threshold: int, stream: int) -> TensorSpec:
+def generator_spec(rng: TensorSpec) -> None:
+    """Check that an input is the state of a generator."""
     if rng.shape != (2,) or rng.dtype != "int64":
         raise Mismatch("the state of a generator: (seed, step), int64 (2,)")
+
+
+def _mask_spec(rng: TensorSpec, *, shape: Shape, threshold: int, stream: int) -> TensorSpec:
+    generator_spec(rng)
     return TensorSpec(shape, "bool")
 
 
@@ -113,17 +116,22 @@ def mulhilo(a: int, b: int) -> tuple[int, int]:
     return (product >> 32) & 0xFFFFFFFF, product & 0xFFFFFFFF
 
 
-def _mask_reference(
-    rng: NDArray[Any], *, shape: tuple[int, ...], threshold: int, stream: int
-) -> NDArray[Any]:
-    size = int(np.prod(shape))
+def words_of(rng: NDArray[Any], size: int, stream: int) -> NDArray[np.uint64]:
+    """The four random words of each element's counter, (4, size)."""
     e = np.arange(size, dtype=np.uint64)
     index = e // np.uint64(64) * np.uint64(16) + e % np.uint64(16)
     seed, step = int(rng[0]) & (2**64 - 1), int(rng[1])
     low, high = index & np.uint64(_MASK), index >> np.uint64(32)
     counter = np.stack([low, high, np.full_like(e, step & _MASK), np.full_like(e, stream)])
-    words = philox(counter, (seed & _MASK, seed >> 32))
-    chosen = np.take_along_axis(words, (e % np.uint64(64) // np.uint64(16))[None].astype(int), 0)
+    return philox(counter, (seed & _MASK, seed >> 32))
+
+
+def _mask_reference(
+    rng: NDArray[Any], *, shape: tuple[int, ...], threshold: int, stream: int
+) -> NDArray[Any]:
+    size = int(np.prod(shape))
+    words = words_of(rng, size, stream)
+    chosen = np.take_along_axis(words, (np.arange(size) % 64 // 16)[None], 0)
     return np.asarray(chosen[0] < threshold).reshape(shape)
 
 
@@ -145,51 +153,6 @@ DROPOUT_MASK = register(
     )
 )
 
-
-def _dropout_vjp(node: Node, dy: Node) -> list[Node | None]:
-    x, mask, scale = node.inputs
-    return [apply(DROPOUT, [dy, mask, scale]), None, apply(DROPOUT, [dy, mask, x])]
-
-
-def _dropout_jvp(node: Node, tangents: Sequence[Node | None]) -> Node | None:
-    x, mask, scale = node.inputs
-    dx, _, dscale = tangents
-    parts = [] if dx is None else [apply(DROPOUT, [dx, mask, scale])]
-    parts += [] if dscale is None else [apply(DROPOUT, [x, mask, dscale])]
-    return added(parts)
-
-
-def _dropout_spec(x: TensorSpec, mask: TensorSpec, scale: TensorSpec) -> TensorSpec:
-    if x.dtype not in FLOATS or scale.dtype != x.dtype or mask.dtype != "bool":
-        raise Mismatch("float values, a bool mask and a scale of the same dtype", dtype=True)
-    if x.shape != mask.shape:
-        raise Mismatch("a mask of the shape of x")
-    return x
-
-
-def _dropped(x, mask, scale):  # type: ignore[no-untyped-def]
-    return x * scale if mask else 0
-
-
-DROPOUT = register(
-    Op(
-        name="dropout",
-        spec=_dropout_spec,
-        kernel=Scalar(Body(_dropped)),
-        reference=lambda x, mask, scale: np.where(mask, x * scale, 0).astype(x.dtype),
-        vjp=_dropout_vjp,
-        jvp=_dropout_jvp,
-        flops=lambda out, *_rest: out.size,
-        examples=(
-            Example((Draw((3, 5)), Draw((3, 5), dtype="bool"), Draw((), 1, 2))),
-            Example((Draw((4, 2)), Draw((4, 2), dtype="bool"), Draw(()))),
-        ),
-        inference=lambda _node, inputs: inputs[0],
-        vanishes=(0,),
-        formula="x mask / (1 - p)",
-        color=RANDOM,
-    )
-)
 
 _streams = itertools.count()
 _lock = threading.Lock()
@@ -234,29 +197,7 @@ def advanced() -> Node:
     return GENERATOR + _ONE_STEP
 
 
-def dropout(x: NodeLike, p: float = 0.5, name: str | None = None) -> Node:
-    """Set each element to 0 with probability ``p``, scale the others by 1 / (1 - p).
-
-    Inverted dropout (Srivastava et al., JMLR 2014). In inference it is the identity.
-
-    Parameters
-    ----------
-    x
-        Any shape, float.
-    p
-        Probability of dropping, in [0, 1).
-
-    Raises
-    ------
-    GraphError
-        If ``p`` is out of range.
-    """
-    node = as_node(x)
-    if not 0 <= p < 1:
-        raise GraphError(f"dropout needs 0 <= p < 1; got p={p}")
-    if p == 0:
-        return node
-    threshold = round((1 - p) * 2**32)
-    attrs = {"shape": node.spec.shape, "threshold": threshold, "stream": next_stream()}
-    mask = apply(DROPOUT_MASK, [GENERATOR], attrs)
-    return apply(DROPOUT, [node, mask, Constant(1 / (1 - p), dtype=node.dtype)], name=name)
+def kept_mask(shape: Shape, keep: float) -> Node:
+    """True with probability ``keep``, drawn anew in each step of training."""
+    attrs = {"shape": shape, "threshold": round(keep * 2**32), "stream": next_stream()}
+    return apply(DROPOUT_MASK, [GENERATOR], attrs)

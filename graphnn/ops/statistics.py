@@ -11,8 +11,7 @@ from graphnn.errors import DTypeError, GraphError
 from graphnn.node import Node, NodeLike, as_node, size_of
 from graphnn.ops.arithmetic import abs, cast, exp, log, power, sqrt, square
 from graphnn.ops.choice import greater, less, not_equal, where
-from graphnn.ops.indexing import last_axis_order
-from graphnn.ops.movement import as_axis, reshape, stop_gradient, transpose
+from graphnn.ops.movement import as_axis, last_axis_order, reshape, stop_gradient, transpose
 from graphnn.ops.reduce import max, mean, min, sum
 from graphnn.ops.slicing import narrow
 from graphnn.ops.sorting import sort

@@ -1,0 +1,298 @@
+"""Losses as modules, with torch's names and arguments; they hold no parameters."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from graphnn.nn.module import Module
+from graphnn.node import Node, NodeLike
+from graphnn.ops import binary, cross_entropy, loss
+from graphnn.ops.loss import ReductionName
+
+
+class _Loss(Module):
+    """What all losses share: how the losses of a batch become one number."""
+
+    def __init__(self, reduction: ReductionName = "mean", *, name: str | None = None) -> None:
+        super().__init__(name)
+        self.reduction = reduction
+
+    def __repr__(self) -> str:
+        options = {k: v for k, v in vars(self).items() if not k.startswith("_")}
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in options.items())})"
+
+
+class MSELoss(_Loss):
+    """``(prediction - target)²``: see :func:`graphnn.mse_loss`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> y, t = gn.Input((None, 3), name="y"), gn.Input((None, 3), name="t")
+    >>> gn.nn.MSELoss()(y, t).shape
+    ()
+    """
+
+    def forward(self, prediction: Node, target: NodeLike) -> Node:
+        """Declare the loss."""
+        return loss.mse_loss(prediction, target, self.reduction)
+
+
+class L1Loss(_Loss):
+    """``|prediction - target|``: see :func:`graphnn.l1_loss`."""
+
+    def forward(self, prediction: Node, target: NodeLike) -> Node:
+        """Declare the loss."""
+        return loss.l1_loss(prediction, target, self.reduction)
+
+
+class HuberLoss(_Loss):
+    """A square near 0, a line beyond ``delta``: see :func:`graphnn.huber_loss`."""
+
+    def __init__(
+        self, reduction: ReductionName = "mean", delta: float = 1.0, *, name: str | None = None
+    ) -> None:
+        super().__init__(reduction, name=name)
+        self.delta = delta
+
+    def forward(self, prediction: Node, target: NodeLike) -> Node:
+        """Declare the loss."""
+        return loss.huber_loss(prediction, target, self.reduction, self.delta)
+
+
+class SmoothL1Loss(_Loss):
+    """The Huber loss divided by ``beta``: see :func:`graphnn.smooth_l1_loss`."""
+
+    def __init__(
+        self, reduction: ReductionName = "mean", beta: float = 1.0, *, name: str | None = None
+    ) -> None:
+        super().__init__(reduction, name=name)
+        self.beta = beta
+
+    def forward(self, prediction: Node, target: NodeLike) -> Node:
+        """Declare the loss."""
+        return loss.smooth_l1_loss(prediction, target, self.reduction, self.beta)
+
+
+class KLDivLoss(_Loss):
+    """Kullback-Leibler divergence of logarithms: see :func:`graphnn.kl_div`."""
+
+    def __init__(
+        self,
+        reduction: Literal["mean", "batchmean", "sum", "none"] = "mean",
+        log_target: bool = False,
+        *,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(reduction, name=name)  # type: ignore[arg-type]
+        self.log_target = log_target
+
+    def forward(self, prediction: Node, target: NodeLike) -> Node:
+        """Declare the loss."""
+        return loss.kl_div(prediction, target, self.reduction, self.log_target)
+
+
+class PoissonNLLLoss(_Loss):
+    """Negative log-likelihood of counts: see :func:`graphnn.poisson_nll_loss`."""
+
+    def __init__(
+        self,
+        log_input: bool = True,
+        full: bool = False,
+        eps: float = 1e-8,
+        reduction: ReductionName = "mean",
+        *,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(reduction, name=name)
+        self.log_input, self.full, self.eps = log_input, full, eps
+
+    def forward(self, prediction: Node, target: NodeLike) -> Node:
+        """Declare the loss."""
+        return loss.poisson_nll_loss(
+            prediction, target, self.log_input, self.full, self.eps, self.reduction
+        )
+
+
+class GaussianNLLLoss(_Loss):
+    """Negative log-likelihood of a Gaussian: see :func:`graphnn.gaussian_nll_loss`."""
+
+    def __init__(
+        self,
+        *,
+        full: bool = False,
+        eps: float = 1e-6,
+        reduction: ReductionName = "mean",
+        name: str | None = None,
+    ) -> None:
+        super().__init__(reduction, name=name)
+        self.full, self.eps = full, eps
+
+    def forward(self, prediction: Node, target: NodeLike, var: NodeLike) -> Node:
+        """Declare the loss."""
+        return loss.gaussian_nll_loss(prediction, target, var, self.full, self.eps, self.reduction)
+
+
+class BCELoss(_Loss):
+    """Cross-entropy of probabilities: see :func:`graphnn.binary_cross_entropy`."""
+
+    def __init__(
+        self,
+        weight: NodeLike | None = None,
+        reduction: ReductionName = "mean",
+        *,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(reduction, name=name)
+        self.weight = weight
+
+    def forward(self, prediction: Node, target: NodeLike) -> Node:
+        """Declare the loss."""
+        return binary.binary_cross_entropy(prediction, target, self.weight, self.reduction)
+
+
+class BCEWithLogitsLoss(_Loss):
+    """Sigmoid and cross-entropy: see :func:`graphnn.binary_cross_entropy_with_logits`."""
+
+    def __init__(
+        self,
+        weight: NodeLike | None = None,
+        reduction: ReductionName = "mean",
+        pos_weight: NodeLike | None = None,
+        *,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(reduction, name=name)
+        self.weight, self.pos_weight = weight, pos_weight
+
+    def forward(self, prediction: Node, target: NodeLike) -> Node:
+        """Declare the loss."""
+        return binary.binary_cross_entropy_with_logits(
+            prediction, target, self.weight, self.reduction, self.pos_weight
+        )
+
+
+class CrossEntropyLoss(_Loss):
+    """Softmax and cross-entropy: see :func:`graphnn.cross_entropy`.
+
+    Classes lie on the last axis, where torch has them on axis 1; nothing is ignored unasked.
+    """
+
+    def __init__(
+        self,
+        weight: NodeLike | None = None,
+        ignore_index: int | None = None,
+        reduction: ReductionName = "mean",
+        label_smoothing: float = 0.0,
+        *,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(reduction, name=name)
+        self.weight, self.ignore_index = weight, ignore_index
+        self.label_smoothing = label_smoothing
+
+    def forward(self, logits: Node, labels: NodeLike) -> Node:
+        """Declare the loss."""
+        return cross_entropy.cross_entropy(
+            logits,
+            labels,
+            self.reduction,
+            weight=self.weight,
+            ignore_index=self.ignore_index,
+            label_smoothing=self.label_smoothing,
+        )
+
+
+class NLLLoss(_Loss):
+    """Negative log-likelihood of the true class: see :func:`graphnn.nll_loss`."""
+
+    def __init__(
+        self,
+        weight: NodeLike | None = None,
+        ignore_index: int | None = None,
+        reduction: ReductionName = "mean",
+        *,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(reduction, name=name)
+        self.weight, self.ignore_index = weight, ignore_index
+
+    def forward(self, log_probabilities: Node, labels: NodeLike) -> Node:
+        """Declare the loss."""
+        return cross_entropy.nll_loss(
+            log_probabilities,
+            labels,
+            self.reduction,
+            weight=self.weight,
+            ignore_index=self.ignore_index,
+        )
+
+
+class HingeEmbeddingLoss(_Loss):
+    """A distance, or what it lacks to ``margin``: see :func:`graphnn.hinge_embedding_loss`."""
+
+    def __init__(
+        self, margin: float = 1.0, reduction: ReductionName = "mean", *, name: str | None = None
+    ) -> None:
+        super().__init__(reduction, name=name)
+        self.margin = margin
+
+    def forward(self, prediction: Node, target: NodeLike) -> Node:
+        """Declare the loss."""
+        return binary.hinge_embedding_loss(prediction, target, self.margin, self.reduction)
+
+
+class SoftMarginLoss(_Loss):
+    """``ln(1 + exp(-t x))``: see :func:`graphnn.soft_margin_loss`."""
+
+    def forward(self, prediction: Node, target: NodeLike) -> Node:
+        """Declare the loss."""
+        return binary.soft_margin_loss(prediction, target, self.reduction)
+
+
+class MultiMarginLoss(_Loss):
+    """Hinge loss of classes: see :func:`graphnn.multi_margin_loss`."""
+
+    def __init__(
+        self,
+        p: int = 1,
+        margin: float = 1.0,
+        weight: NodeLike | None = None,
+        reduction: ReductionName = "mean",
+        *,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(reduction, name=name)
+        self.p, self.margin, self.weight = p, margin, weight
+
+    def forward(self, prediction: Node, labels: NodeLike) -> Node:
+        """Declare the loss."""
+        return binary.multi_margin_loss(
+            prediction, labels, self.p, self.margin, self.weight, self.reduction
+        )
+
+
+class CosineEmbeddingLoss(_Loss):
+    """Loss of the angle of pairs: see :func:`graphnn.cosine_embedding_loss`."""
+
+    def __init__(
+        self, margin: float = 0.0, reduction: ReductionName = "mean", *, name: str | None = None
+    ) -> None:
+        super().__init__(reduction, name=name)
+        self.margin = margin
+
+    def forward(self, x1: Node, x2: NodeLike, target: NodeLike) -> Node:
+        """Declare the loss."""
+        return binary.cosine_embedding_loss(x1, x2, target, self.margin, self.reduction)
+
+
+class CosineSimilarity(Module):
+    """Cosine of the angle between vectors: see :func:`graphnn.cosine_similarity`."""
+
+    def __init__(self, dim: int = 1, eps: float = 1e-8, *, name: str | None = None) -> None:
+        super().__init__(name)
+        self.dim, self.eps = dim, eps
+
+    def forward(self, x1: Node, x2: Any) -> Node:
+        """Declare the op."""
+        return binary.cosine_similarity(x1, x2, self.dim, self.eps)
