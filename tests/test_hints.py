@@ -226,3 +226,9 @@ def test_a_function_takes_inputs_that_it_does_not_need():
     assert f(np.ones((2, 2), np.float32), np.ones((2, 3), np.float32)) == 4
     with pytest.raises(gn.ShapeError, match="input unused"):
         f(np.ones((2, 2), np.float32), np.ones((2, 4), np.float32))
+
+
+@pytest.mark.parametrize("package", [gn, nn, optim])
+def test_every_exported_name_is_there(package):
+    assert [name for name in package.__all__ if not hasattr(package, name)] == []
+    assert len(set(package.__all__)) == len(package.__all__)
