@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from graphnn.backends.cpu import executor
@@ -18,7 +19,7 @@ from graphnn.function import Function
 from graphnn.node import Input
 from graphnn.train.epochs import EpochRun
 from graphnn.train.history import History
-from graphnn.train.progress import Reporter
+from graphnn.train.progress import Reporter, Silent
 
 Validate = Callable[[], Mapping[str, float]]
 
@@ -102,12 +103,12 @@ class Fitting:
         """Show where the run is, and tell of each epoch that has ended."""
         self.shown.watch(run, first)
         done = run.progress[0]
-        while self._told < done:
-            row, self._told = self._told, self._told + 1
-            values = run.means(row)
-            if told_here:
-                self.shown.epoch_done(first + row, self.names, values, run.seconds[row])
-            self._check_finite(first + row, values[0])
+        told, self._told = self._told, done
+        if told_here and told < done and not isinstance(self.shown, Silent):
+            seconds = run.seconds
+            for row in range(told, done):
+                self.shown.epoch_done(first + row, self.names, run.means(row), seconds[row])
+        self._check_finite(first + told, run.sums[told:done, 0])
 
     def _validated(self, run: EpochRun, epoch: int, validate: Validate) -> None:
         values = dict.fromkeys(self.names, math.nan)  # if it is cut short: no column is shorter
@@ -118,11 +119,13 @@ class Fitting:
         names = [*self.names, *(f"val_{name}" for name in values)]
         self.shown.epoch_done(epoch, names, [*run.means(), *values.values()], run.seconds[0])
 
-    def _check_finite(self, epoch: int, loss: float) -> None:
+    def _check_finite(self, first: int, losses: NDArray[np.float64]) -> None:
         """Say once that training went astray: the weights are of no use from there on."""
-        if not self._finite or math.isfinite(loss):
+        wrong = np.flatnonzero(~np.isfinite(losses))
+        if not self._finite or not wrong.size:
             return
         self._finite = False
+        epoch, loss = first + int(wrong[0]), losses[wrong[0]]
         here = declared_at()
         warnings.warn_explicit(
             f"epoch {epoch + 1}: the loss is {loss}, and the weights will hardly recover. Look for "

@@ -95,11 +95,20 @@ class Silent:
         """Nothing."""
 
 
-class Lines(Silent):
+class Lines:
     """Plain lines, one an epoch or fewer: for log files and pipes."""
 
     def __init__(self, epochs: int, chosen: Rarely | None = None) -> None:
         self.epochs, self.chosen = epochs, chosen
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        return None
+
+    def watch(self, run: EpochRun, first_epoch: int) -> None:
+        """Nothing: a line is not moved."""
 
     def begin(self, kernels: int, seconds: float) -> None:
         """Say what was compiled, if anything."""
