@@ -49,6 +49,8 @@ def from_torch(
     ShapeError, DTypeError
         For values of another shape or dtype.
     """
+    if not isinstance(state, Mapping):
+        raise DataError(f"a state is a dict of tensors by name; got {state!r}")
     missing = [name for name in parameters if name not in state]
     unknown = [name for name in state if name not in parameters]
     if strict and (missing or unknown):
