@@ -275,7 +275,7 @@ registry: dict[str, Op] = {}
 def is_own(op: Op) -> bool:
     """Whether an op is graphnn's own, not one of its user's."""
     body = getattr(op.kernel, "body", None)
-    return body is None or (body.function.__module__ or "").startswith("graphnn.")
+    return body is None or body.is_own
 
 
 def register(op: Op, *, replace: bool = False) -> Op:
