@@ -55,6 +55,19 @@ class Node(Operators, Foreign):
         For a backward node: the forward node whose gradient it makes.
     layer
         The module that declared it, or None.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> x = gn.Input((None, 3), name="x")
+    >>> y = gn.exp(x) + 1.0
+    >>> y.shape, y.dtype, y.op.name
+    ((None, 3), 'float32', 'add')
+    >>> print(gn.Graph(y))
+    1 input, 0 parameters, 2 ops
+      x   = input        float32 (None, 3)
+      exp = exp(x)       float32 (None, 3)
+      add = add(exp, 1)  float32 (None, 3)
     """
 
     __slots__ = (
@@ -212,6 +225,8 @@ class Parameter(Node):
         dtype.
     name
         By which ``state_dict`` and error messages call it.
+    dtype
+        Where another one is wanted.
     trainable
         Whether optimizers change it; counters and running averages say False.
 
@@ -224,6 +239,17 @@ class Parameter(Node):
     ------
     DTypeError
         For a dtype that graphnn does not know.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import graphnn as gn
+    >>> w = gn.Parameter(np.zeros(2, np.float32), name="w")
+    >>> step = gn.function([], [], updates=[(w, w + 1.0)])
+    >>> step()
+    []
+    >>> w.value
+    array([1., 1.], dtype=float32)
     """
 
     __slots__ = ("_given_name", "_home", "learned", "trainable")
@@ -324,7 +350,30 @@ def _copied(value: NDArray[Any], name: str | None, learned: bool, trainable: boo
 
 
 class Constant(Node):
-    """A value that never changes."""
+    """A value that never changes: numbers in formulas become constants by themselves.
+
+    Parameters
+    ----------
+    value
+        It is copied. Python floats and lists of them become float32, arrays keep their dtype.
+    name
+        How graphs print it.
+    dtype
+        Where another one is wanted.
+
+    Raises
+    ------
+    DTypeError
+        For a dtype that graphnn does not know.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import graphnn as gn
+    >>> x = gn.Input((None, 2), name="x")
+    >>> gn.function(x, x + gn.Constant([1.0, 2.0]))(np.zeros((1, 2), np.float32))
+    array([[1., 2.]], dtype=float32)
+    """
 
     __slots__ = ("array",)
 

@@ -243,6 +243,16 @@ class Op:
         more than 1 where long sums cancel.
     label, color
         How it is drawn.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import graphnn as gn
+    >>> op = gn.exp.op
+    >>> op.name, op.formula
+    ('exp', 'eˣ')
+    >>> op.reference(np.float64(0.0))
+    array(1.)
     """
 
     name: str

@@ -206,7 +206,29 @@ ONE_HOT = register(
 
 
 def one_hot(labels: NodeLike, classes: DimLike, dtype: str = "float32") -> Node:
-    """Rows that are 1 at the label and 0 elsewhere: (...,) to (..., classes)."""
+    """Rows that are 1 at the label and 0 elsewhere: (...,) to (..., classes).
+
+    Parameters
+    ----------
+    labels
+        Shape (...,), whole numbers; one outside of 0..classes - 1 makes a row of zeros.
+    classes
+        How long a row is.
+    dtype
+        Of the result.
+
+    Raises
+    ------
+    DTypeError, ShapeError
+        If the labels are no whole numbers, or ``classes`` is negative.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.function([], gn.one_hot(gn.Constant([2, 0]), classes=3))()
+    array([[0., 0., 1.],
+           [1., 0., 0.]], dtype=float32)
+    """
     return apply(ONE_HOT, [as_node(labels)], {"classes": classes, "dtype": dtype})
 
 

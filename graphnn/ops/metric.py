@@ -46,7 +46,29 @@ CORRECT = register(
 
 
 def accuracy(logits: NodeLike, labels: NodeLike, name: str | None = "accuracy") -> Node:
-    """Share of rows whose largest logit is the label's; of several largest, the first counts."""
+    """Share of rows whose largest logit is the label's; of several largest, the first counts.
+
+    Parameters
+    ----------
+    logits
+        Shape (..., classes), float.
+    labels
+        Shape (...,), int64 or int32.
+    name
+        Of the node.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If the labels are no whole numbers, one a row.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> x, labels = gn.Constant([[2.0, 1.0], [0.0, 3.0]]), gn.Constant([0, 0])
+    >>> float(gn.function([], gn.accuracy(x, labels))())
+    0.5
+    """
     return mean(apply(CORRECT, as_nodes(logits, labels)), name=name)
 
 
@@ -77,6 +99,13 @@ def binary_accuracy(
         If the shapes differ.
     GraphError
         If the threshold is out of range.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> p, t = gn.Constant([0.9, 0.2, 0.6]), gn.Constant([1, 0, 0])
+    >>> round(float(gn.function([], gn.binary_accuracy(p, t, logits=False))()), 4)
+    0.6667
     """
     x, y = as_nodes(prediction, target)
     if not 0 < threshold < 1:
