@@ -24,7 +24,7 @@ from graphnn.spec import (
     as_shape,
     format_shape,
 )
-from graphnn.values import array_for, as_array, check_number, check_operand
+from graphnn.values import array_for, as_array, check_number, check_operand, check_range
 
 NodeLike: TypeAlias = "Node | ArrayLike"
 
@@ -94,6 +94,10 @@ class Node(Operators, Foreign):
         spec: TensorSpec,
         name: str | None = None,
     ) -> None:
+        if name is not None and not isinstance(name, str):
+            raise GraphError(
+                f"a name is text, or None; got {name!r} for {op.name}. Declared at {declared_at()}."
+            )
         here = context.get()
         fields = {
             "op": op,
@@ -382,7 +386,8 @@ class Constant(Node):
     def __init__(self, value: ArrayLike, name: str | None = None, *, dtype: object = None) -> None:
         array = np.array(as_array(value, dtype), order="C", copy=True)
         array.setflags(write=False)
-        label = name or (f"{array.item():.6g}" if array.ndim == 0 else None)
+        plain = name is None and array.ndim == 0
+        label = f"{array.item():.6g}" if plain else name
         super().__init__(CONSTANT, spec=TensorSpec(array.shape, array.dtype.name), name=label)
         object.__setattr__(self, "array", array)
 
@@ -464,7 +469,21 @@ def apply(
     if not all(isinstance(dim, Dim) or (isinstance(dim, int) and dim >= 0) for dim in spec.shape):
         wrong = Mismatch(f"sizes that are whole numbers >= 0; they are {spec.shape}")
         raise _teach(op, inputs, name, wrong)
+    _check_known_indices(op, inputs, attrs or {})
     return Node(op, inputs, attrs, spec=spec, name=name)
+
+
+def _check_known_indices(op: Op, inputs: Sequence[Node], attrs: Attrs) -> None:
+    """Labels and indices that are constants are checked at the user's line."""
+    if op.bounds is None or not any(isinstance(value, Constant) for value in inputs):
+        return
+    bounds = op.bounds(*(value.spec for value in inputs), **attrs)
+    for place, (low, high) in bounds.items():
+        value = inputs[place]
+        if isinstance(value, Constant) and isinstance(high, int):
+            who = f"{op.name} (declared at {declared_at()})"
+            ignored = attrs.get("ignore_index")
+            check_range(value.name, value.array, (low, high), op.name, who, ignored)
 
 
 def rebuilt(
