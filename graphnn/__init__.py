@@ -44,7 +44,7 @@ from graphnn.ops.activation import (
     tanh,
     tanhshrink,
 )
-from graphnn.ops.along import take_along_axis
+from graphnn.ops.along import gather, take_along_axis
 from graphnn.ops.arithmetic import (
     abs,
     add,
@@ -155,6 +155,8 @@ from graphnn.ops.pool import (
     adaptive_max_pool2d,
     avg_pool1d,
     avg_pool2d,
+    global_avg_pool,
+    global_max_pool,
     max_pool1d,
     max_pool2d,
 )
@@ -282,10 +284,13 @@ __all__ = [
     "floor",
     "floor_divide",
     "function",
+    "gather",
     "gaussian_nll_loss",
     "gaussian_noise",
     "gelu",
     "get_num_threads",
+    "global_avg_pool",
+    "global_max_pool",
     "glu",
     "grad",
     "greater",

@@ -25,6 +25,7 @@ from graphnn.nn.branches import Concat, Lambda, Residual
 from graphnn.nn.container import ModuleDict, ModuleList, Sequential
 from graphnn.nn.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from graphnn.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, GaussianNoise
+from graphnn.nn.embedding import Embedding
 from graphnn.nn.linear import Linear
 from graphnn.nn.loss import (
     BCELoss,
@@ -110,6 +111,7 @@ __all__ = [
     "Dropout",
     "Dropout1d",
     "Dropout2d",
+    "Embedding",
     "Flatten",
     "GaussianNLLLoss",
     "GaussianNoise",
