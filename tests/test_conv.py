@@ -350,7 +350,7 @@ def test_shapes_that_do_not_fit(x, w, options, message):
         ({"dilation": "2"}, "dilation is a whole number"),
         ({"groups": 0}, "groups is a whole number >= 1; got 0"),
         ({"padding": -1}, "padding is a whole number >= 0"),
-        ({"padding": "full"}, "'valid' or 'same'; got 'full'"),
+        ({"padding": "full"}, "'valid', 'same' or 'circular'; got 'full'"),
         ({"padding": "same", "stride": 2}, "padding='same' keeps the size, so it needs stride=1"),
     ],
 )
