@@ -24,10 +24,10 @@ def _flops(_out: TensorSpec, logits: TensorSpec, *_rest: TensorSpec, **_attrs: A
 
 def _correct_rows(start, stop, logits, labels, out):  # type: ignore[no-untyped-def]
     for i in range(start, stop):
-        best = 0
+        best, top = 0, logits[i, 0]
         for j in range(1, logits.shape[1]):
-            if logits[i, j] > logits[i, best]:
-                best = j
+            if not logits[i, j] <= top and top == top:  # larger, or the first nan: as argmax
+                best, top = j, logits[i, j]
         out[i] = 1 if best == labels[i] else 0
 
 
@@ -38,6 +38,7 @@ CORRECT = register(
         kernel=Rows(Body(_correct_rows), ("rows", "each", "each")),
         reference=lambda x, labels: (x.argmax(-1) == labels).astype(x.dtype),
         flops=_flops,
+        fits=lambda logits, _labels: [logits.shape[-1] - 1],
         examples=(Example((Draw((6, 3)), Draw((6,), 0, 3, "int64"))),),
         formula="1[argmax x = label]",
         color=LOSS,
