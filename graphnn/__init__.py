@@ -1,5 +1,9 @@
 """graphnn: declare a graph, see its reverse pass, train it in one jitted loop."""
 
+from graphnn import _loading
+
+# isort: split
+
 from typing import TYPE_CHECKING, NoReturn
 
 from graphnn import nn, optim
@@ -190,6 +194,8 @@ from graphnn.ops.structured import op
 from graphnn.render import render
 
 __version__ = "0.1.0"
+
+_loading.done()
 
 __all__ = [
     "Constant",

@@ -145,12 +145,26 @@ def hvp(
     wrt
         A node, or several.
     vector
-        Of the shape of ``wrt``; one for each of several.
+        Of the shape and dtype of ``wrt``; one for each of several.
 
     Returns
     -------
     Node or list of Node
         Of the shape of ``wrt``.
+
+    Raises
+    ------
+    ShapeError, DTypeError, GraphError
+        As :func:`grad` and :func:`jvp` do.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import graphnn as gn
+    >>> x = gn.Input((2,), name="x")
+    >>> f = gn.function(x, gn.hvp(x[0] * x[0] * x[1], x, np.float32([1, 0])))
+    >>> f(np.float32([1, 3]))  # the first column of the Hessian
+    array([6., 2.], dtype=float32)
     """
     if isinstance(wrt, Node):
         return jvp(grad(loss, wrt), [wrt], [vector])

@@ -7,6 +7,7 @@ registry: registering an op is what gets it tested.
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -243,6 +244,16 @@ class Op:
         more than 1 where long sums cancel.
     label, color
         How it is drawn.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import graphnn as gn
+    >>> op = gn.exp.op
+    >>> op.name, op.formula
+    ('exp', 'eˣ')
+    >>> op.reference(np.float64(0.0))
+    array(1.)
     """
 
     name: str
@@ -272,10 +283,25 @@ class Op:
 registry: dict[str, Op] = {}
 
 
+def check_name(name: object, where: str) -> None:
+    """The name of an op is a word of Python: kernels and plans bear it.
+
+    Raises
+    ------
+    GraphError
+        For any other name.
+    """
+    if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
+        raise GraphError(
+            f"the name of an op is a word such as 'swish' (letters, digits, _); got {name!r}. "
+            f"Declared at {where}."
+        )
+
+
 def is_own(op: Op) -> bool:
     """Whether an op is graphnn's own, not one of its user's."""
     body = getattr(op.kernel, "body", None)
-    return body is None or (body.function.__module__ or "").startswith("graphnn.")
+    return body is None or body.is_own
 
 
 def register(op: Op, *, replace: bool = False) -> Op:

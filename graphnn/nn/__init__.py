@@ -5,33 +5,20 @@ from typing import TYPE_CHECKING, NoReturn
 from graphnn.hints import missing_name
 from graphnn.nn import init
 from graphnn.nn.activation import (
-    CELU,
-    ELU,
     GELU,
-    SELU,
     CosineSquasher,
-    Hardshrink,
-    Hardsigmoid,
-    Hardswish,
-    Hardtanh,
     Identity,
-    LeakyReLU,
     LogSigmoid,
     LogSoftmax,
     Mish,
-    PReLU,
     ReLU,
-    ReLU6,
     Sigmoid,
     SiLU,
     Softmax,
     Softplus,
-    Softshrink,
     Softsign,
-    Step,
     Tanh,
     Tanhshrink,
-    Threshold,
 )
 from graphnn.nn.bilinear import Bilinear
 from graphnn.nn.branches import Concat, Lambda, Residual
@@ -76,6 +63,21 @@ from graphnn.nn.pool import (
     AvgPool2d,
     MaxPool1d,
     MaxPool2d,
+)
+from graphnn.nn.rectifier import (
+    CELU,
+    ELU,
+    SELU,
+    Hardshrink,
+    Hardsigmoid,
+    Hardswish,
+    Hardtanh,
+    LeakyReLU,
+    PReLU,
+    ReLU6,
+    Softshrink,
+    Step,
+    Threshold,
 )
 from graphnn.nn.reshape import Flatten
 

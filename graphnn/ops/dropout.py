@@ -92,6 +92,18 @@ def dropout(x: NodeLike, p: float = 0.5, name: str | None = None) -> Node:
     ------
     GraphError
         If ``p`` is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import graphnn as gn
+    >>> x = gn.Input((None,), name="x")
+    >>> y = gn.dropout(x, p=0.5)
+    >>> gn.function(x, y)([1, 2, 3])  # nothing is trained
+    array([1., 2., 3.], dtype=float32)
+    >>> dropped = gn.function(x, y, training=True)(np.ones(1000, np.float32))
+    >>> sorted(set(dropped.tolist()))
+    [0.0, 2.0]
     """
     node = as_node(x)
     return _dropped_by(node, node.spec.shape, checked_share("dropout", p), name)
@@ -107,6 +119,12 @@ def dropout1d(x: NodeLike, p: float = 0.5, name: str | None = None) -> Node:
     ------
     GraphError, ShapeError
         If ``p`` is not in [0, 1), and for another number of axes.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.dropout1d(gn.Input((None, 8, 100)), p=0.2).shape
+    (None, 8, 100)
     """
     return _of_channels("dropout1d", as_node(x), 3, "(batch, channels, length)", p, name)
 
@@ -115,6 +133,12 @@ def dropout2d(x: NodeLike, p: float = 0.5, name: str | None = None) -> Node:
     """Dropout of whole channels of images (batch, channels, height, width).
 
     As :func:`dropout1d`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.dropout2d(gn.Input((None, 8, 28, 28)), p=0.2).shape
+    (None, 8, 28, 28)
     """
     return _of_channels("dropout2d", as_node(x), 4, "(batch, channels, height, width)", p, name)
 
@@ -153,6 +177,12 @@ def alpha_dropout(x: NodeLike, p: float = 0.5, name: str | None = None) -> Node:
     ------
     GraphError
         If ``p`` is not in [0, 1).
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.alpha_dropout(gn.selu(gn.Input((None, 64))), p=0.05).shape
+    (None, 64)
     """
     node = as_node(x)
     if checked_share("alpha_dropout", p) == 0:
@@ -263,6 +293,13 @@ def gaussian_noise(x: NodeLike, std: float = 0.1, name: str | None = None) -> No
     ------
     DTypeError, GraphError
         If ``x`` is no float, or ``std`` is negative or not finite.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> x = gn.Input((None,), name="x")
+    >>> gn.function(x, gn.gaussian_noise(x, std=0.1))([1, 2, 3])  # nothing is trained
+    array([1., 2., 3.], dtype=float32)
     """
     node = as_node(x)
     if node.dtype not in FLOATS:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from graphnn.context import declared_at
 from graphnn.errors import GraphError, ShapeError
 from graphnn.node import Node, NodeLike, apply, as_nodes
@@ -24,11 +27,17 @@ def _flops(_out: TensorSpec, logits: TensorSpec, *_rest: TensorSpec, **_attrs: A
 
 def _correct_rows(start, stop, logits, labels, out):  # type: ignore[no-untyped-def]
     for i in range(start, stop):
-        best, top = 0, logits[i, 0]
-        for j in range(1, logits.shape[1]):
-            if not logits[i, j] <= top and top == top:  # larger, or the first nan: as argmax
-                best, top = j, logits[i, j]
-        out[i] = 1 if best == labels[i] else 0
+        best, known = 0, 0
+        for j in range(logits.shape[1]):
+            if logits[i, j] > logits[i, best]:
+                best = j
+            known += logits[i, j] == logits[i, j]
+        out[i] = 1 if best == labels[i] and known == logits.shape[1] else 0
+
+
+def _correct_reference(x: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
+    known = ~np.isnan(x).any(-1)
+    return np.asarray((x.argmax(-1) == labels) & known, dtype=x.dtype)
 
 
 CORRECT = register(
@@ -36,7 +45,7 @@ CORRECT = register(
         name="correct",
         spec=label_spec,
         kernel=Rows(Body(_correct_rows), ("rows", "each", "each")),
-        reference=lambda x, labels: (x.argmax(-1) == labels).astype(x.dtype),
+        reference=_correct_reference,
         flops=_flops,
         fits=lambda logits, _labels: [logits.shape[-1] - 1],
         examples=(Example((Draw((6, 3)), Draw((6,), 0, 3, "int64"))),),
@@ -47,7 +56,31 @@ CORRECT = register(
 
 
 def accuracy(logits: NodeLike, labels: NodeLike, name: str | None = "accuracy") -> Node:
-    """Share of rows whose largest logit is the label's; of several largest, the first counts."""
+    """Share of rows whose largest logit is the label's; of several largest, the first counts.
+
+    A row that holds a NaN is wrong.
+
+    Parameters
+    ----------
+    logits
+        Shape (..., classes), float.
+    labels
+        Shape (...,), int64 or int32.
+    name
+        Of the node.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If the labels are no whole numbers, one a row.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> x, labels = gn.Constant([[2.0, 1.0], [0.0, 3.0]]), gn.Constant([0, 0])
+    >>> float(gn.function([], gn.accuracy(x, labels))())
+    0.5
+    """
     return mean(apply(CORRECT, as_nodes(logits, labels)), name=name)
 
 
@@ -78,6 +111,13 @@ def binary_accuracy(
         If the shapes differ.
     GraphError
         If the threshold is out of range.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> p, t = gn.Constant([0.9, 0.2, 0.6]), gn.Constant([1, 0, 0])
+    >>> round(float(gn.function([], gn.binary_accuracy(p, t, logits=False))()), 4)
+    0.6667
     """
     x, y = as_nodes(prediction, target)
     if not 0 < threshold < 1:

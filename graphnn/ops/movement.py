@@ -91,6 +91,12 @@ def reshape(x: NodeLike, shape: int | Sequence[DimLike | None]) -> Node:
     ------
     ShapeError
         If the number of elements differs.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.reshape(gn.Input((None, 6)), (None, 2, -1)).shape
+    (None, 2, 3)
     """
     node = as_node(x)
     wanted = (shape,) if isinstance(shape, int) else shape
@@ -105,6 +111,12 @@ def flatten(x: NodeLike, start: int = 1) -> Node:
     ------
     ShapeError
         If there is no such axis; ``start == ndim`` appends one of size 1.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.flatten(gn.Input((None, 1, 28, 28))).shape
+    (None, 784)
     """
     node = as_node(x)
     if not -node.ndim <= start <= node.ndim:
@@ -117,7 +129,14 @@ def flatten(x: NodeLike, start: int = 1) -> Node:
 
 
 def expand_dims(x: NodeLike, axes: int | Sequence[int]) -> Node:
-    """Insert axes of size 1 at the places that they have in the result."""
+    """Insert axes of size 1 at the places that they have in the result.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.expand_dims(gn.Input((None, 3)), -1).shape
+    (None, 3, 1)
+    """
     node = as_node(x)
     places = (axes,) if isinstance(axes, int) else tuple(axes)
     ndim = node.ndim + len(places)
@@ -127,7 +146,19 @@ def expand_dims(x: NodeLike, axes: int | Sequence[int]) -> Node:
 
 
 def squeeze(x: NodeLike, axes: int | Sequence[int] | None = None) -> Node:
-    """Drop axes of size 1: the given ones, or all."""
+    """Drop axes of size 1: the given ones, or all.
+
+    Raises
+    ------
+    ShapeError
+        If a given axis has another size.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.squeeze(gn.Input((None, 1, 3, 1)), -1).shape
+    (None, 1, 3)
+    """
     node = as_node(x)
     shape = node.spec.shape
     if axes is None:
@@ -180,7 +211,19 @@ TRANSPOSE = register(
 
 
 def transpose(x: NodeLike, axes: Sequence[int] | None = None) -> Node:
-    """Reorder the axes; by default reverse them. A product absorbs the transpose of its factors."""
+    """Reorder the axes; by default reverse them. A product absorbs the transpose of its factors.
+
+    Raises
+    ------
+    ShapeError
+        If ``axes`` do not name each axis once.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.transpose(gn.Input((None, 3, 4)), (0, 2, 1)).shape
+    (None, 4, 3)
+    """
     node = as_node(x)
     order = tuple(range(node.ndim))[::-1] if axes is None else tuple(axes)
     order = tuple(a + node.ndim if a < 0 else a for a in order)
@@ -288,7 +331,19 @@ BROADCAST = register(
 
 
 def broadcast_to(x: NodeLike, shape: Sequence[DimLike | None]) -> Node:
-    """Repeat ``x`` along axes of size 1 and new leading axes, as NumPy broadcasts."""
+    """Repeat ``x`` along axes of size 1 and new leading axes, as NumPy broadcasts.
+
+    Raises
+    ------
+    ShapeError
+        If ``x`` does not broadcast to that shape.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.broadcast_to(gn.Input((3,)), (None, 3)).shape
+    (None, 3)
+    """
     node = as_node(x)
     target = tuple(BATCH if dim is None else dim for dim in shape)
     return node if target == node.spec.shape else apply(BROADCAST, [node], {"shape": target})
@@ -350,5 +405,14 @@ STOP = register(
 
 
 def stop_gradient(x: NodeLike, name: str | None = None) -> Node:
-    """``x`` itself, through which no derivative flows, neither forward nor in reverse."""
+    """``x`` itself, through which no derivative flows, neither forward nor in reverse.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> x = gn.Input((), name="x")
+    >>> f = gn.function(x, gn.grad(x * gn.stop_gradient(x), x))
+    >>> float(f(3.0))  # not 6: the second factor counts as a constant
+    3.0
+    """
     return apply(STOP, [as_node(x)], name=name)

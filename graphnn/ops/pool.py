@@ -195,7 +195,14 @@ def avg_pool2d(
 
 
 def adaptive_max_pool1d(x: NodeLike, output_size: OutputSize, name: str | None = None) -> Node:
-    """The largest of each of ``output_size`` windows; see :func:`adaptive_avg_pool2d`."""
+    """The largest of each of ``output_size`` windows; see :func:`adaptive_avg_pool2d`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.adaptive_max_pool1d(gn.Input((None, 8, 100)), 4).shape
+    (None, 8, 4)
+    """
     node = as_node(x)
     return _largest(
         "adaptive_max_pool1d", 1, node, _shared("adaptive_max_pool1d", 1, node, output_size), name
@@ -203,7 +210,14 @@ def adaptive_max_pool1d(x: NodeLike, output_size: OutputSize, name: str | None =
 
 
 def adaptive_max_pool2d(x: NodeLike, output_size: OutputSize, name: str | None = None) -> Node:
-    """The largest of each of ``output_size`` windows; see :func:`adaptive_avg_pool2d`."""
+    """The largest of each of ``output_size`` windows; see :func:`adaptive_avg_pool2d`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.adaptive_max_pool2d(gn.Input((None, 8, 10, 7)), (3, None)).shape
+    (None, 8, 3, 7)
+    """
     node = as_node(x)
     return _largest(
         "adaptive_max_pool2d", 2, node, _shared("adaptive_max_pool2d", 2, node, output_size), name
@@ -211,7 +225,14 @@ def adaptive_max_pool2d(x: NodeLike, output_size: OutputSize, name: str | None =
 
 
 def adaptive_avg_pool1d(x: NodeLike, output_size: OutputSize, name: str | None = None) -> Node:
-    """The mean of each of ``output_size`` windows; see :func:`adaptive_avg_pool2d`."""
+    """The mean of each of ``output_size`` windows; see :func:`adaptive_avg_pool2d`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.adaptive_avg_pool1d(gn.Input((None, 8, 100)), 4).shape
+    (None, 8, 4)
+    """
     node = as_node(x)
     return _shared_mean("adaptive_avg_pool1d", 1, node, output_size, name)
 

@@ -44,7 +44,14 @@ def _(dy, x, min_val, max_val, y):  # type: ignore[no-untyped-def]
 
 
 def relu6(x: NodeLike, name: str | None = None) -> Node:
-    """``min(max(x, 0), 6)``: Krizhevsky, *Convolutional Deep Belief Networks* (2010)."""
+    """``min(max(x, 0), 6)``: Krizhevsky, *Convolutional Deep Belief Networks* (2010).
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.function([], gn.relu6(gn.Constant([-1.0, 2.0, 8.0])))()
+    array([0., 2., 6.], dtype=float32)
+    """
     return hard_tanh(x, 0.0, 6.0, name=name)
 
 
