@@ -26,7 +26,9 @@ _SHARE = (0.1, 0.9)
 @elementwise(
     name="binary_cross_entropy",
     domain=[_SHARE, _SHARE],
-    reference=lambda p, t: -(t * np.log(p) + (1 - t) * np.log1p(-p)),
+    reference=lambda p, t: (
+        -(t * np.maximum(np.log(p), -100) + (1 - t) * np.maximum(np.log1p(-p), -100))
+    ),
     formula="-t ln p - (1 - t) ln(1 - p)",
     color=LOSS,
 )
@@ -56,7 +58,7 @@ def _(dy, p, t, y):  # type: ignore[no-untyped-def]
     color=LOSS,
 )
 def logit_loss(x, t):  # type: ignore[no-untyped-def]
-    return (x if x > 0 else 0 * x) - x * t + math.log1p(math.exp(-math.fabs(x)))
+    return (0 if x < 0 else x) - x * t + math.log1p(math.exp(-math.fabs(x)))
 
 
 @logit_loss.backward

@@ -281,12 +281,12 @@ def smooth_l1_loss(
 @elementwise(
     name="relative_entropy",
     domain=[REAL, (0.1, 1.0)],
-    reference=lambda q, p: p * (np.log(p) - q),
+    reference=lambda q, p: np.where((p == 0) & (q == q), 0, p * (np.log(p) - q)),
     formula="p (ln p - q)",
     color=LOSS,
 )
 def relative_entropy(q, p):  # type: ignore[no-untyped-def]
-    return 0 if p == 0 else p * (math.log(p) - q)  # 0 ln 0 = 0
+    return 0 if p == 0 and q == q else p * (math.log(p) - q)  # 0 ln 0 = 0, but nan stays
 
 
 @relative_entropy.backward

@@ -47,6 +47,7 @@ CORRECT = register(
         kernel=Rows(Body(_correct_rows), ("rows", "each", "each")),
         reference=_correct_reference,
         flops=_flops,
+        fits=lambda logits, _labels: [logits.shape[-1] - 1],
         examples=(Example((Draw((6, 3)), Draw((6,), 0, 3, "int64"))),),
         formula="1[argmax x = label]",
         color=LOSS,

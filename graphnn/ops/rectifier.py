@@ -189,7 +189,7 @@ def _(dy, x, y):  # type: ignore[no-untyped-def]
 
 @elementwise(
     domain=[(-4, 4, -3, 3)],
-    reference=lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
+    reference=lambda x: np.where(x <= -3, 0, x * np.clip(x / 6 + 0.5, 0, 1)),
     formula="x min(max(x + 3, 0), 6) / 6",
     color=ACTIVATION,
 )
