@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from graphnn.errors import DataError, DTypeError, ShapeError
 from graphnn.fusion import root
 from graphnn.graph import Graph
-from graphnn.node import Input, Node
+from graphnn.node import Constant, Input, Node, Parameter
 from graphnn.spec import (
     FLOATS,
     Dim,
@@ -23,6 +23,7 @@ from graphnn.spec import (
     symbol_name,
     symbols_in,
 )
+from graphnn.values import check_range, refuse_masked
 
 Data: TypeAlias = "ArrayLike | Sequence[ArrayLike] | Mapping[str, ArrayLike]"
 
@@ -61,6 +62,7 @@ def fitting(node: Input, value: ArrayLike) -> NDArray[Any]:
     """
     if isinstance(value, Node):
         raise DataError(f"input {node.name} takes an array, not a node; got {value!r}")
+    refuse_masked(f"input {node.name}", value)
     array = value if isinstance(value, np.ndarray) else _plain(node, value)
     one_hot = array.ndim == node.ndim + 1 and np.dtype(node.dtype).kind in "iu"
     if one_hot and array.shape[-1:] != (1,):
@@ -184,7 +186,7 @@ Limits: TypeAlias = tuple[int, DimLike, Node]
 
 
 def limits_of(graph: Graph) -> dict[Node, list[Limits]]:
-    """For inputs that are labels or indices: the ranges they must keep to, and who says so."""
+    """For leaves that are labels or indices: the ranges they must keep to, and who says so."""
     found: dict[Node, list[Limits]] = {}
     for node in graph.nodes:
         if node.op.bounds is None:
@@ -196,28 +198,25 @@ def limits_of(graph: Graph) -> dict[Node, list[Limits]]:
 
 
 def check_limits(
-    node: Input, array: NDArray[Any], limits: Sequence[Limits], sizes: Mapping[str, int]
+    node: Node, array: NDArray[Any], limits: Sequence[Limits], sizes: Mapping[str, int]
 ) -> None:
-    """Check labels and indices against the ranges that their readers need."""
-    if not limits or array.size == 0:
-        return
-    least, most = array.min(), array.max()
+    """Check labels and indices against the ranges that their readers need.
+
+    A range that depends on a size that is not known yet is not looked at.
+    """
     for low, bound, reader in limits:
-        high = evaluate(bound, sizes)
-        if low <= least and most < high:
-            continue
-        wrong = (array < low) | (array >= high)
-        ignored = reader.attrs.get("ignore_index")
-        if ignored is not None:
-            wrong &= array != ignored
-        if not wrong.any():
-            continue
-        place = np.argwhere(wrong)[0]
-        where = ", ".join(map(str, place))
-        also = "" if ignored is None else f" or {ignored}"
-        labels = ("cross_entropy", "nll", "counted_labels")
-        word = "label" if reader.op.name.startswith(labels) else "index"
-        raise DataError(
-            f"input {node.name}[{where}] = {array[tuple(place)]} is out of range: {reader.name} "
-            f"(declared at {reader.origin}) needs {low} <= {word} < {high}{also}."
-        )
+        if symbols_in(bound) <= set(sizes):
+            high = evaluate(bound, sizes)
+            ignored = reader.attrs.get("ignore_index")
+            kind = "input" if isinstance(node, Input) else node.op.name
+            who = f"{reader.name} (declared at {reader.origin})"
+            check_range(f"{kind} {node.name}", array, (low, high), reader.op.name, who, ignored)
+
+
+def check_known(limits: Mapping[Node, Sequence[Limits]], sizes: Mapping[str, int]) -> None:
+    """Check labels and indices that are no inputs: constants, and parameters as they are now."""
+    for node, wanted in limits.items():
+        if isinstance(node, Constant):
+            check_limits(node, node.array, wanted, sizes)
+        elif isinstance(node, Parameter):
+            check_limits(node, node.value, wanted, sizes)

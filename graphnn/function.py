@@ -15,7 +15,16 @@ from graphnn.backends.cpu import executor
 from graphnn.backends.cpu.executor import Bound, Job, address_of
 from graphnn.backends.cpu.kernels import kernel_of
 from graphnn.errors import GraphError
-from graphnn.feed import check_fits, check_limits, check_shape, fitting, limits_of, solve, symbols
+from graphnn.feed import (
+    check_fits,
+    check_known,
+    check_limits,
+    check_shape,
+    fitting,
+    limits_of,
+    solve,
+    symbols,
+)
 from graphnn.fusion import is_computed, root
 from graphnn.graph import Graph
 from graphnn.memory import Layout, lay_out
@@ -103,6 +112,7 @@ class Function:
         self._last: Plan | None = None
         self.lock = threading.RLock()
         self._limits = limits_of(self.graph)
+        check_known(self._limits, {})
 
     # Declaration.
 
@@ -193,6 +203,7 @@ class Function:
         with self.lock:
             if key not in self._bound:
                 check_fits(self.graph, sizes)
+                check_known(self._limits, sizes)
                 plan = self.plan_for(sizes, gathered=gathered, layout=layout)
                 if self._memory.reserve(plan.layout.nbytes):
                     self._bound.clear()

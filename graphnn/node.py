@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -14,6 +14,7 @@ from graphnn.context import Layer, Pass, SourceLine, context, declared_at
 from graphnn.errors import DTypeError, GraphError, ShapeError
 from graphnn.interop import Foreign
 from graphnn.op import Attrs, Leaf, Mismatch, Op, register, registry
+from graphnn.operators import Operators
 from graphnn.spec import (
     FLOATS,
     Dim,
@@ -23,17 +24,14 @@ from graphnn.spec import (
     as_shape,
     format_shape,
 )
-from graphnn.values import array_for, as_array, check_number, check_operand
+from graphnn.values import array_for, as_array, check_number, check_operand, check_range
 
 NodeLike: TypeAlias = "Node | ArrayLike"
 
 _serial = itertools.count()
 
-# What ``x[key]`` and ``a @ b`` mean: functions of the rooms above, which enter themselves here.
-operators: dict[str, Callable[..., Node]] = {}
 
-
-class Node(Foreign):
+class Node(Operators, Foreign):
     """A value of the graph: an op applied to other nodes. Immutable.
 
     ``==`` is identity, so that nodes can be keys; ``gn.equal`` compares values. Operators and
@@ -96,6 +94,10 @@ class Node(Foreign):
         spec: TensorSpec,
         name: str | None = None,
     ) -> None:
+        if name is not None and not isinstance(name, str):
+            raise GraphError(
+                f"a name is text, or None; got {name!r} for {op.name}. Declared at {declared_at()}."
+            )
         here = context.get()
         fields = {
             "op": op,
@@ -152,120 +154,9 @@ class Node(Foreign):
     def __repr__(self) -> str:
         return f"<{self.name}: {self.op.name} {self.spec}>"
 
-    @property
-    def T(self) -> Node:  # noqa: N802 - NumPy's and torch's name
-        """The axes in reverse order."""
-        order = tuple(range(self.ndim))[::-1]
-        return self if self.ndim < 2 else call("transpose", self, axes=order)
-
-    @property
-    def mT(self) -> Node:  # noqa: N802 - NumPy's and torch's name
-        """The last two axes exchanged: each matrix of a batch transposed."""
-        if self.ndim < 2:
-            raise ShapeError(
-                f"{self.name}: mT needs at least two axes; got {format_shape(self.spec.shape)}. "
-                f"Declared at {self.origin}."
-            )
-        *batch, rows, columns = range(self.ndim)
-        return call("transpose", self, axes=(*batch, columns, rows))
-
-    def _called(self, name: str, *values: NodeLike) -> Node:
-        """What NumPy's function of that name means."""
-        return call(name, *values)
-
-    def __add__(self, other: NodeLike) -> Node:
-        return call("add", self, other)
-
-    def __radd__(self, other: NodeLike) -> Node:
-        return call("add", other, self)
-
-    def __sub__(self, other: NodeLike) -> Node:
-        return call("subtract", self, other)
-
-    def __rsub__(self, other: NodeLike) -> Node:
-        return call("subtract", other, self)
-
-    def __mul__(self, other: NodeLike) -> Node:
-        return call("multiply", self, other)
-
-    def __rmul__(self, other: NodeLike) -> Node:
-        return call("multiply", other, self)
-
-    def __truediv__(self, other: NodeLike) -> Node:
-        return call("divide", self, other)
-
-    def __rtruediv__(self, other: NodeLike) -> Node:
-        return call("divide", other, self)
-
-    def __floordiv__(self, other: NodeLike) -> Node:
-        return call("floor_divide", self, other)
-
-    def __rfloordiv__(self, other: NodeLike) -> Node:
-        return call("floor_divide", other, self)
-
-    def __mod__(self, other: NodeLike) -> Node:
-        return call("remainder", self, other)
-
-    def __rmod__(self, other: NodeLike) -> Node:
-        return call("remainder", other, self)
-
-    def __pow__(self, other: NodeLike) -> Node:
-        if type(other) in (int, float) and other == 2:
-            return call("square", self)  # a product instead of a call of libm's pow
-        return call("power", self, other)
-
-    def __rpow__(self, other: NodeLike) -> Node:
-        return call("power", other, self)
-
-    def __neg__(self) -> Node:
-        return call("negative", self)
-
-    def __abs__(self) -> Node:
-        return call("abs", self)
-
-    def __matmul__(self, other: NodeLike) -> Node:
-        return operators["matmul"](self, other)
-
-    def __rmatmul__(self, other: NodeLike) -> Node:
-        return operators["matmul"](other, self)
-
-    def __getitem__(self, key: object) -> Node:
-        return operators["getitem"](self, key)
-
-    # Of conditions; whole numbers are refused, since graphnn has no arithmetic of bits.
-
-    def __and__(self, other: NodeLike) -> Node:
-        return call("logical_and", self, other)
-
-    def __rand__(self, other: NodeLike) -> Node:
-        return call("logical_and", other, self)
-
-    def __or__(self, other: NodeLike) -> Node:
-        return call("logical_or", self, other)
-
-    def __ror__(self, other: NodeLike) -> Node:
-        return call("logical_or", other, self)
-
-    def __xor__(self, other: NodeLike) -> Node:
-        return call("logical_xor", self, other)
-
-    def __rxor__(self, other: NodeLike) -> Node:
-        return call("logical_xor", other, self)
-
-    def __invert__(self) -> Node:
-        return call("logical_not", self)
-
-    def __gt__(self, other: NodeLike) -> Node:
-        return call("greater", self, other)
-
-    def __lt__(self, other: NodeLike) -> Node:
-        return call("less", self, other)
-
-    def __ge__(self, other: NodeLike) -> Node:
-        return call("greater_equal", self, other)
-
-    def __le__(self, other: NodeLike) -> Node:
-        return call("less_equal", self, other)
+    def _called(self, name: str, *values: NodeLike, **attrs: Any) -> Node:
+        """What an operator means, or NumPy's function of that name."""
+        return call(name, *values, **attrs)
 
 
 def _plain_name(node: Node) -> str:
@@ -495,7 +386,8 @@ class Constant(Node):
     def __init__(self, value: ArrayLike, name: str | None = None, *, dtype: object = None) -> None:
         array = np.array(as_array(value, dtype), order="C", copy=True)
         array.setflags(write=False)
-        label = name or (f"{array.item():.6g}" if array.ndim == 0 else None)
+        plain = name is None and array.ndim == 0
+        label = f"{array.item():.6g}" if plain else name
         super().__init__(CONSTANT, spec=TensorSpec(array.shape, array.dtype.name), name=label)
         object.__setattr__(self, "array", array)
 
@@ -577,7 +469,21 @@ def apply(
     if not all(isinstance(dim, Dim) or (isinstance(dim, int) and dim >= 0) for dim in spec.shape):
         wrong = Mismatch(f"sizes that are whole numbers >= 0; they are {spec.shape}")
         raise _teach(op, inputs, name, wrong)
+    _check_known_indices(op, inputs, attrs or {})
     return Node(op, inputs, attrs, spec=spec, name=name)
+
+
+def _check_known_indices(op: Op, inputs: Sequence[Node], attrs: Attrs) -> None:
+    """Labels and indices that are constants are checked at the user's line."""
+    if op.bounds is None or not any(isinstance(value, Constant) for value in inputs):
+        return
+    bounds = op.bounds(*(value.spec for value in inputs), **attrs)
+    for place, (low, high) in bounds.items():
+        value = inputs[place]
+        if isinstance(value, Constant) and isinstance(high, int):
+            who = f"{op.name} (declared at {declared_at()})"
+            ignored = attrs.get("ignore_index")
+            check_range(value.name, value.array, (low, high), op.name, who, ignored)
 
 
 def rebuilt(

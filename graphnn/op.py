@@ -7,6 +7,7 @@ registry: registering an op is what gets it tested.
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -281,6 +282,21 @@ class Op:
 
 
 registry: dict[str, Op] = {}
+
+
+def check_name(name: object, where: str) -> None:
+    """The name of an op is a word of Python: kernels and plans bear it.
+
+    Raises
+    ------
+    GraphError
+        For any other name.
+    """
+    if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
+        raise GraphError(
+            f"the name of an op is a word such as 'swish' (letters, digits, _); got {name!r}. "
+            f"Declared at {where}."
+        )
 
 
 def is_own(op: Op) -> bool:

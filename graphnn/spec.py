@@ -231,7 +231,7 @@ def _as_dim(dim: int | str | Dim | None, shape: Sequence[object]) -> DimLike:
         return BATCH
     if isinstance(dim, Dim):
         return dim
-    if isinstance(dim, str) and dim.isidentifier():
+    if isinstance(dim, str) and dim.isidentifier() and dim != "None":
         return symbol(dim)
     if isinstance(dim, int | np.integer) and not isinstance(dim, bool) and dim >= 0:
         return int(dim)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from graphnn.context import declared_at
-from graphnn.errors import DTypeError, GraphError
+from graphnn.errors import DataError, DTypeError, GraphError
 from graphnn.interop import Foreign, is_valued
 from graphnn.spec import as_dtype, lossless
 
@@ -18,6 +18,7 @@ def as_array(value: ArrayLike, dtype: object) -> NDArray[Any]:
     """An array keeps its dtype, of whatever package it is; Python's floats become float32."""
     if isinstance(value, Foreign):
         raise GraphError(f"a value is expected here, not a node; got {value!r}")
+    refuse_masked("a parameter or constant", value)
     array = np.asarray(value)
     if dtype is not None:
         return array.astype(as_dtype(dtype))
@@ -26,12 +27,77 @@ def as_array(value: ArrayLike, dtype: object) -> NDArray[Any]:
     return array.astype(as_dtype(array.dtype), copy=False)  # in the machine's byte order
 
 
+def refuse_masked(what: str, value: object) -> None:
+    """NumPy's masked arrays would lose their mask, and what it hides would be computed with.
+
+    Raises
+    ------
+    DataError
+        Says how to fill what is masked.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        raise DataError(
+            f"{what} takes no masked array: the mask would be lost. Declared at {declared_at()}. "
+            "Say what stands in the masked places: array.filled(0.0)."
+        )
+
+
+def check_range(
+    what: str,
+    array: NDArray[Any],
+    limits: tuple[int, int],
+    reader: str,
+    who: str,
+    ignored: int | None = None,
+) -> None:
+    """Check labels or indices against the range low <= index < high that an op needs.
+
+    Parameters
+    ----------
+    what
+        The array in words.
+    array
+        Whole numbers.
+    limits
+        The range.
+    reader
+        Name of the op that reads them.
+    who
+        The node that reads them, in words.
+    ignored
+        One more value that may stand there.
+
+    Raises
+    ------
+    DataError
+        Names the first that is out of range.
+    """
+    low, high = limits
+    if array.size == 0 or (low <= array.min() and array.max() < high):
+        return
+    wrong = (array < low) | (array >= high)
+    if ignored is not None:
+        wrong &= array != ignored
+    if not wrong.any():
+        return
+    place = np.argwhere(wrong)[0]
+    where = f"[{', '.join(map(str, place))}]" if place.size else ""
+    also = "" if ignored is None else f" or {ignored}"
+    labels = ("cross_entropy", "nll", "counted_labels", "one_hot")
+    word = "label" if reader.startswith(labels) else "index"
+    raise DataError(
+        f"{what}{where} = {array[tuple(place)]} is out of range: {who} needs "
+        f"{low} <= {word} < {high}{also}."
+    )
+
+
 def array_for(value: ArrayLike, dtype: str) -> NDArray[Any] | None:
     """``value`` with a dtype that it fits without loss, or None where it does not.
 
     Arrays keep their numbers: float32 fits float64, and not the other way round. Python's numbers,
     also in lists, take any dtype of their kind, and whole ones become floats.
     """
+    refuse_masked("a parameter", value)
     array = np.asarray(value)
     own = np.dtype(dtype)
     if isinstance(value, int | float) or not hasattr(value, "__array__"):

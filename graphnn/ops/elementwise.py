@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, overload
 from graphnn.context import declared_at
 from graphnn.errors import GraphError, KernelError
 from graphnn.node import Node, NodeLike, apply, as_nodes
-from graphnn.op import Draw, Example, Jvp, Mismatch, Op, Scalar, Vjp, register
+from graphnn.op import Draw, Example, Jvp, Mismatch, Op, Scalar, Vjp, check_name, register
 from graphnn.ops.lift import lift
 from graphnn.ops.oracle import reference_from, reference_of
 from graphnn.ops.tangents import added
@@ -342,7 +342,13 @@ def _declared(
     name: str | None,
 ) -> Elementwise:
     body = _returning(function, name)
-    label = name or body.name
+    label = body.name if name is None else name
+    check_name(label, str(declared_at()))
+    if not body.params:
+        raise KernelError(
+            f"{label}: an elementwise op needs an input, which gives the result its shape. "
+            f"Declared at {declared_at()}. A number that never changes is gn.Constant(3.0)."
+        )
     ranges = domain or [REAL] * len(body.params)
     if len(ranges) != len(body.params):
         raise GraphError(f"{label}: domain has {len(ranges)} entries for {len(body.params)} inputs")

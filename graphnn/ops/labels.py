@@ -17,7 +17,7 @@ from graphnn.ops.reduce import sum
 from graphnn.ops.softmax import softmax
 from graphnn.ops.tangents import added, linear
 from graphnn.source import Body
-from graphnn.spec import FLOATS, DimLike, TensorSpec
+from graphnn.spec import FLOATS, DimLike, TensorSpec, as_dtype
 
 
 def label_spec(logits: TensorSpec, labels: TensorSpec) -> TensorSpec:
@@ -33,6 +33,8 @@ def label_spec(logits: TensorSpec, labels: TensorSpec) -> TensorSpec:
             "labels.shape == logits.shape[:-1]: one class index a row",
             "One-hot labels? Take their argmax.",
         )
+    if logits.shape[-1] == 0:
+        raise Mismatch("at least one class on the last axis: of none, no label is right")
     return TensorSpec(labels.shape, logits.dtype)
 
 
@@ -181,7 +183,7 @@ CROSS_ENTROPY_BACKWARD = register(
 def _one_hot_spec(labels: TensorSpec, *, classes: DimLike, dtype: str) -> TensorSpec:
     if labels.dtype not in ("int64", "int32"):
         raise Mismatch("whole-number labels", dtype=True)
-    return TensorSpec((*labels.shape, classes), dtype)
+    return TensorSpec((*labels.shape, classes), as_dtype(dtype))
 
 
 def _one_hot_rows(start, stop, labels, out):  # type: ignore[no-untyped-def]
@@ -199,6 +201,7 @@ ONE_HOT = register(
         kernel=Rows(Body(_one_hot_rows), ("each", "rows")),
         reference=lambda labels, *, classes, dtype: _one_hot(labels, classes).astype(dtype),
         examples=(Example((Draw((5,), 0, 4, "int64"),), {"classes": 4, "dtype": "float32"}),),
+        bounds=lambda _labels, *, classes, dtype: {0: (0, classes)},
         formula="1[label = j]",
         color=LOSS,
     )
@@ -211,7 +214,7 @@ def one_hot(labels: NodeLike, classes: DimLike, dtype: str = "float32") -> Node:
     Parameters
     ----------
     labels
-        Shape (...,), whole numbers; one outside of 0..classes - 1 makes a row of zeros.
+        Shape (...,), whole numbers in [0, classes).
     classes
         How long a row is.
     dtype
@@ -221,6 +224,8 @@ def one_hot(labels: NodeLike, classes: DimLike, dtype: str = "float32") -> Node:
     ------
     DTypeError, ShapeError
         If the labels are no whole numbers, or ``classes`` is negative.
+    DataError
+        For labels out of range: here where they are known, else at the call.
 
     Examples
     --------
@@ -229,7 +234,7 @@ def one_hot(labels: NodeLike, classes: DimLike, dtype: str = "float32") -> Node:
     array([[0., 0., 1.],
            [1., 0., 0.]], dtype=float32)
     """
-    return apply(ONE_HOT, [as_node(labels)], {"classes": classes, "dtype": dtype})
+    return apply(ONE_HOT, [as_node(labels)], {"classes": classes, "dtype": as_dtype(dtype)})
 
 
 def _nll_rows(start, stop, x, labels, out):  # type: ignore[no-untyped-def]

@@ -5,9 +5,10 @@ overloads do the rest, ``math.exp`` becomes the op ``exp``, ``a if c else b`` th
 so does an ``if`` statement, by running both of its branches. What comes out is an ordinary graph of
 primitive ops, which autodiff and fusion treat like any other.
 
-Both branches are computed, and the cotangent of the one that was not chosen is 0. A branch whose
-own slope is infinite there, as that of ``math.log(x) if x > 0 else 0`` at 0, makes nan of it: such
-a formula declares its derivative.
+Both branches are computed, and the cotangent of the one that was not chosen is 0. Its own slope may
+be infinite there, as that of ``math.log(x) if x > 0 else 0`` at 0, and 0 times infinity is nan. So
+each branch reads its names through a gate, ``where(c, x, 0.5)``: no derivative passes where the
+branch is not taken. What is computed before the ``if`` has no gate: write ``math.log(x)`` inside.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from graphnn.errors import KernelError
 from graphnn.node import Constant, Node, apply, as_nodes, call
 from graphnn.op import registry
 from graphnn.source import MATH_FUNCTIONS, NUMPY_NAMES, Body
-from graphnn.spec import broadcast_shapes
+from graphnn.spec import FLOATS, broadcast_shapes
 
 # Operators on two numbers, and the ops that do the same with nodes.
 _BINARY: dict[type[ast.operator], tuple[Callable[[Any, Any], Any], str]] = {
@@ -51,6 +52,9 @@ _PAIRWISE: dict[str, tuple[Callable[..., Any], str]] = {
     "min": (min, "minimum"),
     "max": (max, "maximum"),
 }
+
+# What a slope can be infinite of; sums and differences of names have none.
+_STEEP = (ast.Call, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow)
 
 
 def lift(name: str, body: Body, inputs: Sequence[Node]) -> Node:
@@ -128,11 +132,12 @@ class _Reader:
         ways = [[*statement.body, *rest], [*statement.orelse, *rest]]
         if not isinstance(condition, Node):
             return self._returned(ways[0] if condition else ways[1])
-        before = dict(self.names)
+        before = self.names
         results = []
-        for way in ways:
-            self.names = dict(before)
+        for way, taken in zip(ways, (True, False), strict=True):
+            self.names = self._gated(condition, taken, way)
             results.append(self._returned(way))
+            self.names = before
         return self._choose(condition, *results)
 
     def _branch(self, statement: ast.If) -> None:
@@ -142,16 +147,50 @@ class _Reader:
             self._run(statement.body if condition else statement.orelse)
             return
         before, found = self.names, []
-        for way in (statement.body, statement.orelse):
-            self.names = dict(before)
+        for way, taken in ((statement.body, True), (statement.orelse, False)):
+            gated = self._gated(condition, taken, way)
+            self.names = dict(gated)
             self._run(way)
-            found.append(self.names)
+            found.append(
+                {
+                    name: before[name] if value is gated.get(name) else value
+                    for name, value in self.names.items()
+                }
+            )
+            self.names = before
         one, other = found
         self.names = {
             name: value if value is other[name] else self._choose(condition, value, other[name])
             for name, value in one.items()
             if name in other
         }
+
+    def _gated(self, condition: Node, taken: bool, way: Sequence[ast.AST]) -> dict[str, Any]:
+        """The names as one branch reads them: no derivative passes where it is not taken."""
+        parts = [node for part in way for node in ast.walk(part)]
+        if not any(isinstance(node, _STEEP) for node in parts):
+            return dict(self.names)
+        read = {node.id for node in parts if isinstance(node, ast.Name)}
+        return {
+            name: self._gate(condition, taken, value) if name in read else value
+            for name, value in self.names.items()
+        }
+
+    def _gate(self, condition: Node, taken: bool, value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(self._gate(condition, taken, part) for part in value)
+        if not isinstance(value, Node) or value.dtype not in FLOATS:
+            return value
+        # Any number would do: what follows from it is chosen neither forward nor in reverse.
+        other = Constant(0.5, dtype=value.dtype)
+        return call("where", condition, *((value, other) if taken else (other, value)))
+
+    def _within(self, condition: Node, taken: bool, node: ast.expr) -> Any:
+        """The value of an expression that counts only where the condition is so."""
+        before, self.names = self.names, self._gated(condition, taken, [node])
+        value = self.value(node)
+        self.names = before
+        return value
 
     # Expressions.
 
@@ -175,7 +214,8 @@ class _Reader:
                 condition = self._truth(self.value(node.test))
                 if not isinstance(condition, Node):
                     return self.value(node.body if condition else node.orelse)
-                return self._choose(condition, self.value(node.body), self.value(node.orelse))
+                one = self._within(condition, True, node.body)
+                return self._choose(condition, one, self._within(condition, False, node.orelse))
             case ast.Call(keywords=[]):
                 return self._call(node)
             case ast.Attribute() if ast.unparse(node) in self.body.constants:
@@ -235,13 +275,14 @@ class _Reader:
 
     def _logic(self, node: ast.BoolOp) -> Any:
         """``and`` and ``or`` have the value of the part that decides."""
-        first, *rest = (self.value(part) for part in node.values)
-        is_and = isinstance(node.op, ast.And)
-        for other in rest:
+        first, is_and = self.value(node.values[0]), isinstance(node.op, ast.And)
+        for part in node.values[1:]:
             truth = self._truth(first)
             if not isinstance(truth, Node):
-                first = other if bool(truth) is is_and else first
-            elif truth is first and isinstance(other, Node) and other.dtype == "bool":
+                first = self.value(part) if bool(truth) is is_and else first
+                continue
+            other = self._within(truth, is_and, part)
+            if truth is first and isinstance(other, Node) and other.dtype == "bool":
                 first = call("logical_and" if is_and else "logical_or", first, other)
             else:
                 ways = (other, first) if is_and else (first, other)

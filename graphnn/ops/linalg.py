@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphnn.node import Node, NodeLike, apply, as_nodes, operators
+from graphnn.node import Node, NodeLike, apply, as_nodes
 from graphnn.op import Draw, Example, Gemm, Mismatch, Op, register
+from graphnn.operators import operators
 from graphnn.ops.movement import broadcast_to, reshape
 from graphnn.ops.tangents import bilinear
 from graphnn.spec import (

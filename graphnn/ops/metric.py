@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from graphnn.context import declared_at
 from graphnn.errors import GraphError, ShapeError
 from graphnn.node import Node, NodeLike, apply, as_nodes
@@ -24,11 +27,17 @@ def _flops(_out: TensorSpec, logits: TensorSpec, *_rest: TensorSpec, **_attrs: A
 
 def _correct_rows(start, stop, logits, labels, out):  # type: ignore[no-untyped-def]
     for i in range(start, stop):
-        best = 0
-        for j in range(1, logits.shape[1]):
+        best, known = 0, 0
+        for j in range(logits.shape[1]):
             if logits[i, j] > logits[i, best]:
                 best = j
-        out[i] = 1 if best == labels[i] else 0
+            known += logits[i, j] == logits[i, j]
+        out[i] = 1 if best == labels[i] and known == logits.shape[1] else 0
+
+
+def _correct_reference(x: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
+    known = ~np.isnan(x).any(-1)
+    return np.asarray((x.argmax(-1) == labels) & known, dtype=x.dtype)
 
 
 CORRECT = register(
@@ -36,7 +45,7 @@ CORRECT = register(
         name="correct",
         spec=label_spec,
         kernel=Rows(Body(_correct_rows), ("rows", "each", "each")),
-        reference=lambda x, labels: (x.argmax(-1) == labels).astype(x.dtype),
+        reference=_correct_reference,
         flops=_flops,
         examples=(Example((Draw((6, 3)), Draw((6,), 0, 3, "int64"))),),
         formula="1[argmax x = label]",
@@ -47,6 +56,8 @@ CORRECT = register(
 
 def accuracy(logits: NodeLike, labels: NodeLike, name: str | None = "accuracy") -> Node:
     """Share of rows whose largest logit is the label's; of several largest, the first counts.
+
+    A row that holds a NaN is wrong.
 
     Parameters
     ----------

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graphnn.context import declared_at
 from graphnn.errors import GraphError
 from graphnn.node import Node, NodeLike, apply, as_nodes
-from graphnn.op import Example, Jvp, Op, Rows, Vjp, no_flops, register
+from graphnn.op import Example, Jvp, Op, Rows, Vjp, check_name, no_flops, register
 from graphnn.source import Body
 from graphnn.spec import DimLike, TensorSpec
 
@@ -108,7 +109,8 @@ def op(
 
     def decorate(kernel: Callable[..., object]) -> StructuredOp:
         body = Body(kernel)
-        label = name or body.name
+        label = body.name if name is None else name
+        check_name(label, str(declared_at()))
         _check(label, body, views)
         declared = Op(
             name=label,
