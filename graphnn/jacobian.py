@@ -39,8 +39,11 @@ def jacobian(output: Node, wrt: Node, mode: Mode | None = None) -> Node:
 
     Raises
     ------
-    ShapeError
-        If a size is unknown: declare the input with a number in the place of None.
+    ShapeError, DTypeError
+        If a size is unknown: declare the input with a number in the place of None; if a node is
+        no float.
+    GraphError
+        For another mode, and as :func:`vjp` and :func:`jvp`.
 
     Examples
     --------
@@ -83,8 +86,8 @@ def hessian(loss: Node, wrt: Node) -> Node:
 
     Raises
     ------
-    ShapeError
-        If the loss is no scalar, or a size is unknown.
+    ShapeError, DTypeError, GraphError
+        If the loss is no scalar, or a size is unknown; else as :func:`grad` and :func:`jvp`.
 
     Examples
     --------

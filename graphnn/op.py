@@ -213,7 +213,8 @@ class Op:
         ``vjp(node, dy) -> [gradient node or None for each input]``; None: no gradient exists.
     jvp
         ``jvp(node, tangents) -> tangent of the node``, given one for each input or None where
-        nothing changes; it may have any shape that broadcasts to the node's. None: nothing flows.
+        nothing changes; it may have any shape that broadcasts to the node's, or be None where
+        nothing flows. None and no ``expand``: a ``jvp`` through the op raises.
     reference
         ``reference(*arrays, **attrs) -> array`` in NumPy, slow and plain: the tests' oracle.
     flops

@@ -63,13 +63,15 @@ def batch_norm(
     Raises
     ------
     ShapeError, DTypeError
-        If channels do not fit, or a batch is declared to have one value a channel.
+        If channels do not fit, or running averages would move by a batch that is declared to have
+        one value a channel.
     GraphError
         If one of the running averages, or the counter for ``momentum=None``, is missing.
 
     Notes
     -----
-    A batch with one value a channel has variance 0, also as its unbiased one; torch refuses it.
+    A batch that turns out to have one value a channel has variance 0, also as its unbiased one;
+    torch refuses it.
 
     Examples
     --------

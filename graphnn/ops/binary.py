@@ -330,6 +330,11 @@ def cosine_embedding_loss(
     target
         Shape (...,): 1 for pairs that are alike, -1 for others; of the dtype of ``x1``.
 
+    Raises
+    ------
+    ShapeError, DTypeError
+        If the shapes do not fit, or the dtypes differ or are no floats.
+
     Examples
     --------
     >>> import graphnn as gn

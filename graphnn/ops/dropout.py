@@ -90,8 +90,8 @@ def dropout(x: NodeLike, p: float = 0.5, name: str | None = None) -> Node:
 
     Raises
     ------
-    GraphError
-        If ``p`` is out of range.
+    GraphError, DTypeError
+        If ``p`` is out of range, or ``x`` is no float.
 
     Examples
     --------
@@ -117,8 +117,8 @@ def dropout1d(x: NodeLike, p: float = 0.5, name: str | None = None) -> Node:
 
     Raises
     ------
-    GraphError, ShapeError
-        If ``p`` is not in [0, 1), and for another number of axes.
+    GraphError, ShapeError, DTypeError
+        If ``p`` is not in [0, 1), for another number of axes, and if ``x`` is no float.
 
     Examples
     --------
@@ -175,8 +175,8 @@ def alpha_dropout(x: NodeLike, p: float = 0.5, name: str | None = None) -> Node:
 
     Raises
     ------
-    GraphError
-        If ``p`` is not in [0, 1).
+    GraphError, DTypeError
+        If ``p`` is not in [0, 1), or ``x`` is no float.
 
     Examples
     --------

@@ -231,7 +231,7 @@ def huber_loss(
     Raises
     ------
     GraphError
-        If ``delta`` is not positive.
+        If ``delta`` is not positive; else as :func:`mse_loss`.
 
     Examples
     --------
@@ -259,7 +259,7 @@ def smooth_l1_loss(
     Raises
     ------
     GraphError
-        If ``beta`` is negative.
+        If ``beta`` is negative; else as :func:`mse_loss`.
 
     Examples
     --------

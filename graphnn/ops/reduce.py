@@ -279,7 +279,7 @@ def min(
     keepdims: bool = False,
     name: str | None = None,
 ) -> Node:
-    """Minimum over ``axis``, or over all axes; otherwise as :func:`max`.
+    """Minimum over ``axis``, or over all axes; otherwise as :func:`max`: of nothing inf.
 
     Examples
     --------
