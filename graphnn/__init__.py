@@ -1,5 +1,9 @@
 """graphnn: declare a graph, see its reverse pass, train it in one jitted loop."""
 
+from graphnn import _loading
+
+# isort: split
+
 from typing import TYPE_CHECKING, NoReturn
 
 from graphnn import nn, optim
@@ -40,7 +44,7 @@ from graphnn.ops.activation import (
     tanh,
     tanhshrink,
 )
-from graphnn.ops.along import take_along_axis
+from graphnn.ops.along import gather, take_along_axis
 from graphnn.ops.arithmetic import (
     abs,
     add,
@@ -151,6 +155,8 @@ from graphnn.ops.pool import (
     adaptive_max_pool2d,
     avg_pool1d,
     avg_pool2d,
+    global_avg_pool,
+    global_max_pool,
     max_pool1d,
     max_pool2d,
 )
@@ -190,6 +196,8 @@ from graphnn.ops.structured import op
 from graphnn.render import render
 
 __version__ = "0.1.0"
+
+_loading.done()
 
 __all__ = [
     "Constant",
@@ -276,10 +284,13 @@ __all__ = [
     "floor",
     "floor_divide",
     "function",
+    "gather",
     "gaussian_nll_loss",
     "gaussian_noise",
     "gelu",
     "get_num_threads",
+    "global_avg_pool",
+    "global_max_pool",
     "glu",
     "grad",
     "greater",

@@ -51,6 +51,18 @@ class Function:
         Pairs (parameter, node of its new value).
     parameters
         All parameters that it reads or writes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import graphnn as gn
+    >>> x = gn.Input((2,), name="x")
+    >>> w = gn.Parameter(np.float32([10, 1]), name="w")
+    >>> f = gn.function(x, gn.sum(w * x))
+    >>> float(f([1, 2]))
+    12.0
+    >>> f.parameters
+    (<w: parameter float32 (2,)>,)
     """
 
     def __init__(

@@ -39,8 +39,11 @@ def jacobian(output: Node, wrt: Node, mode: Mode | None = None) -> Node:
 
     Raises
     ------
-    ShapeError
-        If a size is unknown: declare the input with a number in the place of None.
+    ShapeError, DTypeError
+        If a size is unknown: declare the input with a number in the place of None; if a node is
+        no float.
+    GraphError
+        For another mode, and as :func:`vjp` and :func:`jvp`.
 
     Examples
     --------
@@ -83,8 +86,8 @@ def hessian(loss: Node, wrt: Node) -> Node:
 
     Raises
     ------
-    ShapeError
-        If the loss is no scalar, or a size is unknown.
+    ShapeError, DTypeError, GraphError
+        If the loss is no scalar, or a size is unknown; else as :func:`grad` and :func:`jvp`.
 
     Examples
     --------
@@ -145,12 +148,26 @@ def hvp(
     wrt
         A node, or several.
     vector
-        Of the shape of ``wrt``; one for each of several.
+        Of the shape and dtype of ``wrt``; one for each of several.
 
     Returns
     -------
     Node or list of Node
         Of the shape of ``wrt``.
+
+    Raises
+    ------
+    ShapeError, DTypeError, GraphError
+        As :func:`grad` and :func:`jvp` do.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import graphnn as gn
+    >>> x = gn.Input((2,), name="x")
+    >>> f = gn.function(x, gn.hvp(x[0] * x[0] * x[1], x, np.float32([1, 0])))
+    >>> f(np.float32([1, 3]))  # the first column of the Hessian
+    array([6., 2.], dtype=float32)
     """
     if isinstance(wrt, Node):
         return jvp(grad(loss, wrt), [wrt], [vector])

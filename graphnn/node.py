@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -14,6 +14,7 @@ from graphnn.context import Layer, Pass, SourceLine, context, declared_at
 from graphnn.errors import DTypeError, GraphError, ShapeError
 from graphnn.interop import Foreign
 from graphnn.op import Attrs, Leaf, Mismatch, Op, register, registry
+from graphnn.operators import Operators
 from graphnn.spec import (
     FLOATS,
     Dim,
@@ -29,11 +30,8 @@ NodeLike: TypeAlias = "Node | ArrayLike"
 
 _serial = itertools.count()
 
-# What ``x[key]`` and ``a @ b`` mean: functions of the rooms above, which enter themselves here.
-operators: dict[str, Callable[..., Node]] = {}
 
-
-class Node(Foreign):
+class Node(Operators, Foreign):
     """A value of the graph: an op applied to other nodes. Immutable.
 
     ``==`` is identity, so that nodes can be keys; ``gn.equal`` compares values. Operators and
@@ -57,6 +55,19 @@ class Node(Foreign):
         For a backward node: the forward node whose gradient it makes.
     layer
         The module that declared it, or None.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> x = gn.Input((None, 3), name="x")
+    >>> y = gn.exp(x) + 1.0
+    >>> y.shape, y.dtype, y.op.name
+    ((None, 3), 'float32', 'add')
+    >>> print(gn.Graph(y))
+    1 input, 0 parameters, 2 ops
+      x   = input        float32 (None, 3)
+      exp = exp(x)       float32 (None, 3)
+      add = add(exp, 1)  float32 (None, 3)
     """
 
     __slots__ = (
@@ -143,120 +154,9 @@ class Node(Foreign):
     def __repr__(self) -> str:
         return f"<{self.name}: {self.op.name} {self.spec}>"
 
-    @property
-    def T(self) -> Node:  # noqa: N802 - NumPy's and torch's name
-        """The axes in reverse order."""
-        order = tuple(range(self.ndim))[::-1]
-        return self if self.ndim < 2 else call("transpose", self, axes=order)
-
-    @property
-    def mT(self) -> Node:  # noqa: N802 - NumPy's and torch's name
-        """The last two axes exchanged: each matrix of a batch transposed."""
-        if self.ndim < 2:
-            raise ShapeError(
-                f"{self.name}: mT needs at least two axes; got {format_shape(self.spec.shape)}. "
-                f"Declared at {self.origin}."
-            )
-        *batch, rows, columns = range(self.ndim)
-        return call("transpose", self, axes=(*batch, columns, rows))
-
-    def _called(self, name: str, *values: NodeLike) -> Node:
-        """What NumPy's function of that name means."""
-        return call(name, *values)
-
-    def __add__(self, other: NodeLike) -> Node:
-        return call("add", self, other)
-
-    def __radd__(self, other: NodeLike) -> Node:
-        return call("add", other, self)
-
-    def __sub__(self, other: NodeLike) -> Node:
-        return call("subtract", self, other)
-
-    def __rsub__(self, other: NodeLike) -> Node:
-        return call("subtract", other, self)
-
-    def __mul__(self, other: NodeLike) -> Node:
-        return call("multiply", self, other)
-
-    def __rmul__(self, other: NodeLike) -> Node:
-        return call("multiply", other, self)
-
-    def __truediv__(self, other: NodeLike) -> Node:
-        return call("divide", self, other)
-
-    def __rtruediv__(self, other: NodeLike) -> Node:
-        return call("divide", other, self)
-
-    def __floordiv__(self, other: NodeLike) -> Node:
-        return call("floor_divide", self, other)
-
-    def __rfloordiv__(self, other: NodeLike) -> Node:
-        return call("floor_divide", other, self)
-
-    def __mod__(self, other: NodeLike) -> Node:
-        return call("remainder", self, other)
-
-    def __rmod__(self, other: NodeLike) -> Node:
-        return call("remainder", other, self)
-
-    def __pow__(self, other: NodeLike) -> Node:
-        if type(other) in (int, float) and other == 2:
-            return call("square", self)  # a product instead of a call of libm's pow
-        return call("power", self, other)
-
-    def __rpow__(self, other: NodeLike) -> Node:
-        return call("power", other, self)
-
-    def __neg__(self) -> Node:
-        return call("negative", self)
-
-    def __abs__(self) -> Node:
-        return call("abs", self)
-
-    def __matmul__(self, other: NodeLike) -> Node:
-        return operators["matmul"](self, other)
-
-    def __rmatmul__(self, other: NodeLike) -> Node:
-        return operators["matmul"](other, self)
-
-    def __getitem__(self, key: object) -> Node:
-        return operators["getitem"](self, key)
-
-    # Of conditions; whole numbers are refused, since graphnn has no arithmetic of bits.
-
-    def __and__(self, other: NodeLike) -> Node:
-        return call("logical_and", self, other)
-
-    def __rand__(self, other: NodeLike) -> Node:
-        return call("logical_and", other, self)
-
-    def __or__(self, other: NodeLike) -> Node:
-        return call("logical_or", self, other)
-
-    def __ror__(self, other: NodeLike) -> Node:
-        return call("logical_or", other, self)
-
-    def __xor__(self, other: NodeLike) -> Node:
-        return call("logical_xor", self, other)
-
-    def __rxor__(self, other: NodeLike) -> Node:
-        return call("logical_xor", other, self)
-
-    def __invert__(self) -> Node:
-        return call("logical_not", self)
-
-    def __gt__(self, other: NodeLike) -> Node:
-        return call("greater", self, other)
-
-    def __lt__(self, other: NodeLike) -> Node:
-        return call("less", self, other)
-
-    def __ge__(self, other: NodeLike) -> Node:
-        return call("greater_equal", self, other)
-
-    def __le__(self, other: NodeLike) -> Node:
-        return call("less_equal", self, other)
+    def _called(self, name: str, *values: NodeLike, **attrs: Any) -> Node:
+        """What an operator means, or NumPy's function of that name."""
+        return call(name, *values, **attrs)
 
 
 def _plain_name(node: Node) -> str:
@@ -329,6 +229,8 @@ class Parameter(Node):
         dtype.
     name
         By which ``state_dict`` and error messages call it.
+    dtype
+        Where another one is wanted.
     trainable
         Whether optimizers change it; counters and running averages say False.
 
@@ -341,6 +243,17 @@ class Parameter(Node):
     ------
     DTypeError
         For a dtype that graphnn does not know.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import graphnn as gn
+    >>> w = gn.Parameter(np.zeros(2, np.float32), name="w")
+    >>> step = gn.function([], [], updates=[(w, w + 1.0)])
+    >>> step()
+    []
+    >>> w.value
+    array([1., 1.], dtype=float32)
     """
 
     __slots__ = ("_given_name", "_home", "learned", "trainable")
@@ -445,7 +358,30 @@ def _copied(value: NDArray[Any], name: str | None, learned: bool, trainable: boo
 
 
 class Constant(Node):
-    """A value that never changes."""
+    """A value that never changes: numbers in formulas become constants by themselves.
+
+    Parameters
+    ----------
+    value
+        It is copied. Python floats and lists of them become float32, arrays keep their dtype.
+    name
+        How graphs print it.
+    dtype
+        Where another one is wanted.
+
+    Raises
+    ------
+    DTypeError
+        For a dtype that graphnn does not know.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import graphnn as gn
+    >>> x = gn.Input((None, 2), name="x")
+    >>> gn.function(x, x + gn.Constant([1.0, 2.0]))(np.zeros((1, 2), np.float32))
+    array([[1., 2.]], dtype=float32)
+    """
 
     __slots__ = ("array",)
 

@@ -213,7 +213,8 @@ class Op:
         ``vjp(node, dy) -> [gradient node or None for each input]``; None: no gradient exists.
     jvp
         ``jvp(node, tangents) -> tangent of the node``, given one for each input or None where
-        nothing changes; it may have any shape that broadcasts to the node's. None: nothing flows.
+        nothing changes; it may have any shape that broadcasts to the node's, or be None where
+        nothing flows. None and no ``expand``: a ``jvp`` through the op raises.
     reference
         ``reference(*arrays, **attrs) -> array`` in NumPy, slow and plain: the tests' oracle.
     flops
@@ -244,6 +245,16 @@ class Op:
         more than 1 where long sums cancel.
     label, color
         How it is drawn.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import graphnn as gn
+    >>> op = gn.exp.op
+    >>> op.name, op.formula
+    ('exp', 'eˣ')
+    >>> op.reference(np.float64(0.0))
+    array(1.)
     """
 
     name: str
@@ -291,7 +302,7 @@ def check_name(name: object, where: str) -> None:
 def is_own(op: Op) -> bool:
     """Whether an op is graphnn's own, not one of its user's."""
     body = getattr(op.kernel, "body", None)
-    return body is None or (body.function.__module__ or "").startswith("graphnn.")
+    return body is None or body.is_own
 
 
 def register(op: Op, *, replace: bool = False) -> Op:

@@ -13,9 +13,11 @@ import hashlib
 import inspect
 import math
 import textwrap
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import FunctionType, ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -45,6 +47,13 @@ def fast_add(a: float, b: float) -> float:
     return a + b
 
 
+_reading = threading.RLock()
+
+
+def _is_own(function: FunctionType) -> bool:
+    return (function.__module__ or "").startswith("graphnn.")
+
+
 def math_name(name: str, dtype: str, where: str) -> str:
     """What a kernel calls the math function ``name`` for one dtype: ``exp_f32``."""
     if dtype not in ("float32", "float64"):
@@ -54,6 +63,8 @@ def math_name(name: str, dtype: str, where: str) -> str:
 
 class Body:
     """A function's source, its parameters, and what its free names stand for.
+
+    Functions of graphnn's own are read when they are first needed: most programs use few of them.
 
     Parameters
     ----------
@@ -70,17 +81,41 @@ class Body:
     def __init__(
         self, function: Callable[..., object], callers: tuple[Callable[..., object], ...] = ()
     ) -> None:
-        self.tree = _parse(function)
         self.function, self.callers = function, (*callers, function)
-        self.name = function.__name__ if function.__name__ != "_" else "body"
-        self.params = tuple(arg.arg for arg in self.tree.args.args)
-        self.keywords = tuple(arg.arg for arg in self.tree.args.kwonlyargs)
-        self.constants: dict[str, float] = {}
-        self.callees: dict[str, Body] = {}
-        self.modules: set[str] = set()
+        called = getattr(function, "__name__", "_")
+        self.name = "body" if called == "_" else called
         self.is_formula = False
-        for name in _free_names(self.tree):
-            self._resolve(name)
+        self.is_own = isinstance(function, FunctionType) and _is_own(function)
+        if self.is_own:
+            code = function.__code__
+            count = code.co_argcount
+            self.params = code.co_varnames[:count]
+            self.keywords = code.co_varnames[count : count + code.co_kwonlyargcount]
+        else:
+            self._read()
+            self.params = tuple(arg.arg for arg in self.tree.args.args)
+            self.keywords = tuple(arg.arg for arg in self.tree.args.kwonlyargs)
+
+    tree: ast.FunctionDef
+    constants: dict[str, float]
+    callees: dict[str, Body]
+    modules: set[str]
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("tree", "constants", "callees", "modules"):
+            raise AttributeError(name)
+        self._read()
+        return self.__dict__[name]
+
+    def _read(self) -> None:
+        """Parse the function, and look up what its names stand for."""
+        with _reading:
+            self.tree = _parse(self.function)
+            self.constants, self.callees, self.modules = {}, {}, set()
+            for name in _free_names(self.tree):
+                self._resolve(name)
+            if self.is_formula:
+                self.as_formula()
 
     def _resolve(self, name: str) -> None:
         value = _lookup(self.function, name)
@@ -135,7 +170,7 @@ class Body:
     def as_formula(self) -> Body:
         """The body, marked as a scalar formula: all its numbers are typed, whoever calls it."""
         self.is_formula = True
-        for callee in self.callees.values():
+        for callee in self.__dict__.get("callees", {}).values():  # else when they are read
             callee.as_formula()
         return self
 
@@ -153,10 +188,10 @@ class Body:
 
     def returned(self, index: int, count: int) -> Body:
         """The same function returning only element ``index`` of the ``count`` that it returns."""
-        clone = object.__new__(Body)
-        clone.__dict__.update(self.__dict__)
         tree = ast.parse(ast.unparse(self.tree)).body[0]
         assert isinstance(tree, ast.FunctionDef)
+        clone = object.__new__(Body)
+        clone.__dict__.update(self.__dict__)
         for node in ast.walk(tree):
             if isinstance(node, ast.Return):
                 if not isinstance(node.value, ast.Tuple) or len(node.value.elts) != count:
@@ -170,10 +205,10 @@ class Body:
 
     def renamed(self, name: str, params: Sequence[str]) -> Body:
         """The same body under another name with other parameter names and order."""
-        clone = object.__new__(Body)
-        clone.__dict__.update(self.__dict__)
         tree = ast.parse(ast.unparse(self.tree)).body[0]
         assert isinstance(tree, ast.FunctionDef)
+        clone = object.__new__(Body)
+        clone.__dict__.update(self.__dict__)
         tree.name = name
         tree.args.args = [ast.arg(p) for p in params]
         clone.tree, clone.name, clone.params = tree, name, tuple(params)

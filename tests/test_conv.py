@@ -350,7 +350,7 @@ def test_shapes_that_do_not_fit(x, w, options, message):
         ({"dilation": "2"}, "dilation is a whole number"),
         ({"groups": 0}, "groups is a whole number >= 1; got 0"),
         ({"padding": -1}, "padding is a whole number >= 0"),
-        ({"padding": "full"}, "'valid' or 'same'; got 'full'"),
+        ({"padding": "full"}, "'valid', 'same' or 'circular'; got 'full'"),
         ({"padding": "same", "stride": 2}, "padding='same' keeps the size, so it needs stride=1"),
     ],
 )
@@ -405,3 +405,18 @@ def test_ops_that_do_not_fit_each_other():
         apply(FAMILIES[2].weight, [x, dy], {"kernel": (3, 3), **window, "groups": 2})
     with pytest.raises(ShapeError, match="one batch"):
         apply(FAMILIES[2].weight, [gn.Input((3, 3, 8, 8)), dy], {"kernel": (3, 3), **window})
+
+
+def test_circular_padding_joins_the_edges(rng):
+    x, w = gn.Input((2, 3, 5, 6), "float64"), gn.Input((4, 3, 3, 4), "float64")
+    arrays = rng.standard_normal((2, 3, 5, 6)), rng.standard_normal((4, 3, 3, 4))
+    y = gn.conv2d(x, w, padding="circular")
+    assert y.shape == (2, 4, 5, 6)
+    wide = np.pad(arrays[0], ((0, 0), (0, 0), (1, 1), (1, 2)), mode="wrap")
+    plain = gn.conv2d(gn.Constant(wide), w)
+    found, wanted = gn.function([x, w], [y, plain])(*arrays)
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+    rolled = gn.function([x, w], y)(np.roll(arrays[0], (2, 3), (2, 3)), arrays[1])
+    np.testing.assert_allclose(rolled, np.roll(found, (2, 3), (2, 3)), rtol=1e-12)
+    with pytest.raises(GraphError, match="padding='circular' keeps the size, so it needs stride=1"):
+        gn.conv2d(x, w, padding="circular", stride=2)

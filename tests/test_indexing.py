@@ -480,3 +480,31 @@ def test_reductions_of_whole_numbers(dtype):
             found = compiled(getattr(gn, name)(x, axis), array)
             assert found.dtype == dtype
             np.testing.assert_array_equal(found, getattr(np, name)(array, axis=axis))
+
+
+def test_gather_is_torchs_order_of_arguments():
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    index = np.array([[2, 0], [1, 1]])
+    node = gn.Input((2, 3))
+    found = gn.function(node, gn.gather(node, 1, index))(x)
+    np.testing.assert_array_equal(found, np.take_along_axis(x, index, 1))
+
+
+def test_embedding_module_keeps_its_padding_row():
+    gn.set_seed(0)
+    table = gn.nn.Embedding(10, 4, padding_idx=-1)
+    assert repr(table) == "Embedding(10, 4, padding_idx=9)"
+    np.testing.assert_array_equal(table.weight.value[9], 0)
+    assert 0.5 < table.weight.value[:9].std() < 1.5
+    words = gn.Input((None, 3), "int64", name="words")
+    rows = table(words)
+    assert rows.shape == (None, 3, 4)
+    loss = gn.sum(rows)
+    step = gn.function(words, loss, gn.optim.SGD(lr=1.0).updates(loss, table.parameters()))
+    before = table.weight.value.copy()
+    step(np.array([[1, 9, 1]]))
+    moved = before - table.weight.value
+    np.testing.assert_allclose(moved[1], 2, rtol=1e-5)  # chosen twice
+    np.testing.assert_array_equal(moved[9], 0)
+    with pytest.raises(gn.GraphError, match="padding_idx=10 is no row of 10"):
+        gn.nn.Embedding(10, 4, padding_idx=10)

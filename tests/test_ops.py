@@ -306,6 +306,16 @@ def test_what_an_op_says_of_itself(op):
     assert flops >= 0
 
 
+@pytest.mark.parametrize(
+    "op", [op for op in OPS.values() if isinstance(op.kernel, Scalar)], ids=lambda op: op.name
+)
+def test_own_formulas_keep_the_rules_that_users_formulas_are_held_to(op):
+    """They are read late, so nobody says so when they are declared."""
+    body = op.kernel.body
+    assert body.always_returns
+    assert body.params == tuple(arg.arg for arg in body.tree.args.args)
+
+
 def test_an_op_is_registered_once():
     with pytest.raises(GraphError, match="an op named 'add' is registered already"):
         gn.Op  # noqa: B018 - public

@@ -221,3 +221,13 @@ def test_other_messages():
         gn.adaptive_max_pool2d(gn.Input(IMAGE), 0)
     with pytest.raises(ShapeError, match="no element along an axis"):
         gn.adaptive_max_pool1d(gn.Input((2, 0)), 3)
+
+
+def test_global_pools(rng):
+    x = gn.Input((None, 3, 4, 5), name="x")
+    array = rng.standard_normal((2, 3, 4, 5)).astype(np.float32)
+    mean, top = gn.function(x, [gn.global_avg_pool(x), gn.global_max_pool(x, keepdims=True)])(array)
+    np.testing.assert_allclose(mean, array.mean((2, 3)), rtol=1e-5)
+    np.testing.assert_array_equal(top, array.max((2, 3), keepdims=True))
+    with pytest.raises(gn.ShapeError, match=r"global_avg_pool needs \(batch, channels, \.\.\.\)"):
+        gn.global_avg_pool(gn.Input((2, 3)))

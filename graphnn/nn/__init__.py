@@ -5,39 +5,27 @@ from typing import TYPE_CHECKING, NoReturn
 from graphnn.hints import missing_name
 from graphnn.nn import init
 from graphnn.nn.activation import (
-    CELU,
-    ELU,
     GELU,
-    SELU,
     CosineSquasher,
-    Hardshrink,
-    Hardsigmoid,
-    Hardswish,
-    Hardtanh,
     Identity,
-    LeakyReLU,
     LogSigmoid,
     LogSoftmax,
     Mish,
-    PReLU,
     ReLU,
-    ReLU6,
     Sigmoid,
     SiLU,
     Softmax,
     Softplus,
-    Softshrink,
     Softsign,
-    Step,
     Tanh,
     Tanhshrink,
-    Threshold,
 )
 from graphnn.nn.bilinear import Bilinear
 from graphnn.nn.branches import Concat, Lambda, Residual
 from graphnn.nn.container import ModuleDict, ModuleList, Sequential
 from graphnn.nn.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from graphnn.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, GaussianNoise
+from graphnn.nn.embedding import Embedding
 from graphnn.nn.linear import Linear
 from graphnn.nn.loss import (
     BCELoss,
@@ -77,6 +65,21 @@ from graphnn.nn.pool import (
     MaxPool1d,
     MaxPool2d,
 )
+from graphnn.nn.rectifier import (
+    CELU,
+    ELU,
+    SELU,
+    Hardshrink,
+    Hardsigmoid,
+    Hardswish,
+    Hardtanh,
+    LeakyReLU,
+    PReLU,
+    ReLU6,
+    Softshrink,
+    Step,
+    Threshold,
+)
 from graphnn.nn.reshape import Flatten
 
 __all__ = [
@@ -108,6 +111,7 @@ __all__ = [
     "Dropout",
     "Dropout1d",
     "Dropout2d",
+    "Embedding",
     "Flatten",
     "GaussianNLLLoss",
     "GaussianNoise",

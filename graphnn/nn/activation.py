@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from graphnn.errors import GraphError
 from graphnn.nn.module import Module
-from graphnn.node import Node, Parameter
-from graphnn.ops import activation, rectifier
+from graphnn.node import Node
+from graphnn.ops import activation
 from graphnn.ops.softmax import log_softmax, softmax
-from graphnn.spec import as_dtype
 
 
 class Activation(Module):
@@ -21,128 +17,49 @@ class Activation(Module):
 
 
 class Identity(Activation):
-    """``y = x``."""
+    """``y = x``: a layer that does nothing, in the place of one that is left out.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> x = gn.Input((None, 3))
+    >>> gn.nn.Identity()(x) is x
+    True
+    """
 
     def forward(self, x: Node) -> Node:
         """The node itself."""
         return x
 
 
-class Step(Activation):
-    """0 where ``x < 0``, 1 where ``x > 0``, ``at_zero`` between: see :func:`graphnn.step`."""
-
-    def __init__(
-        self, at_zero: float = 1.0, straight_through: bool = False, *, name: str | None = None
-    ) -> None:
-        super().__init__(name)
-        self.at_zero, self.straight_through = at_zero, straight_through
-
-    def forward(self, x: Node) -> Node:
-        """Declare the op."""
-        return rectifier.step(x, self.at_zero, straight_through=self.straight_through)
-
-
 class ReLU(Activation):
-    """``y = max(x, 0)``."""
+    """``y = max(x, 0)``.
+
+    Nair, Hinton, *Rectified Linear Units* (ICML 2010).
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.function([], gn.nn.ReLU()(gn.Constant([-1.0, 2.0])))()
+    array([0., 2.], dtype=float32)
+    """
 
     def forward(self, x: Node) -> Node:
         """Declare the op."""
         return activation.relu(x)
 
 
-class ReLU6(Activation):
-    """``y = min(max(x, 0), 6)``."""
-
-    def forward(self, x: Node) -> Node:
-        """Declare the op."""
-        return rectifier.relu6(x)
-
-
-class LeakyReLU(Activation):
-    """``y = x`` where x > 0, else ``negative_slope x``."""
-
-    def __init__(self, negative_slope: float = 0.01, *, name: str | None = None) -> None:
-        super().__init__(name)
-        self.negative_slope = negative_slope
-
-    def forward(self, x: Node) -> Node:
-        """Declare the op."""
-        return rectifier.leaky_relu(x, self.negative_slope)
-
-
-class PReLU(Activation):
-    """``y = x`` where x > 0, else ``weight x``, with weight learned.
-
-    Parameters
-    ----------
-    num_parameters
-        1, or the number of channels, which axis 1 of x counts.
-    init
-        Value of the slopes at first.
-    dtype
-        float32 or float64.
-    name
-        Scope of its nodes.
-
-    Attributes
-    ----------
-    weight
-        Parameter (num_parameters,).
-    """
-
-    def __init__(
-        self,
-        num_parameters: int = 1,
-        init: float = 0.25,
-        *,
-        dtype: object = "float32",
-        name: str | None = None,
-    ) -> None:
-        super().__init__(name)
-        if isinstance(num_parameters, bool) or num_parameters < 1:
-            raise GraphError(f"nn.PReLU needs num_parameters >= 1; got {num_parameters!r}")
-        self.num_parameters = num_parameters
-        self.weight = Parameter(np.full(num_parameters, init, as_dtype(dtype)))
-
-    def forward(self, x: Node) -> Node:
-        """Declare the op."""
-        return rectifier.prelu(x, self.weight)
-
-
-class ELU(Activation):
-    """``y = x`` where x > 0, else ``alpha (exp(x) - 1)``."""
-
-    def __init__(self, alpha: float = 1.0, *, name: str | None = None) -> None:
-        super().__init__(name)
-        self.alpha = alpha
-
-    def forward(self, x: Node) -> Node:
-        """Declare the op."""
-        return rectifier.elu(x, self.alpha)
-
-
-class SELU(Activation):
-    """``y = scale elu(x, alpha)`` with the constants that keep mean 0 and variance 1."""
-
-    def forward(self, x: Node) -> Node:
-        """Declare the op."""
-        return rectifier.selu(x)
-
-
-class CELU(Activation):
-    """``y = max(x, 0) + min(alpha (exp(x / alpha) - 1), 0)``."""
-
-    def __init__(self, alpha: float = 1.0, *, name: str | None = None) -> None:
-        super().__init__(name)
-        self.alpha = alpha
-
-    def forward(self, x: Node) -> Node:
-        """Declare the op."""
-        return rectifier.celu(x, self.alpha)
-
-
 class Softplus(Activation):
-    """``y = ln(1 + exp(beta x)) / beta``, x itself where ``beta x > threshold``."""
+    """``y = ln(1 + exp(beta x)) / beta``, x itself where ``beta x > threshold``.
+
+    Dugas et al., *Incorporating Second-Order Functional Knowledge* (NIPS 2000).
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.function([], gn.nn.Softplus()(gn.Constant([-1000.0, 1000.0])))()
+    array([   0., 1000.], dtype=float32)
+    """
 
     def __init__(
         self, beta: float = 1.0, threshold: float = 20.0, *, name: str | None = None
@@ -156,7 +73,16 @@ class Softplus(Activation):
 
 
 class SiLU(Activation):
-    """``y = x sigmoid(x)``, also called Swish."""
+    """``y = x sigmoid(x)``, also called Swish.
+
+    Hendrycks, Gimpel (2016), arXiv:1606.08415; Ramachandran et al. (2017), arXiv:1710.05941.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.nn.SiLU()(gn.Input((None, 3))).shape
+    (None, 3)
+    """
 
     def forward(self, x: Node) -> Node:
         """Declare the op."""
@@ -164,7 +90,14 @@ class SiLU(Activation):
 
 
 class Mish(Activation):
-    """``y = x tanh(softplus(x))``."""
+    """``y = x tanh(softplus(x))`` (Misra, 2019, arXiv:1908.08681).
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.nn.Mish()(gn.Input((None, 3))).shape
+    (None, 3)
+    """
 
     def forward(self, x: Node) -> Node:
         """Declare the op."""
@@ -172,7 +105,16 @@ class Mish(Activation):
 
 
 class GELU(Activation):
-    """``y = x Φ(x)``; ``approximate="tanh"`` for the paper's approximation."""
+    """``y = x Φ(x)``; ``approximate="tanh"`` for the paper's approximation.
+
+    Hendrycks, Gimpel, *Gaussian Error Linear Units* (2016), arXiv:1606.08415.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.nn.GELU(approximate="tanh")(gn.Input((None, 3))).shape
+    (None, 3)
+    """
 
     def __init__(self, approximate: str = "none", *, name: str | None = None) -> None:
         super().__init__(name)
@@ -184,7 +126,14 @@ class GELU(Activation):
 
 
 class Sigmoid(Activation):
-    """``y = 1 / (1 + exp(-x))``."""
+    """``y = 1 / (1 + exp(-x))``.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.function([], gn.nn.Sigmoid()(gn.Constant([-1000.0, 0.0, 1000.0])))()
+    array([0. , 0.5, 1. ], dtype=float32)
+    """
 
     def forward(self, x: Node) -> Node:
         """Declare the op."""
@@ -192,7 +141,14 @@ class Sigmoid(Activation):
 
 
 class LogSigmoid(Activation):
-    """``y = ln sigmoid(x)``."""
+    """``y = ln sigmoid(x)``, without underflow.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.function([], gn.nn.LogSigmoid()(gn.Constant([-1000.0, 1000.0])))()
+    array([-1000.,     0.], dtype=float32)
+    """
 
     def forward(self, x: Node) -> Node:
         """Declare the op."""
@@ -200,45 +156,29 @@ class LogSigmoid(Activation):
 
 
 class Tanh(Activation):
-    """``y = tanh x``."""
+    """``y = tanh x``.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.function([], gn.nn.Tanh()(gn.Constant([0.0, 1000.0])))()
+    array([0., 1.], dtype=float32)
+    """
 
     def forward(self, x: Node) -> Node:
         """Declare the op."""
         return activation.tanh(x)
 
 
-class Hardsigmoid(Activation):
-    """``y = min(max(x + 3, 0), 6) / 6``."""
-
-    def forward(self, x: Node) -> Node:
-        """Declare the op."""
-        return rectifier.hard_sigmoid(x)
-
-
-class Hardtanh(Activation):
-    """``y = min(max(x, min_val), max_val)``."""
-
-    def __init__(
-        self, min_val: float = -1.0, max_val: float = 1.0, *, name: str | None = None
-    ) -> None:
-        super().__init__(name)
-        self.min_val, self.max_val = min_val, max_val
-
-    def forward(self, x: Node) -> Node:
-        """Declare the op."""
-        return rectifier.hard_tanh(x, self.min_val, self.max_val)
-
-
-class Hardswish(Activation):
-    """``y = x hard_sigmoid(x)``."""
-
-    def forward(self, x: Node) -> Node:
-        """Declare the op."""
-        return rectifier.hard_swish(x)
-
-
 class Softsign(Activation):
-    """``y = x / (1 + |x|)``."""
+    """``y = x / (1 + |x|)`` (Bergstra et al., 2009).
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.function([], gn.nn.Softsign()(gn.Constant([-1.0, 3.0])))()
+    array([-0.5 ,  0.75], dtype=float32)
+    """
 
     def forward(self, x: Node) -> Node:
         """Declare the op."""
@@ -246,51 +186,31 @@ class Softsign(Activation):
 
 
 class Tanhshrink(Activation):
-    """``y = x - tanh x``."""
+    """``y = x - tanh x``.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.function([], gn.nn.Tanhshrink()(gn.Constant([0.0, 10.0])))()
+    array([0., 9.], dtype=float32)
+    """
 
     def forward(self, x: Node) -> Node:
         """Declare the op."""
         return activation.tanhshrink(x)
 
 
-class Softshrink(Activation):
-    """``y = sign(x) max(|x| - lambd, 0)``."""
-
-    def __init__(self, lambd: float = 0.5, *, name: str | None = None) -> None:
-        super().__init__(name)
-        self.lambd = lambd
-
-    def forward(self, x: Node) -> Node:
-        """Declare the op."""
-        return rectifier.softshrink(x, self.lambd)
-
-
-class Hardshrink(Activation):
-    """``y = x`` where |x| > lambd, else 0."""
-
-    def __init__(self, lambd: float = 0.5, *, name: str | None = None) -> None:
-        super().__init__(name)
-        self.lambd = lambd
-
-    def forward(self, x: Node) -> Node:
-        """Declare the op."""
-        return rectifier.hardshrink(x, self.lambd)
-
-
-class Threshold(Activation):
-    """``y = x`` where x > threshold, else ``value``."""
-
-    def __init__(self, threshold: float, value: float, *, name: str | None = None) -> None:
-        super().__init__(name)
-        self.threshold, self.value = threshold, value
-
-    def forward(self, x: Node) -> Node:
-        """Declare the op."""
-        return rectifier.threshold(x, self.threshold, self.value)
-
-
 class CosineSquasher(Activation):
-    """``y = (cos(x + 3π/2) + 1) / 2``, 0 below -π/2 and 1 above π/2."""
+    """``y = (cos(x + 3π/2) + 1) / 2``, 0 below -π/2 and 1 above π/2.
+
+    Gallant, White, *There exists a neural network that does not make avoidable mistakes* (1988).
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.function([], gn.nn.CosineSquasher()(gn.Constant([-2.0, 0.0, 2.0])))()
+    array([0. , 0.5, 1. ], dtype=float32)
+    """
 
     def forward(self, x: Node) -> Node:
         """Declare the op."""
@@ -298,7 +218,16 @@ class CosineSquasher(Activation):
 
 
 class Softmax(Activation):
-    """Probabilities along ``dim``. Losses take the logits in front of it."""
+    """Probabilities along ``dim``. Losses take the logits in front of it.
+
+    See :func:`graphnn.softmax`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.nn.Softmax(dim=1)(gn.Input((None, 10))).shape
+    (None, 10)
+    """
 
     def __init__(self, dim: int = -1, *, name: str | None = None) -> None:
         super().__init__(name)
@@ -310,7 +239,14 @@ class Softmax(Activation):
 
 
 class LogSoftmax(Activation):
-    """Logarithms of probabilities along ``dim``."""
+    """Logarithms of probabilities along ``dim``: see :func:`graphnn.log_softmax`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.nn.LogSoftmax(dim=1)(gn.Input((None, 10))).shape
+    (None, 10)
+    """
 
     def __init__(self, dim: int = -1, *, name: str | None = None) -> None:
         super().__init__(name)

@@ -38,6 +38,13 @@ class Dropout(_Dropout):
     ------
     GraphError
         If ``p`` is not in [0, 1).
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> layer = gn.nn.Dropout(0.4)
+    >>> layer(gn.Input((None, 256))).shape
+    (None, 256)
     """
 
     def forward(self, x: Node) -> Node:
@@ -46,7 +53,14 @@ class Dropout(_Dropout):
 
 
 class Dropout1d(_Dropout):
-    """Dropout of whole channels of (batch, channels, length)."""
+    """Dropout of whole channels of (batch, channels, length): see :func:`graphnn.dropout1d`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.nn.Dropout1d(0.2)(gn.Input((None, 8, 100))).shape
+    (None, 8, 100)
+    """
 
     def forward(self, x: Node) -> Node:
         """Declare the mask and its application."""
@@ -54,7 +68,14 @@ class Dropout1d(_Dropout):
 
 
 class Dropout2d(_Dropout):
-    """Dropout of whole channels of images (batch, channels, height, width)."""
+    """Dropout of whole channels of (batch, channels, height, width): :func:`graphnn.dropout2d`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.nn.Dropout2d(0.2)(gn.Input((None, 8, 28, 28))).shape
+    (None, 8, 28, 28)
+    """
 
     def forward(self, x: Node) -> Node:
         """Declare the mask and its application."""
@@ -62,7 +83,16 @@ class Dropout2d(_Dropout):
 
 
 class AlphaDropout(_Dropout):
-    """Dropout that keeps mean 0 and variance 1, for networks with SELU."""
+    """Dropout that keeps mean 0 and variance 1, for networks with SELU (Klambauer et al., 2017).
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> from graphnn import nn
+    >>> block = nn.Sequential(nn.Linear(8, 64), nn.SELU(), nn.AlphaDropout(0.05))
+    >>> block(gn.Input((None, 8))).shape
+    (None, 64)
+    """
 
     def forward(self, x: Node) -> Node:
         """Declare the mask and its application."""
@@ -76,6 +106,12 @@ class GaussianNoise(Module):
     ------
     GraphError
         If ``std`` is negative or not finite.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.nn.GaussianNoise(std=0.2)(gn.Input((None, 8))).shape
+    (None, 8)
     """
 
     def __init__(self, std: float = 0.1, *, name: str | None = None) -> None:

@@ -39,7 +39,14 @@ class MSELoss(_Loss):
 
 
 class L1Loss(_Loss):
-    """``|prediction - target|``: see :func:`graphnn.l1_loss`."""
+    """``|prediction - target|``: see :func:`graphnn.l1_loss`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.nn.L1Loss(reduction="none")(gn.Input((None, 3)), gn.Input((None, 3))).shape
+    (None, 3)
+    """
 
     def forward(self, prediction: Node, target: NodeLike) -> Node:
         """Declare the loss."""
@@ -47,7 +54,14 @@ class L1Loss(_Loss):
 
 
 class HuberLoss(_Loss):
-    """A square near 0, a line beyond ``delta``: see :func:`graphnn.huber_loss`."""
+    """A square near 0, a line beyond ``delta``: see :func:`graphnn.huber_loss`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.nn.HuberLoss(delta=2.0)(gn.Input((None, 3)), gn.Input((None, 3))).shape
+    ()
+    """
 
     def __init__(
         self, reduction: ReductionName = "mean", delta: float = 1.0, *, name: str | None = None
@@ -61,7 +75,14 @@ class HuberLoss(_Loss):
 
 
 class SmoothL1Loss(_Loss):
-    """The Huber loss divided by ``beta``: see :func:`graphnn.smooth_l1_loss`."""
+    """The Huber loss divided by ``beta``: see :func:`graphnn.smooth_l1_loss`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.nn.SmoothL1Loss(beta=0.5)(gn.Input((None, 3)), gn.Input((None, 3))).shape
+    ()
+    """
 
     def __init__(
         self, reduction: ReductionName = "mean", beta: float = 1.0, *, name: str | None = None
@@ -75,7 +96,15 @@ class SmoothL1Loss(_Loss):
 
 
 class KLDivLoss(_Loss):
-    """Kullback-Leibler divergence of logarithms: see :func:`graphnn.kl_div`."""
+    """Kullback-Leibler divergence of logarithms: see :func:`graphnn.kl_div`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> x, t = gn.Input((None, 3)), gn.Input((None, 3))
+    >>> gn.nn.KLDivLoss(reduction="batchmean")(gn.log_softmax(x), t).shape
+    ()
+    """
 
     def __init__(
         self,
@@ -93,7 +122,14 @@ class KLDivLoss(_Loss):
 
 
 class PoissonNLLLoss(_Loss):
-    """Negative log-likelihood of counts: see :func:`graphnn.poisson_nll_loss`."""
+    """Negative log-likelihood of counts: see :func:`graphnn.poisson_nll_loss`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.nn.PoissonNLLLoss()(gn.Input((None, 3)), gn.Input((None, 3))).shape
+    ()
+    """
 
     def __init__(
         self,
@@ -115,7 +151,15 @@ class PoissonNLLLoss(_Loss):
 
 
 class GaussianNLLLoss(_Loss):
-    """Negative log-likelihood of a Gaussian: see :func:`graphnn.gaussian_nll_loss`."""
+    """Negative log-likelihood of a Gaussian: see :func:`graphnn.gaussian_nll_loss`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> x, t, var = gn.Input((None, 3)), gn.Input((None, 3)), gn.Input((None, 3))
+    >>> gn.nn.GaussianNLLLoss()(x, t, var).shape
+    ()
+    """
 
     def __init__(
         self,
@@ -134,7 +178,15 @@ class GaussianNLLLoss(_Loss):
 
 
 class BCELoss(_Loss):
-    """Cross-entropy of probabilities: see :func:`graphnn.binary_cross_entropy`."""
+    """Cross-entropy of probabilities: see :func:`graphnn.binary_cross_entropy`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> x, t = gn.Input((None, 3)), gn.Input((None, 3))
+    >>> gn.nn.BCELoss()(gn.sigmoid(x), t).shape
+    ()
+    """
 
     def __init__(
         self,
@@ -152,7 +204,14 @@ class BCELoss(_Loss):
 
 
 class BCEWithLogitsLoss(_Loss):
-    """Sigmoid and cross-entropy: see :func:`graphnn.binary_cross_entropy_with_logits`."""
+    """Sigmoid and cross-entropy: see :func:`graphnn.binary_cross_entropy_with_logits`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.nn.BCEWithLogitsLoss(pos_weight=3.0)(gn.Input((None, 3)), gn.Input((None, 3))).shape
+    ()
+    """
 
     def __init__(
         self,
@@ -176,6 +235,13 @@ class CrossEntropyLoss(_Loss):
     """Softmax and cross-entropy: see :func:`graphnn.cross_entropy`.
 
     Classes lie on the last axis, where torch has them on axis 1; nothing is ignored unasked.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> x, labels = gn.Input((None, 3)), gn.Input((None,), dtype="int64")
+    >>> gn.nn.CrossEntropyLoss(label_smoothing=0.1)(x, labels).shape
+    ()
     """
 
     def __init__(
@@ -204,7 +270,15 @@ class CrossEntropyLoss(_Loss):
 
 
 class NLLLoss(_Loss):
-    """Negative log-likelihood of the true class: see :func:`graphnn.nll_loss`."""
+    """Negative log-likelihood of the true class: see :func:`graphnn.nll_loss`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> x, labels = gn.Input((None, 3)), gn.Input((None,), dtype="int64")
+    >>> gn.nn.NLLLoss(reduction="none")(gn.log_softmax(x), labels).shape
+    (None,)
+    """
 
     def __init__(
         self,
@@ -229,7 +303,14 @@ class NLLLoss(_Loss):
 
 
 class HingeEmbeddingLoss(_Loss):
-    """A distance, or what it lacks to ``margin``: see :func:`graphnn.hinge_embedding_loss`."""
+    """A distance, or what it lacks to ``margin``: see :func:`graphnn.hinge_embedding_loss`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.nn.HingeEmbeddingLoss()(gn.Input((None, 3)), gn.Input((None, 3))).shape
+    ()
+    """
 
     def __init__(
         self, margin: float = 1.0, reduction: ReductionName = "mean", *, name: str | None = None
@@ -243,7 +324,14 @@ class HingeEmbeddingLoss(_Loss):
 
 
 class SoftMarginLoss(_Loss):
-    """``ln(1 + exp(-t x))``: see :func:`graphnn.soft_margin_loss`."""
+    """``ln(1 + exp(-t x))``: see :func:`graphnn.soft_margin_loss`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.nn.SoftMarginLoss()(gn.Input((None, 3)), gn.Input((None, 3))).shape
+    ()
+    """
 
     def forward(self, prediction: Node, target: NodeLike) -> Node:
         """Declare the loss."""
@@ -251,7 +339,15 @@ class SoftMarginLoss(_Loss):
 
 
 class MultiMarginLoss(_Loss):
-    """Hinge loss of classes: see :func:`graphnn.multi_margin_loss`."""
+    """Hinge loss of classes: see :func:`graphnn.multi_margin_loss`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> x, labels = gn.Input((None, 3)), gn.Input((None,), dtype="int64")
+    >>> gn.nn.MultiMarginLoss(p=2)(x, labels).shape
+    ()
+    """
 
     def __init__(
         self,
@@ -273,7 +369,15 @@ class MultiMarginLoss(_Loss):
 
 
 class CosineEmbeddingLoss(_Loss):
-    """Loss of the angle of pairs: see :func:`graphnn.cosine_embedding_loss`."""
+    """Loss of the angle of pairs: see :func:`graphnn.cosine_embedding_loss`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> a, b = gn.Input((None, 8)), gn.Input((None, 8))
+    >>> gn.nn.CosineEmbeddingLoss()(a, b, gn.Input((None,))).shape
+    ()
+    """
 
     def __init__(
         self, margin: float = 0.0, reduction: ReductionName = "mean", *, name: str | None = None
@@ -287,7 +391,15 @@ class CosineEmbeddingLoss(_Loss):
 
 
 class CosineSimilarity(Module):
-    """Cosine of the angle between vectors: see :func:`graphnn.cosine_similarity`."""
+    """Cosine of the angle between vectors: see :func:`graphnn.cosine_similarity`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> a, b = gn.Input((None, 8)), gn.Input((None, 8))
+    >>> gn.nn.CosineSimilarity()(a, b).shape
+    (None,)
+    """
 
     def __init__(self, dim: int = 1, eps: float = 1e-8, *, name: str | None = None) -> None:
         super().__init__(name)

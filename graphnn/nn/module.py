@@ -156,6 +156,17 @@ class Module:
                     seen.add(value)
                     yield f"{prefix}{path}{'.' * bool(path)}{key}", value
 
+    def _everywhere(
+        self, prefix: str = "", inside: tuple[Module, ...] = ()
+    ) -> Iterator[tuple[str, Parameter]]:
+        """Every parameter under each name that leads to it, as torch's states list them."""
+        members = list(self._members())
+        yield from ((prefix + key, value) for key, value in members if isinstance(value, Parameter))
+        path = (*inside, self)
+        for key, value in members:
+            if isinstance(value, Module) and value not in path:
+                yield from value._everywhere(f"{prefix}{key}.", path)
+
     def parameters(self) -> list[Parameter]:
         """Every parameter once."""
         return [parameter for _, parameter in self.named_parameters()]
@@ -184,7 +195,8 @@ class Module:
         ----------
         state
             Of the same names, shapes and dtypes; nothing is cast, and nothing is changed if
-            anything does not fit.
+            anything does not fit. What is shared may stand under all of its names, as torch lists
+            it, or under some.
         strict
             Whether every name must be in both.
 
@@ -198,11 +210,14 @@ class Module:
         DataError, ShapeError, DTypeError
             For names, shapes or dtypes that do not fit.
         """
-        return from_torch(dict(self.named_parameters()), state, strict=strict)
+        return from_torch(dict(self._everywhere()), state, strict=strict)
 
     def to_torch_state_dict(self) -> dict[str, Any]:
-        """Copies of all parameters as torch tensors by name, for torch's ``load_state_dict``."""
-        return to_torch(dict(self.named_parameters()))
+        """Copies of all parameters as torch tensors by name, for torch's ``load_state_dict``.
+
+        What is shared stands under each of its names, as in torch.
+        """
+        return to_torch(dict(self._everywhere()))
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Freeze (False) or release what is learned here, for optimizers declared from now on.

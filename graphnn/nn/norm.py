@@ -134,6 +134,12 @@ class BatchNorm2d(_BatchNorm):
     """Batch normalisation of images (batch, channels, height, width).
 
     Parameters and attributes as in :class:`BatchNorm1d`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.nn.BatchNorm2d(8)(gn.Input((None, 8, 28, 28))).shape
+    (None, 8, 28, 28)
     """
 
     ranks = (4,)
@@ -160,6 +166,15 @@ class LayerNorm(Module):
     ----------
     weight, bias
         Parameters of ``normalized_shape``, or None.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> layer = gn.nn.LayerNorm(64)
+    >>> layer(gn.Input((None, 10, 64))).shape
+    (None, 10, 64)
+    >>> layer.weight.shape
+    (64,)
     """
 
     def __init__(
@@ -190,6 +205,12 @@ class RMSNorm(Module):
     """``x / √(mean(x²) + ε) · weight`` over the last axes of each sample.
 
     Parameters as in :class:`LayerNorm`, without a bias; ``eps=None`` is the dtype's own.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> list(gn.nn.RMSNorm(64).state_dict())
+    ['weight']
     """
 
     def __init__(
@@ -227,6 +248,12 @@ class GroupNorm(Module):
         Whether ``weight`` and ``bias``, (num_channels,), are learned.
     dtype
         float32 or float64.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.nn.GroupNorm(3, 6)(gn.Input((None, 6, 8, 8))).shape
+    (None, 6, 8, 8)
     """
 
     def __init__(
@@ -290,6 +317,12 @@ class InstanceNorm1d(_InstanceNorm):
     """Normalisation of each channel of each sample of (batch, channels, length).
 
     Torch's defaults: nothing is learned (``affine=False``) and nothing tracked.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.nn.InstanceNorm1d(8)(gn.Input((None, 8, 100))).shape
+    (None, 8, 100)
     """
 
     ranks = (3,)
@@ -300,6 +333,12 @@ class InstanceNorm2d(_InstanceNorm):
     """Normalisation of each channel of each image of (batch, channels, height, width).
 
     Torch's defaults: nothing is learned (``affine=False``) and nothing tracked.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.nn.InstanceNorm2d(8)(gn.Input((None, 8, 28, 28))).shape
+    (None, 8, 28, 28)
     """
 
     ranks = (4,)

@@ -167,6 +167,12 @@ class AdaptiveAvgPool1d(_Adaptive):
     """The mean of each of ``output_size`` windows: (..., length).
 
     See :func:`graphnn.adaptive_avg_pool2d`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.nn.AdaptiveAvgPool1d(4)(gn.Input((None, 8, 100))).shape
+    (None, 8, 4)
     """
 
     def forward(self, x: Node) -> Node:
@@ -195,6 +201,12 @@ class AdaptiveMaxPool1d(_Adaptive):
     """The largest of each of ``output_size`` windows: (..., length).
 
     See :func:`graphnn.adaptive_avg_pool2d`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.nn.AdaptiveMaxPool1d(4)(gn.Input((None, 8, 100))).shape
+    (None, 8, 4)
     """
 
     def forward(self, x: Node) -> Node:
@@ -206,6 +218,12 @@ class AdaptiveMaxPool2d(_Adaptive):
     """The largest of each of ``output_size`` windows: (..., height, width).
 
     See :func:`graphnn.adaptive_avg_pool2d`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.nn.AdaptiveMaxPool2d((3, None))(gn.Input((None, 8, 10, 7))).shape
+    (None, 8, 3, 7)
     """
 
     def forward(self, x: Node) -> Node:

@@ -8,7 +8,14 @@ from graphnn.ops.movement import flatten
 
 
 class Flatten(Module):
-    """Joins the axes from ``start_dim`` on: (batch, 1, 28, 28) to (batch, 784)."""
+    """Joins the axes from ``start_dim`` on: (batch, 1, 28, 28) to (batch, 784).
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.nn.Flatten()(gn.Input((None, 1, 28, 28))).shape
+    (None, 784)
+    """
 
     def __init__(self, start_dim: int = 1, *, name: str | None = None) -> None:
         super().__init__(name)

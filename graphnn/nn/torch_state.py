@@ -36,6 +36,8 @@ def from_torch(
 ) -> tuple[list[str], list[str]]:
     """Set parameters from tensors or arrays by name; nothing is changed if anything does not fit.
 
+    A parameter that is shared has several names, of which the state needs one.
+
     Returns
     -------
     tuple of list
@@ -45,13 +47,15 @@ def from_torch(
     Raises
     ------
     DataError
-        With ``strict``, for names that are missing or unknown.
+        With ``strict``, for names that are missing or unknown; for a shared parameter whose names
+        have different values.
     ShapeError, DTypeError
         For values of another shape or dtype.
     """
     if not isinstance(state, Mapping):
         raise DataError(f"a state is a dict of tensors by name; got {state!r}")
-    missing = [name for name in parameters if name not in state]
+    given = {parameter for name, parameter in parameters.items() if name in state}
+    missing = [name for name, parameter in parameters.items() if parameter not in given]
     unknown = [name for name in state if name not in parameters]
     if strict and (missing or unknown):
         raise DataError(
@@ -61,6 +65,7 @@ def from_torch(
     arrays = {name: _array(name, value) for name, value in state.items() if name in parameters}
     for name, array in arrays.items():
         _check(name, array, parameters[name])
+    _check_shared(parameters, arrays)
     for name, array in arrays.items():
         parameters[name].value = array
     return missing, unknown
@@ -90,3 +95,15 @@ def _check(name: str, array: NDArray[Any], parameter: Parameter) -> None:
             f"Convert it: array.astype({own.dtype.name!r}) or tensor.to(torch.{own.dtype.name}), "
             f"or declare the layer with dtype={array.dtype.name!r}."
         )
+
+
+def _check_shared(parameters: Mapping[str, Parameter], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """A parameter of several names has one value."""
+    first: dict[Parameter, str] = {}
+    for name, array in arrays.items():
+        other = first.setdefault(parameters[name], name)
+        if not np.array_equal(array, arrays[other], equal_nan=True):
+            raise DataError(
+                f"{other} and {name} are one parameter here, and the state has different values "
+                "for them. Declare two modules, or leave one of the names out."
+            )

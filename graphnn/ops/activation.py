@@ -19,7 +19,15 @@ DENSITY = 1 / math.sqrt(2 * math.pi)
 
 
 def identity(x: NodeLike) -> Node:
-    """``x`` itself: the activation of a linear neuron."""
+    """``x`` itself: the activation of a linear neuron.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> x = gn.Input((None, 3), name="x")
+    >>> gn.identity(x) is x
+    True
+    """
     return as_node(x)
 
 

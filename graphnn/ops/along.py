@@ -169,3 +169,31 @@ def take_along_axis(x: NodeLike, indices: NodeLike, axis: int = -1) -> Node:
         node = broadcast_to(node, (*batch, node.spec.shape[-1]))
         chosen = broadcast_to(chosen, (*batch, chosen.spec.shape[-1]))
     return transpose(apply(TAKE_ALONG, [node, chosen]), back)
+
+
+def gather(x: NodeLike, dim: int, index: NodeLike) -> Node:
+    """:func:`take_along_axis` with torch's name and order of arguments.
+
+    Parameters
+    ----------
+    x
+        Any shape.
+    dim
+        The axis along which elements are chosen.
+    index
+        As many axes as x; int64 or int32.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        As :func:`take_along_axis`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> x = gn.Constant([[1.0, 2.0], [3.0, 4.0]])
+    >>> gn.function([], gn.gather(x, 1, [[1], [0]]))()
+    array([[2.],
+           [3.]], dtype=float32)
+    """
+    return take_along_axis(x, index, dim)

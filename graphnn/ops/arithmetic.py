@@ -288,7 +288,21 @@ CAST = register(
 
 
 def cast(x: NodeLike, dtype: object) -> Node:
-    """``x`` with another dtype; the only way in which a dtype changes."""
+    """``x`` with another dtype; the only way in which a dtype changes.
+
+    A gradient comes back in the dtype of ``x``; between floats and whole numbers none flows.
+
+    Raises
+    ------
+    DTypeError
+        For a dtype that graphnn does not know.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.cast(gn.Input((None, 3), dtype="uint8"), "float32").dtype
+    'float32'
+    """
     (node,) = as_nodes(x)
     name = as_dtype(dtype)
     return node if node.dtype == name else apply(CAST, [node], {"dtype": name})

@@ -63,13 +63,25 @@ def batch_norm(
     Raises
     ------
     ShapeError, DTypeError
-        If channels do not fit, or a batch is declared to have one value a channel.
+        If channels do not fit, or running averages would move by a batch that is declared to have
+        one value a channel.
     GraphError
         If one of the running averages, or the counter for ``momentum=None``, is missing.
 
     Notes
     -----
-    A batch with one value a channel has variance 0, also as its unbiased one; torch refuses it.
+    A batch that turns out to have one value a channel has variance 0, also as its unbiased one;
+    torch refuses it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import graphnn as gn
+    >>> x = gn.Input((None, 2), name="x")
+    >>> f = gn.function(x, gn.batch_norm(x, eps=0.0))  # no averages: those of the batch
+    >>> f(np.float32([[1, 0], [3, 8]]))
+    array([[-1., -1.],
+           [ 1.,  1.]], dtype=float32)
     """
     node = checked("batch_norm", x, 2, "(batch, channels, ...)")
     axes = [0, *range(2, node.ndim)]

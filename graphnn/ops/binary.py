@@ -26,7 +26,9 @@ _SHARE = (0.1, 0.9)
 @elementwise(
     name="binary_cross_entropy",
     domain=[_SHARE, _SHARE],
-    reference=lambda p, t: -(t * np.log(p) + (1 - t) * np.log1p(-p)),
+    reference=lambda p, t: (
+        -(t * np.maximum(np.log(p), -100) + (1 - t) * np.maximum(np.log1p(-p), -100))
+    ),
     formula="-t ln p - (1 - t) ln(1 - p)",
     color=LOSS,
 )
@@ -56,7 +58,7 @@ def _(dy, p, t, y):  # type: ignore[no-untyped-def]
     color=LOSS,
 )
 def logit_loss(x, t):  # type: ignore[no-untyped-def]
-    return (x if x > 0 else 0 * x) - x * t + math.log1p(math.exp(-math.fabs(x)))
+    return (0 if x < 0 else x) - x * t + math.log1p(math.exp(-math.fabs(x)))
 
 
 @logit_loss.backward
@@ -89,6 +91,13 @@ def binary_cross_entropy(
     ------
     ShapeError, DTypeError
         If prediction and target differ.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> p, t = gn.Constant([0.5, 0.5]), gn.Constant([1.0, 0.0])
+    >>> round(float(gn.function([], gn.binary_cross_entropy(p, t))()), 4)  # ln 2
+    0.6931
     """
     p, t = paired("binary_cross_entropy", prediction, target)
     return reduced(_weighted(log_loss(p, t), weight), reduction, name)
@@ -165,6 +174,18 @@ def hinge_loss(
     """Loss of the support vector machine, ``max(0, 1 - t x)``; targets are 1 and -1.
 
     Cortes, Vapnik, *Support-vector networks* (1995).
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If prediction and target differ in shape or dtype, or are no floats.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> x, t = gn.Constant([2.0, -3.0]), gn.Constant([1.0, 1.0])
+    >>> gn.function([], gn.hinge_loss(x, t, reduction="none"))()
+    array([0., 4.], dtype=float32)
     """
     x, t = paired("hinge_loss", prediction, target)
     return reduced(relu(1.0 - t * x), reduction, name)
@@ -177,7 +198,20 @@ def hinge_embedding_loss(
     reduction: ReductionName = "mean",
     name: str | None = "loss",
 ) -> Node:
-    """Of a distance x: ``x`` where the target is 1, ``max(0, margin - x)`` where it is -1."""
+    """Of a distance x: ``x`` where the target is 1, ``max(0, margin - x)`` where it is -1.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If prediction and target differ in shape or dtype, or are no floats.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> x, t = gn.Constant([0.25, 0.25]), gn.Constant([1.0, -1.0])
+    >>> gn.function([], gn.hinge_embedding_loss(x, t, reduction="none"))()
+    array([0.25, 0.75], dtype=float32)
+    """
     x, t = paired("hinge_embedding_loss", prediction, target)
     near = where(not_equal(t, -1.0), x, 0.0)
     far = where(not_equal(t, 1.0), relu(float(margin) - x), 0.0)
@@ -190,7 +224,20 @@ def soft_margin_loss(
     reduction: ReductionName = "mean",
     name: str | None = "loss",
 ) -> Node:
-    """``ln(1 + exp(-t x))``; targets are 1 and -1. It does not overflow, as torch's does."""
+    """``ln(1 + exp(-t x))``; targets are 1 and -1. It does not overflow, as torch's does.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If prediction and target differ in shape or dtype, or are no floats.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> x, t = gn.Constant([2.0, -3.0]), gn.Constant([1.0, 1.0])
+    >>> gn.soft_margin_loss(x, t).shape
+    ()
+    """
     x, t = paired("soft_margin_loss", prediction, target)
     return reduced(logit_loss(t * x, 1.0), reduction, name)
 
@@ -216,6 +263,20 @@ def multi_margin_loss(
         1 or 2.
     weight
         Shape (classes,): factor of the losses of each class.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If the labels are no whole numbers, one a row.
+    GraphError
+        For another ``p``.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> x, label = gn.Constant([[0.5, 2.0, 1.5, 1.5]]), gn.Constant([1])
+    >>> float(gn.function([], gn.multi_margin_loss(x, label))())  # (0 + 0.5 + 0.5) / 4
+    0.25
     """
     if p not in (1, 2):
         raise GraphError(f"multi_margin_loss needs p = 1 or 2; got p={p!r}")
@@ -239,6 +300,13 @@ def cosine_similarity(
     """Cosine of the angle between vectors along ``dim``: ``x1·x2 / (|x1| |x2|)``.
 
     Lengths below ``eps`` count as ``eps``. Shapes broadcast.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> a, b = gn.Constant([[1.0, 0.0]]), gn.Constant([[3.0, 4.0]])
+    >>> gn.function([], gn.cosine_similarity(a, b))()
+    array([0.6], dtype=float32)
     """
     a, b = as_nodes(x1, x2)
     lengths = [sqrt(maximum(sum(v * v, dim), eps * eps)) for v in (a, b)]
@@ -261,6 +329,18 @@ def cosine_embedding_loss(
         Shape (..., features), float.
     target
         Shape (...,): 1 for pairs that are alike, -1 for others; of the dtype of ``x1``.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If the shapes do not fit, or the dtypes differ or are no floats.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> a, b = gn.Constant([[1.0, 0.0]]), gn.Constant([[0.0, 4.0]])
+    >>> float(gn.function([], gn.cosine_embedding_loss(a, b, gn.Constant([1.0])))())
+    1.0
     """
     a, b = paired("cosine_embedding_loss", x1, x2)
     tiny = 1e-12  # as in torch: a vector of zeros is at right angles to all

@@ -91,12 +91,16 @@ def not_equal(a, b):  # type: ignore[no-untyped-def]
     return a != b
 
 
-@elementwise(domain=["bool", "bool"], reference=np.logical_and, floats=False, color=CHOICE)
+@elementwise(
+    domain=["bool", "bool"], reference=np.logical_and, floats=False, formula="a ∧ b", color=CHOICE
+)
 def logical_and(a, b):  # type: ignore[no-untyped-def]
     return a and b
 
 
-@elementwise(domain=["bool", "bool"], reference=np.logical_or, floats=False, color=CHOICE)
+@elementwise(
+    domain=["bool", "bool"], reference=np.logical_or, floats=False, formula="a ∨ b", color=CHOICE
+)
 def logical_or(a, b):  # type: ignore[no-untyped-def]
     return a or b
 

@@ -10,6 +10,7 @@ from graphnn.node import Node, NodeLike, apply, as_nodes
 from graphnn.op import registry
 from graphnn.ops.correlation import FAMILIES
 from graphnn.ops.movement import reshape
+from graphnn.ops.padding import pad
 from graphnn.ops.window import Padding, Sizes, as_number, both_sides, each_axis
 from graphnn.spec import DimLike, format_shape
 
@@ -87,6 +88,7 @@ def conv2d(
     padding
         Zeros around x: a number, one an axis, ``"valid"`` for none, or ``"same"`` for as many as
         keep the size (with stride 1; where that is odd, one more stands behind than before).
+        ``"circular"`` keeps the size with x itself around x, as if its edges were joined.
     groups
         Channels are split into so many groups that do not see each other.
     name
@@ -133,6 +135,9 @@ def _convolved(
     window = _window(op.name, dims, stride, dilation, groups)
     kernel = [as_number(k) for k in w.spec.shape[2:]] if _has_kernel(w, dims) else [1] * dims
     sides = both_sides(op.name, padding, dims, kernel, window["stride"], window["dilation"])
+    if padding == "circular" and node.ndim == dims + 2:
+        node = pad(node, ((0, 0), (0, 0), *sides), mode="circular")
+        sides = ((0, 0),) * dims
     y = apply(op, [node, w], {**window, "padding": sides}, name=name if bias is None else None)
     return _with_bias(y, bias, name)
 

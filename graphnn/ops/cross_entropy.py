@@ -98,6 +98,13 @@ def nll_loss(
     """Negative log-likelihood of the true class: ``-x[label]``, of x = log_softmax(logits).
 
     Arguments as in :func:`cross_entropy`, which is this loss after :func:`log_softmax`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> x, label = gn.Constant([[-0.5, -2.0]]), gn.Constant([1])
+    >>> float(gn.function([], gn.nll_loss(x, label))())
+    2.0
     """
     x, y = as_nodes(log_probabilities, labels)
     refuse("nll_loss", x, ["softmax", "sigmoid"], "takes logarithms of probabilities (log_softmax)")

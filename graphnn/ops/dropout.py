@@ -91,8 +91,20 @@ def dropout(x: NodeLike, p: float = 0.5, name: str | None = None) -> Node:
 
     Raises
     ------
-    GraphError
-        If ``p`` is out of range.
+    GraphError, DTypeError
+        If ``p`` is out of range, or ``x`` is no float.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import graphnn as gn
+    >>> x = gn.Input((None,), name="x")
+    >>> y = gn.dropout(x, p=0.5)
+    >>> gn.function(x, y)([1, 2, 3])  # nothing is trained
+    array([1., 2., 3.], dtype=float32)
+    >>> dropped = gn.function(x, y, training=True)(np.ones(1000, np.float32))
+    >>> sorted(set(dropped.tolist()))
+    [0.0, 2.0]
     """
     node = as_node(x)
     return _dropped_by(node, node.spec.shape, checked_share("dropout", p), name)
@@ -106,8 +118,14 @@ def dropout1d(x: NodeLike, p: float = 0.5, name: str | None = None) -> Node:
 
     Raises
     ------
-    GraphError, ShapeError
-        If ``p`` is not in [0, 1), and for another number of axes.
+    GraphError, ShapeError, DTypeError
+        If ``p`` is not in [0, 1), for another number of axes, and if ``x`` is no float.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.dropout1d(gn.Input((None, 8, 100)), p=0.2).shape
+    (None, 8, 100)
     """
     return _of_channels("dropout1d", as_node(x), 3, "(batch, channels, length)", p, name)
 
@@ -116,6 +134,12 @@ def dropout2d(x: NodeLike, p: float = 0.5, name: str | None = None) -> Node:
     """Dropout of whole channels of images (batch, channels, height, width).
 
     As :func:`dropout1d`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.dropout2d(gn.Input((None, 8, 28, 28)), p=0.2).shape
+    (None, 8, 28, 28)
     """
     return _of_channels("dropout2d", as_node(x), 4, "(batch, channels, height, width)", p, name)
 
@@ -152,8 +176,14 @@ def alpha_dropout(x: NodeLike, p: float = 0.5, name: str | None = None) -> Node:
 
     Raises
     ------
-    GraphError
-        If ``p`` is not in [0, 1).
+    GraphError, DTypeError
+        If ``p`` is not in [0, 1), or ``x`` is no float.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.alpha_dropout(gn.selu(gn.Input((None, 64))), p=0.05).shape
+    (None, 64)
     """
     node = as_node(x)
     if checked_share("alpha_dropout", p) == 0:
@@ -264,6 +294,13 @@ def gaussian_noise(x: NodeLike, std: float = 0.1, name: str | None = None) -> No
     ------
     DTypeError, GraphError
         If ``x`` is no float, or ``std`` is negative or not finite.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> x = gn.Input((None,), name="x")
+    >>> gn.function(x, gn.gaussian_noise(x, std=0.1))([1, 2, 3])  # nothing is trained
+    array([1., 2., 3.], dtype=float32)
     """
     node = as_node(x)
     if node.dtype not in FLOATS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from inspect import Parameter, Signature, cleandoc
 from typing import Any, TypeAlias, overload
 
@@ -21,6 +22,8 @@ from graphnn.spec import FLOATS, DimLike, TensorSpec, broadcast_shapes
 # The interval that tests draw from, then the kinks inside it that they keep away from; "bool".
 Domain: TypeAlias = "tuple[float, ...] | str"
 REAL: Domain = (-2.0, 2.0)
+# For each input the op of its derivative, and which of (dy, *inputs, y) that op reads.
+Derivatives: TypeAlias = "list[tuple[Op, list[int]]]"
 
 
 class Elementwise:
@@ -83,10 +86,18 @@ class Elementwise:
                 f"{self.op.name}.backward takes (dy, {', '.join(params)}, y); "
                 f"got ({', '.join(body.params)})"
             )
-        derivatives = [
-            _derivative(self.op, body if len(params) == 1 else body.returned(i, len(params)), param)
-            for i, param in enumerate(params)
-        ]
+        op = self.op
+
+        @cache
+        def derivatives() -> Derivatives:
+            parts = [body.returned(i, len(params)) for i in range(len(params) if params[1:] else 0)]
+            return [
+                _derivative(op, part, param)
+                for part, param in zip(parts or [body], params, strict=True)
+            ]
+
+        if not body.is_own:
+            derivatives()  # what does not fit is said where it is declared
         rules = {"vjp": _vjp_of(derivatives), "jvp": _jvp_of(derivatives)}
         self.op = register(replace(self.op, **rules), replace=True)  # type: ignore[arg-type]
         return self
@@ -105,7 +116,7 @@ def _signature(params: Sequence[str], defaults: Mapping[str, float]) -> Signatur
 def _returning(function: Callable[..., object], label: str | None) -> Body:
     """The body of a formula, which has a value on every way through it."""
     body = Body(function).as_formula()
-    if not body.always_returns:
+    if not body.is_own and not body.always_returns:
         raise KernelError(
             f"{label or body.name}: the formula must return a value on every way through it, for "
             f"it is the value of every element. End it with a return. Declared at {declared_at()}."
@@ -144,23 +155,23 @@ def _example_dtypes(op: Op) -> list[bool]:
     return [draw.dtype == "bool" for draw in op.examples[0].inputs] if op.examples else []
 
 
-def _vjp_of(derivatives: Sequence[tuple[Op, list[int]]]) -> Vjp:
+def _vjp_of(derivatives: Callable[[], Derivatives]) -> Vjp:
     def vjp(node: Node, dy: Node) -> list[Node | None]:
         values = [dy, *node.inputs, node]
         return [
             apply(op, [values[i] for i in places]) if value.dtype in FLOATS else None
-            for (op, places), value in zip(derivatives, node.inputs, strict=True)
+            for (op, places), value in zip(derivatives(), node.inputs, strict=True)
         ]
 
     return vjp
 
 
-def _jvp_of(derivatives: Sequence[tuple[Op, list[int]]]) -> Jvp:
+def _jvp_of(derivatives: Callable[[], Derivatives]) -> Jvp:
     """The Jacobian of an elementwise op is diagonal: forward and reverse mode share its entries."""
 
     def jvp(node: Node, tangents: Sequence[Node | None]) -> Node | None:
         parts = []
-        for (op, places), tangent in zip(derivatives, tangents, strict=True):
+        for (op, places), tangent in zip(derivatives(), tangents, strict=True):
             if tangent is not None:
                 values = [tangent, *node.inputs, node]
                 parts.append(apply(op, [values[i] for i in places]))
@@ -217,10 +228,13 @@ def spec_rule(
 
 def _flops_of(body: Body) -> Callable[..., DimLike]:
     arithmetic = (ast.BinOp, ast.Call, ast.Compare, ast.UnaryOp)
-    count = sum(isinstance(n, arithmetic) for s in body.statements for n in ast.walk(s))
+
+    @cache
+    def count() -> int:
+        return sum(isinstance(n, arithmetic) for s in body.statements for n in ast.walk(s))
 
     def flops(out: TensorSpec, *_inputs: TensorSpec, **_attrs: Any) -> DimLike:
-        return out.size * count
+        return out.size * count()
 
     return flops
 

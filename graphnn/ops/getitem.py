@@ -10,7 +10,8 @@ import numpy as np
 
 from graphnn.context import declared_at
 from graphnn.errors import GraphError, ShapeError
-from graphnn.node import Node, operators
+from graphnn.node import Node
+from graphnn.operators import operators
 from graphnn.ops.indexing import take
 from graphnn.ops.movement import reshape
 from graphnn.ops.slicing import sliced

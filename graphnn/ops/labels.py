@@ -71,12 +71,13 @@ def _cross_entropy_backward_rows(start, stop, logits, labels, dy, out):  # type:
         total = out[i, 0]
         for j in range(1, classes):
             total += out[i, j]
-        scale = dy[i] / total
-        for j in range(classes):
-            out[i, j] *= scale
         label = labels[i]
         if 0 <= label < classes:
-            out[i, label] -= dy[i]
+            scale = dy[i] / total
+            own = out[i, label] / total - 1.0  # by itself: inf - inf were nan
+            for j in range(classes):
+                out[i, j] *= scale
+            out[i, label] = own * dy[i]
         else:
             for j in range(classes):
                 out[i, j] = math.nan
@@ -104,7 +105,9 @@ def _cross_entropy_vjp(node: Node, dy: Node) -> list[Node | None]:
     return [apply(CROSS_ENTROPY_BACKWARD, [*node.inputs, dy]), None]
 
 
-def _backward_spec(logits: TensorSpec, _labels: TensorSpec, _dy: TensorSpec) -> TensorSpec:
+def _backward_spec(logits: TensorSpec, labels: TensorSpec, dy: TensorSpec) -> TensorSpec:
+    if dy != label_spec(logits, labels):
+        raise Mismatch("one number in dy for each label, of the dtype of the logits")
     return logits
 
 
@@ -211,10 +214,28 @@ ONE_HOT = register(
 def one_hot(labels: NodeLike, classes: DimLike, dtype: str = "float32") -> Node:
     """Rows that are 1 at the label and 0 elsewhere: (...,) to (..., classes).
 
+    Parameters
+    ----------
+    labels
+        Shape (...,), whole numbers in [0, classes).
+    classes
+        How long a row is.
+    dtype
+        Of the result.
+
     Raises
     ------
+    DTypeError, ShapeError
+        If the labels are no whole numbers, or ``classes`` is negative.
     DataError
-        For labels outside 0 <= label < classes: here where they are known, else at the call.
+        For labels out of range: here where they are known, else at the call.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.function([], gn.one_hot(gn.Constant([2, 0]), classes=3))()
+    array([[0., 0., 1.],
+           [1., 0., 0.]], dtype=float32)
     """
     return apply(ONE_HOT, [as_node(labels)], {"classes": classes, "dtype": as_dtype(dtype)})
 
@@ -236,6 +257,8 @@ def _nll_backward_rows(start, stop, labels, dy, out):  # type: ignore[no-untyped
 
 
 def _nll_backward_spec(labels: TensorSpec, dy: TensorSpec, *, classes: DimLike) -> TensorSpec:
+    if labels.shape != dy.shape:
+        raise Mismatch("labels.shape == dy.shape: one class index a row")
     return TensorSpec((*labels.shape, classes), dy.dtype)
 
 
@@ -275,7 +298,9 @@ NLL_BACKWARD = register(
         name="nll_backward",
         spec=_nll_backward_spec,
         kernel=Rows(Body(_nll_backward_rows), ("each", "each", "rows")),
-        reference=lambda labels, dy, *, classes: _one_hot(labels, classes) * -dy[..., None],
+        reference=lambda labels, dy, *, classes: np.where(
+            _one_hot(labels, classes), -dy[..., None], 0
+        ),
         vjp=_nll_backward_vjp,
         jvp=_nll_backward_jvp,
         examples=(Example((Draw((4,), 0, 3, "int64"), Draw((4,))), {"classes": 3}),),

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphnn.node import Node, NodeLike, apply, as_nodes, operators
+from graphnn.node import Node, NodeLike, apply, as_nodes
 from graphnn.op import Draw, Example, Gemm, Mismatch, Op, register
+from graphnn.operators import operators
 from graphnn.ops.movement import broadcast_to, reshape
 from graphnn.ops.tangents import bilinear
 from graphnn.spec import (
@@ -146,6 +147,15 @@ def matmul(a: NodeLike, b: NodeLike, name: str | None = None) -> Node:
     ------
     ShapeError, DTypeError
         If the inner sizes, the batches or the dtypes do not fit.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.matmul(gn.Input((None, 2, 3)), gn.Input((3, 4))).shape
+    (None, 2, 4)
+    >>> x = gn.Input((2,), name="x")
+    >>> gn.function(x, [[1.0, 2.0], [3.0, 4.0]] @ x)([1, 10])
+    array([21., 43.], dtype=float32)
     """
     left, right = as_nodes(a, b)
     if left.ndim == 0 or right.ndim == 0:

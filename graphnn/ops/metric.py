@@ -47,6 +47,7 @@ CORRECT = register(
         kernel=Rows(Body(_correct_rows), ("rows", "each", "each")),
         reference=_correct_reference,
         flops=_flops,
+        fits=lambda logits, _labels: [logits.shape[-1] - 1],
         examples=(Example((Draw((6, 3)), Draw((6,), 0, 3, "int64"))),),
         formula="1[argmax x = label]",
         color=LOSS,
@@ -58,6 +59,27 @@ def accuracy(logits: NodeLike, labels: NodeLike, name: str | None = "accuracy") 
     """Share of rows whose largest logit is the label's; of several largest, the first counts.
 
     A row that holds a NaN is wrong.
+
+    Parameters
+    ----------
+    logits
+        Shape (..., classes), float.
+    labels
+        Shape (...,), int64 or int32.
+    name
+        Of the node.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If the labels are no whole numbers, one a row.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> x, labels = gn.Constant([[2.0, 1.0], [0.0, 3.0]]), gn.Constant([0, 0])
+    >>> float(gn.function([], gn.accuracy(x, labels))())
+    0.5
     """
     return mean(apply(CORRECT, as_nodes(logits, labels)), name=name)
 
@@ -89,6 +111,13 @@ def binary_accuracy(
         If the shapes differ.
     GraphError
         If the threshold is out of range.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> p, t = gn.Constant([0.9, 0.2, 0.6]), gn.Constant([1, 0, 0])
+    >>> round(float(gn.function([], gn.binary_accuracy(p, t, logits=False))()), 4)
+    0.6667
     """
     x, y = as_nodes(prediction, target)
     if not 0 < threshold < 1:

@@ -92,6 +92,12 @@ def reshape(x: NodeLike, shape: int | Sequence[DimLike | None]) -> Node:
     ------
     ShapeError
         If the number of elements differs.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.reshape(gn.Input((None, 6)), (None, 2, -1)).shape
+    (None, 2, 3)
     """
     node = as_node(x)
     wanted = (shape,) if isinstance(shape, int | np.integer | Dim) else shape
@@ -111,6 +117,12 @@ def flatten(x: NodeLike, start: int = 1) -> Node:
     ------
     ShapeError
         If there is no such axis; ``start == ndim`` appends one of size 1.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.flatten(gn.Input((None, 1, 28, 28))).shape
+    (None, 784)
     """
     node = as_node(x)
     first = node.ndim if start == node.ndim else as_axis(node, start, "flatten")
@@ -124,6 +136,12 @@ def expand_dims(x: NodeLike, axes: int | Sequence[int]) -> Node:
     ------
     ShapeError
         If there is no such place, or one is named twice.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.expand_dims(gn.Input((None, 3)), -1).shape
+    (None, 3, 1)
     """
     node = as_node(x)
     new = as_new_axes(node, axes, "expand_dims")
@@ -139,6 +157,12 @@ def squeeze(x: NodeLike, axes: int | Sequence[int] | None = None) -> Node:
     ------
     ShapeError
         If there is no such axis, or it has another size.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.squeeze(gn.Input((None, 1, 3, 1)), -1).shape
+    (None, 1, 3)
     """
     node = as_node(x)
     shape = node.spec.shape
@@ -197,7 +221,19 @@ TRANSPOSE = register(
 
 
 def transpose(x: NodeLike, axes: Sequence[int] | None = None) -> Node:
-    """Reorder the axes; by default reverse them. A product absorbs the transpose of its factors."""
+    """Reorder the axes; by default reverse them. A product absorbs the transpose of its factors.
+
+    Raises
+    ------
+    ShapeError
+        If ``axes`` do not name each axis once.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.transpose(gn.Input((None, 3, 4)), (0, 2, 1)).shape
+    (None, 4, 3)
+    """
     node = as_node(x)
     order = as_axes(node, axes, "transpose")
     order = order[::-1] if axes is None else order
@@ -287,7 +323,19 @@ BROADCAST = register(
 
 
 def broadcast_to(x: NodeLike, shape: Sequence[DimLike | None]) -> Node:
-    """Repeat ``x`` along axes of size 1 and new leading axes, as NumPy broadcasts."""
+    """Repeat ``x`` along axes of size 1 and new leading axes, as NumPy broadcasts.
+
+    Raises
+    ------
+    ShapeError
+        If ``x`` does not broadcast to that shape.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.broadcast_to(gn.Input((3,)), (None, 3)).shape
+    (None, 3)
+    """
     node = as_node(x)
     target = tuple(BATCH if dim is None else dim for dim in shape)
     return node if target == node.spec.shape else apply(BROADCAST, [node], {"shape": target})
@@ -349,5 +397,14 @@ STOP = register(
 
 
 def stop_gradient(x: NodeLike, name: str | None = None) -> Node:
-    """``x`` itself, through which no derivative flows, neither forward nor in reverse."""
+    """``x`` itself, through which no derivative flows, neither forward nor in reverse.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> x = gn.Input((), name="x")
+    >>> f = gn.function(x, gn.grad(x * gn.stop_gradient(x), x))
+    >>> float(f(3.0))  # not 6: the second factor counts as a constant
+    3.0
+    """
     return apply(STOP, [as_node(x)], name=name)

@@ -112,6 +112,12 @@ def rms_norm(
 
     Parameters as in :func:`layer_norm`; ``eps=None`` is the distance from 1 to the next number of
     the dtype, as in torch.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.function([], gn.rms_norm(gn.Constant([3.0, 4.0, 0.0, 0.0]), 4, eps=0.0))()
+    array([1.2, 1.6, 0. , 0. ], dtype=float32)
     """
     node, shape = _of_last_axes("rms_norm", x, normalized_shape)
     axes = range(node.ndim - len(shape), node.ndim)
@@ -178,6 +184,12 @@ def group_norm(
     ------
     ShapeError
         If the channels do not split evenly.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.group_norm(gn.Input((None, 6, 8, 8)), num_groups=3).shape
+    (None, 6, 8, 8)
     """
     node = checked("group_norm", x, 2, "(batch, channels, ...)")
     batch, channels, *rest = node.spec.shape
@@ -211,6 +223,17 @@ def instance_norm(
         Shape (channels,).
     eps
         Keeps the root away from 0.
+
+    Raises
+    ------
+    ShapeError
+        If ``x`` has no axis of places, or weight or bias do not fit.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.instance_norm(gn.Input((None, 3, 8, 8))).shape
+    (None, 3, 8, 8)
     """
     node = checked("instance_norm", x, 3, "(batch, channels, ...) with at least one axis of places")
     y = _normalized(node, node.ndim - 2, eps)

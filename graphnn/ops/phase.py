@@ -2,7 +2,7 @@
 
 A graph is declared once; ``gn.function(training=...)`` chooses. ``phase`` is a value that is one
 thing in training and another in inference; ``updating`` carries the new values of parameters that
-training moves without a gradient: running averages. :mod:`graphnn.passes` takes both out of the
+training moves without a gradient: running averages. :mod:`graphnn.phases` takes both out of the
 graph before it is scheduled.
 """
 

@@ -13,7 +13,7 @@ the axis among them as evenly as they can: window i of n runs from ⌊i size / n
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -228,10 +228,18 @@ def _planes(x: TensorSpec, size: Shape) -> TensorSpec:
     return x.with_shape((*x.shape[:-2], *size))
 
 
-def _largest_spec(x: TensorSpec, *, size: Shape, **window: Any) -> TensorSpec:
+def _check_windows(plane: Shape, windows: Shape, attrs: Mapping[str, int]) -> None:
+    for axis, size, places in zip("hw", plane, windows, strict=True):
+        if isinstance(size, Dim) or isinstance(places, Dim):
+            raise Mismatch("planes of a size that is known")
+        k, s, p = (attrs[name + axis] for name in "ksp")
+        if not all(taps_of(size, places, k, s, p, attrs.get("d" + axis, 1))):
+            raise Mismatch("an element of the plane in each window")
+
+
+def _largest_spec(x: TensorSpec, *, size: Shape, **window: int) -> TensorSpec:
     out = _planes(x, size).with_dtype("int32")
-    if any(isinstance(dim, Dim) for dim in (*x.shape[-2:], *size)):
-        raise Mismatch("planes of a size that is known")
+    _check_windows(x.shape[-2:], size, window)
     return out
 
 
@@ -247,8 +255,16 @@ def _add_back_spec(dy: TensorSpec, places: TensorSpec, *, size: Shape) -> Tensor
     return _planes(dy, size)
 
 
-def _average_spec(x: TensorSpec, *, size: Shape, **window: Any) -> TensorSpec:
-    return _planes(x, size)
+def _average_spec(x: TensorSpec, *, size: Shape, **window: int) -> TensorSpec:
+    out = _planes(x, size)
+    _check_windows(x.shape[-2:], size, window)
+    return out
+
+
+def _spread_spec(dy: TensorSpec, *, size: Shape, **window: int) -> TensorSpec:
+    out = _planes(dy, size)
+    _check_windows(size, dy.shape[-2:], window)
+    return out
 
 
 def _pick_vjp(node: Node, dy: Node) -> list[Node | None]:
@@ -333,6 +349,7 @@ PICK = register(
             Example((Draw((2, 3, 4, 5)), Draw((2, 3, 3, 2), 0, 20, "int32"))),
             Example((Draw((5, 3, 4)), Draw((5, 2, 6), 0, 12, "int32"))),
         ),
+        bounds=lambda x, _places: {1: (0, x.shape[-2] * x.shape[-1])},
         formula="x[place]",
         color=POOLING,
     )
@@ -350,6 +367,7 @@ ADD_BACK = register(
             Example((Draw((2, 3, 3, 2)), Draw((2, 3, 3, 2), 0, 20, "int32")), {"size": (4, 5)}),
             Example((Draw((5, 2, 6)), Draw((5, 2, 6), 0, 12, "int32")), {"size": (3, 4)}),
         ),
+        bounds=lambda _dy, _places, *, size: {1: (0, size[0] * size[1])},
         formula="Σ dy at each place",
         color=POOLING,
     )
@@ -371,7 +389,7 @@ AVERAGE = register(
 SPREAD = register(
     Op(
         name="avg_pool_transposed",
-        spec=_average_spec,
+        spec=_spread_spec,
         kernel=Rows(Body(_spread), ("planes", "planes")),
         reference=_spread_reference,
         vjp=_spread_vjp,

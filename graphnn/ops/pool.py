@@ -10,7 +10,7 @@ from graphnn.errors import GraphError, ShapeError
 from graphnn.node import Node, NodeLike, apply, as_node
 from graphnn.ops.movement import expand_dims, squeeze
 from graphnn.ops.planes import AVERAGE, LARGEST, PICK, taps_of
-from graphnn.ops.reduce import mean
+from graphnn.ops.reduce import max, mean
 from graphnn.ops.window import Sizes, each_axis
 from graphnn.spec import Dim, format_shape
 
@@ -195,7 +195,14 @@ def avg_pool2d(
 
 
 def adaptive_max_pool1d(x: NodeLike, output_size: OutputSize, name: str | None = None) -> Node:
-    """The largest of each of ``output_size`` windows; see :func:`adaptive_avg_pool2d`."""
+    """The largest of each of ``output_size`` windows; see :func:`adaptive_avg_pool2d`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.adaptive_max_pool1d(gn.Input((None, 8, 100)), 4).shape
+    (None, 8, 4)
+    """
     node = as_node(x)
     return _largest(
         "adaptive_max_pool1d", 1, node, _shared("adaptive_max_pool1d", 1, node, output_size), name
@@ -203,7 +210,14 @@ def adaptive_max_pool1d(x: NodeLike, output_size: OutputSize, name: str | None =
 
 
 def adaptive_max_pool2d(x: NodeLike, output_size: OutputSize, name: str | None = None) -> Node:
-    """The largest of each of ``output_size`` windows; see :func:`adaptive_avg_pool2d`."""
+    """The largest of each of ``output_size`` windows; see :func:`adaptive_avg_pool2d`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.adaptive_max_pool2d(gn.Input((None, 8, 10, 7)), (3, None)).shape
+    (None, 8, 3, 7)
+    """
     node = as_node(x)
     return _largest(
         "adaptive_max_pool2d", 2, node, _shared("adaptive_max_pool2d", 2, node, output_size), name
@@ -211,7 +225,14 @@ def adaptive_max_pool2d(x: NodeLike, output_size: OutputSize, name: str | None =
 
 
 def adaptive_avg_pool1d(x: NodeLike, output_size: OutputSize, name: str | None = None) -> Node:
-    """The mean of each of ``output_size`` windows; see :func:`adaptive_avg_pool2d`."""
+    """The mean of each of ``output_size`` windows; see :func:`adaptive_avg_pool2d`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.adaptive_avg_pool1d(gn.Input((None, 8, 100)), 4).shape
+    (None, 8, 4)
+    """
     node = as_node(x)
     return _shared_mean("adaptive_avg_pool1d", 1, node, output_size, name)
 
@@ -351,3 +372,57 @@ def _known_sizes(op: str, dims: int, x: Node) -> list[int]:
         f"{op} needs {axes}, sizes that are known; got {format_shape(x.spec.shape)} for "
         f"{x.name!r}. Declared at {declared_at()}. Over axes of any size: gn.max or gn.mean."
     )
+
+
+def global_avg_pool(x: NodeLike, keepdims: bool = False, name: str | None = None) -> Node:
+    """The mean of each channel over all of its pixels (Lin, Chen, Yan, *Network in network*, 2013).
+
+    Parameters
+    ----------
+    x
+        (batch, channels, ...), float.
+    keepdims
+        Whether the pooled axes stay, with size 1.
+    name
+        Of the node.
+
+    Returns
+    -------
+    Node
+        (batch, channels).
+
+    Raises
+    ------
+    ShapeError
+        If there is no axis behind the channels.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.global_avg_pool(gn.Input((None, 8, 10, 7))).shape
+    (None, 8)
+    """
+    return mean(as_node(x), _behind_channels("global_avg_pool", x), keepdims, name)
+
+
+def global_max_pool(x: NodeLike, keepdims: bool = False, name: str | None = None) -> Node:
+    """The largest pixel of each channel; see :func:`global_avg_pool`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.global_max_pool(gn.Input((None, 8, 100))).shape
+    (None, 8)
+    """
+    return max(as_node(x), _behind_channels("global_max_pool", x), keepdims, name)
+
+
+def _behind_channels(op: str, x: NodeLike) -> list[int]:
+    node = as_node(x)
+    if node.ndim < 3:
+        raise ShapeError(
+            f"{op} needs (batch, channels, ...) with at least one more axis; got "
+            f"{format_shape(node.spec.shape)}. Declared at {declared_at()}. A missing axis? "
+            "gn.expand_dims puts one in."
+        )
+    return list(range(2, node.ndim))

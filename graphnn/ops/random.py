@@ -178,6 +178,15 @@ def set_seed(seed: int) -> None:
     ------
     GraphError
         For anything else.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.set_seed(1)
+    >>> first = gn.nn.Linear(2, 2).weight.value
+    >>> gn.set_seed(1)
+    >>> bool((gn.nn.Linear(2, 2).weight.value == first).all())
+    True
     """
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
         raise GraphError(f"a seed is a whole number in [0, 2**63); got {seed!r}")

@@ -44,7 +44,14 @@ def _(dy, x, min_val, max_val, y):  # type: ignore[no-untyped-def]
 
 
 def relu6(x: NodeLike, name: str | None = None) -> Node:
-    """``min(max(x, 0), 6)``: Krizhevsky, *Convolutional Deep Belief Networks* (2010)."""
+    """``min(max(x, 0), 6)``: Krizhevsky, *Convolutional Deep Belief Networks* (2010).
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.function([], gn.relu6(gn.Constant([-1.0, 2.0, 8.0])))()
+    array([0., 2., 6.], dtype=float32)
+    """
     return hard_tanh(x, 0.0, 6.0, name=name)
 
 
@@ -182,7 +189,7 @@ def _(dy, x, y):  # type: ignore[no-untyped-def]
 
 @elementwise(
     domain=[(-4, 4, -3, 3)],
-    reference=lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
+    reference=lambda x: np.where(x <= -3, 0, x * np.clip(x / 6 + 0.5, 0, 1)),
     formula="x min(max(x + 3, 0), 6) / 6",
     color=ACTIVATION,
 )

@@ -187,7 +187,30 @@ def sum(
     keepdims: bool = False,
     name: str | None = None,
 ) -> Node:
-    """Sum over ``axis``, or over all axes."""
+    """Sum over ``axis``, or over all axes.
+
+    Parameters
+    ----------
+    x
+        Any shape; floats, int64 or int32.
+    axis
+        An axis or several, negative ones counted from the end; None: all.
+    keepdims
+        Whether reduced axes stay, with size 1.
+    name
+        Of the node.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If there is no such axis, or one is named twice; for bool and uint8.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.function([], gn.sum(gn.Constant([[1.0, 2.0], [3.0, 4.0]]), axis=0))()
+    array([4., 6.], dtype=float32)
+    """
     return _reduce(SUM, x, axis, keepdims, name)
 
 
@@ -197,7 +220,30 @@ def mean(
     keepdims: bool = False,
     name: str | None = None,
 ) -> Node:
-    """Mean over ``axis``, or over all axes."""
+    """Mean over ``axis``, or over all axes.
+
+    Parameters
+    ----------
+    x
+        Any shape; floats.
+    axis
+        An axis or several, negative ones counted from the end; None: all.
+    keepdims
+        Whether reduced axes stay, with size 1.
+    name
+        Of the node.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If there is no such axis, or one is named twice; for anything but floats.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.function([], gn.mean(gn.Constant([[1.0, 2.0], [3.0, 4.0]]), axis=0))()
+    array([2., 3.], dtype=float32)
+    """
     return _reduce(MEAN, x, axis, keepdims, name)
 
 
@@ -209,7 +255,14 @@ def max(
 ) -> Node:
     """Maximum over ``axis``, or over all axes; in the gradient, ties share equally.
 
-    The maximum of nothing is -inf, of whole numbers the smallest that there is.
+    The maximum of nothing is -inf, of whole numbers the smallest that there is. Arguments and
+    errors as of :func:`sum`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.function([], gn.max(gn.Constant([[1.0, 2.0], [3.0, 0.0]]), axis=0))()
+    array([3., 2.], dtype=float32)
     """
     return _reduce(MAX, x, axis, keepdims, name)
 
@@ -220,7 +273,14 @@ def min(
     keepdims: bool = False,
     name: str | None = None,
 ) -> Node:
-    """Minimum over ``axis``, or over all axes; otherwise as :func:`max`."""
+    """Minimum over ``axis``, or over all axes; otherwise as :func:`max`: of nothing inf.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.function([], gn.min(gn.Constant([[1.0, 2.0], [3.0, 0.0]]), axis=0))()
+    array([1., 0.], dtype=float32)
+    """
     return _reduce(MIN, x, axis, keepdims, name)
 
 
@@ -230,7 +290,19 @@ def prod(
     keepdims: bool = False,
     name: str | None = None,
 ) -> Node:
-    """Product over ``axis``, or over all axes; its gradient is right also where factors are 0."""
+    """Product over ``axis``, or over all axes; its gradient is right also where factors are 0.
+
+    Arguments and errors as of :func:`sum`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import graphnn as gn
+    >>> x = gn.Input((3,), name="x")
+    >>> f = gn.function(x, [gn.prod(x), gn.grad(gn.prod(x), x)])
+    >>> f(np.float32([2, 0, 3]))
+    [array(0., dtype=float32), array([0., 6., 0.], dtype=float32)]
+    """
     return _reduce(PROD, x, axis, keepdims, name)
 
 

@@ -138,10 +138,42 @@ def _along(op: Op, x: NodeLike, axis: int, name: str | None) -> Node:
 
 
 def softmax(x: NodeLike, axis: int = -1, name: str | None = None) -> Node:
-    """Probabilities: exp(x) divided by its sum along ``axis``."""
+    """Probabilities: exp(x) divided by its sum along ``axis``; it does not overflow.
+
+    Bridle, *Probabilistic interpretation of feedforward classification network outputs* (1990).
+
+    Parameters
+    ----------
+    x
+        Any shape with that axis, float32 or float64.
+    axis
+        Along which the probabilities add up to 1.
+    name
+        Of the node.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If there is no such axis, or ``x`` is no float.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.function([], gn.softmax(gn.Constant([1000.0, 1000.0])))()
+    array([0.5, 0.5], dtype=float32)
+    """
     return _along(SOFTMAX, x, axis, name)
 
 
 def log_softmax(x: NodeLike, axis: int = -1, name: str | None = None) -> Node:
-    """Logarithm of :func:`softmax`, without its overflow and underflow."""
+    """Logarithm of :func:`softmax`, without its overflow and underflow.
+
+    Arguments and errors as there.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.function([], gn.log_softmax(gn.Constant([0.0, -1000.0])))()
+    array([    0., -1000.], dtype=float32)
+    """
     return _along(LOG_SOFTMAX, x, axis, name)

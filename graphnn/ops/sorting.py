@@ -183,7 +183,14 @@ def argmax(x: NodeLike, axis: int | None = None, keepdims: bool = False) -> Node
 
 
 def argmin(x: NodeLike, axis: int | None = None, keepdims: bool = False) -> Node:
-    """The place of the smallest element; otherwise as :func:`argmax`."""
+    """The place of the smallest element; otherwise as :func:`argmax`.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.function([], gn.argmin(gn.Constant([[2.0, 1.0], [0.0, 5.0]]), axis=1))()
+    array([1, 0])
+    """
     return _place(ARGMIN, x, axis, keepdims)
 
 

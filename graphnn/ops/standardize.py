@@ -59,7 +59,8 @@ def _standard_vjp(node: Node, dy: Node) -> list[Node | None]:
     # Summed here, so that what belongs to the mean costs no pass of its own.
     x, m, scale, shift = node.inputs
     total = sum_to(dy, shift.spec)
-    d_mean = -scale * total if shift.spec == m.spec else -sum_to(dy * scale, m.spec)
+    alike = shift.spec == m.spec == scale.spec
+    d_mean = -scale * total if alike else -sum_to(dy * scale, m.spec)
     return [dy * scale, d_mean, sum_to(dy * (x - m), scale.spec), total]
 
 

@@ -13,7 +13,7 @@ from graphnn.op import Mismatch
 from graphnn.spec import Dim, DimLike, Shape, divide
 
 Sizes: TypeAlias = int | Sequence[int]
-Padding: TypeAlias = int | Sequence[int] | Literal["valid", "same"]
+Padding: TypeAlias = int | Sequence[int] | Literal["valid", "same", "circular"]
 Pairs: TypeAlias = tuple[tuple[int, int], ...]
 
 
@@ -56,27 +56,28 @@ def both_sides(
 ) -> Pairs:
     """Padding before and after each axis, as numbers.
 
-    ``"same"`` keeps the size; where it is odd, one more stands behind than before, as in torch.
+    ``"same"`` and ``"circular"`` keep the size; where the padding is odd, one more stands behind
+    than before, as in torch.
 
     Raises
     ------
     GraphError
-        For other words, for negative numbers, and for ``"same"`` with a stride.
+        For other words, for negative numbers, and for a kept size with a stride.
     """
     if padding == "valid":
         return ((0, 0),) * dims
-    if padding == "same":
+    if padding in ("same", "circular"):
         if any(one != 1 for one in stride):
             raise GraphError(
-                f"{op}: padding='same' keeps the size, so it needs stride=1; got stride="
+                f"{op}: padding={padding!r} keeps the size, so it needs stride=1; got stride="
                 f"{tuple(stride)}. Declared at {declared_at()}. Give the padding in numbers."
             )
         total = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
         return tuple((n // 2, n - n // 2) for n in total)
     if isinstance(padding, str):
         raise GraphError(
-            f"{op}: padding is a whole number, one for each axis, 'valid' or 'same'; got "
-            f"{padding!r}. Declared at {declared_at()}."
+            f"{op}: padding is a whole number, one for each axis, 'valid', 'same' or "
+            f"'circular'; got {padding!r}. Declared at {declared_at()}."
         )
     return tuple((p, p) for p in each_axis(op, "padding", padding, dims, least=0))
 

@@ -17,6 +17,12 @@ def by_name(name: str) -> Optimizer:
     ------
     GraphError
         For any other name.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.optim.by_name("adam")
+    Adam(lr=0.001, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0)
     """
     return Optimizer.named(name)
 

@@ -32,6 +32,16 @@ class Adam(Optimizer):
     ------
     GraphError
         For settings out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import graphnn as gn
+    >>> w = gn.Parameter(np.float32([1, 2]), name="w")
+    >>> loss = gn.sum(w * w)
+    >>> step = gn.function([], loss, updates=gn.optim.Adam(lr=0.25).updates(loss, [w]))
+    >>> float(step()), w.value.round(4)  # the first step has the length lr
+    (5.0, array([0.75, 1.75], dtype=float32))
     """
 
     def __init__(

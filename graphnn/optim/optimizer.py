@@ -22,7 +22,7 @@ Pairs = list[tuple[Parameter, Node]]
 
 
 class Optimizer(ABC):
-    """Declares update nodes for parameters.
+    """Declares update nodes for parameters; an optimizer of one's own writes ``step``.
 
     Parameters
     ----------
@@ -37,6 +37,25 @@ class Optimizer(ABC):
         The learning rate as a parameter: setting ``optimizer.lr`` changes compiled functions too.
     state
         Parameters that the optimizer keeps: momenta, counters.
+
+    Raises
+    ------
+    GraphError
+        For settings out of range.
+    TypeError
+        For settings that it does not have.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import graphnn as gn
+    >>> w = gn.Parameter(np.float32([1, 2]), name="w")
+    >>> loss = gn.sum(w * w)
+    >>> optimizer = gn.optim.SGD(lr=0.25)
+    >>> step = gn.function([], loss, updates=optimizer.updates(loss, [w]))
+    >>> optimizer.lr = 0.5  # the compiled step follows
+    >>> float(step()), w.value
+    (5.0, array([0., 0.], dtype=float32))
     """
 
     names: ClassVar[dict[str, type[Optimizer]]] = {}

@@ -28,6 +28,16 @@ class SGD(Optimizer):
     ------
     GraphError
         For settings out of range, and for Nesterov without momentum.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import graphnn as gn
+    >>> w = gn.Parameter(np.float32([1, 2]), name="w")
+    >>> loss = gn.sum(w * w)
+    >>> step = gn.function([], loss, updates=gn.optim.SGD(lr=0.25).updates(loss, [w]))
+    >>> float(step()), w.value
+    (5.0, array([0.5, 1. ], dtype=float32))
     """
 
     def __init__(

@@ -60,7 +60,7 @@ _chosen_threads: int | None = None
 
 
 def set_num_threads(count: int | None) -> None:
-    """Use at most ``count`` threads from now on; None: as many as the machine has processors.
+    """Use at most ``count`` threads from now on; None: the default of :func:`get_num_threads`.
 
     The results are the same bits for every number.
 
@@ -68,6 +68,14 @@ def set_num_threads(count: int | None) -> None:
     ------
     GraphnnError
         If ``count`` is not a whole number >= 1.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.set_num_threads(1)
+    >>> gn.get_num_threads()
+    1
+    >>> gn.set_num_threads(None)
     """
     global _chosen_threads
     whole = isinstance(count, int | np.integer) and not isinstance(count, bool)
@@ -80,6 +88,19 @@ def get_num_threads() -> int:
     """The number of threads that large graphs run on.
 
     Set by :func:`set_num_threads`, else by ``GRAPHNN_NUM_THREADS``, else the processors at hand.
+
+    Raises
+    ------
+    GraphnnError
+        If ``GRAPHNN_NUM_THREADS`` is not a whole number >= 1.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> gn.set_num_threads(1)
+    >>> gn.get_num_threads()
+    1
+    >>> gn.set_num_threads(None)
     """
     if _chosen_threads is not None:
         return _chosen_threads
