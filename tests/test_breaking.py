@@ -367,7 +367,9 @@ def test_names_are_text():
 )
 def test_axes_of_every_function(declare):
     x = gn.Input((4, 4), name="x")
-    with pytest.raises(ShapeError, match=r"(no axis of|no place . for a new axis in).*from -\d to"):
+    with pytest.raises(
+        ShapeError, match=r"(is no axis of|no place . for a new axis in).*from -\d to"
+    ):
         declare(x, 2)
 
 

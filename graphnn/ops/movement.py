@@ -125,6 +125,12 @@ def flatten(x: NodeLike, start: int = 1) -> Node:
     (None, 784)
     """
     node = as_node(x)
+    if start != node.ndim and start not in range(-node.ndim, node.ndim):
+        raise ShapeError(
+            f"flatten: start={start} is no axis of {node.name}, which has shape "
+            f"{format_shape(node.spec.shape)}. Declared at {declared_at()}. "
+            f"Name an axis from {-node.ndim} to {node.ndim}."
+        )
     first = node.ndim if start == node.ndim else as_axis(node, start, "flatten")
     return reshape(node, (*node.spec.shape[:first], product(node.spec.shape[first:])))
 

@@ -51,9 +51,11 @@ def _log_softmax_rows(start, stop, x, out):  # type: ignore[no-untyped-def]
         top = x[i, 0]
         for j in range(1, columns):
             top = max(top, x[i, j])
-        total = math.exp(x[i, 0] - top)
+        for j in range(columns):  # apart from the sum, whose order would keep it from vectors
+            out[i, j] = math.exp(x[i, j] - top)
+        total = out[i, 0]
         for j in range(1, columns):
-            total += math.exp(x[i, j] - top)
+            total += out[i, j]
         shift = top + math.log(total)
         for j in range(columns):
             out[i, j] = x[i, j] - shift
