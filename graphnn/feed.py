@@ -32,6 +32,12 @@ def by_input(data: Data, nodes: Sequence[Input]) -> dict[Input, ArrayLike]:
     """Which array is for which input: from a dict by name, or in the order of the inputs."""
     if isinstance(data, Mapping):
         names = {node.name: node for node in nodes}
+        wrong = [key for key in data if not isinstance(key, str)]
+        if wrong:
+            raise DataError(
+                f"the keys of the data are the names of inputs, {sorted(names)}; got {wrong[0]!r} "
+                f"({type(wrong[0]).__name__})"
+            )
         if set(data) != set(names):
             raise DataError(f"the data must have the names {sorted(names)}; got {sorted(data)}")
         return {names[name]: array for name, array in data.items()}
@@ -148,12 +154,22 @@ def check_shape(node: Input, shape: Sequence[int], sizes: Mapping[str, int]) -> 
     for axis, (dim, size) in enumerate(zip(node.spec.shape, shape, strict=True)):
         expected = evaluate(dim, sizes)
         if expected != size:
-            who = "another input" if symbols_in(dim) else "the input"
+            said = f"the input has {expected} there"
+            if isinstance(dim, Dim):
+                said = _said_before(node, dim, expected, shape)
             raise ShapeError(
                 f"input {node.name} is declared {format_shape(node.spec.shape)} at {node.origin}; "
                 f"got an array of shape {format_shape(shape)}: its axis {axis} has {size}, "
-                f"{who} has {expected} there."
+                f"{said}."
             )
+
+
+def _said_before(node: Input, dim: Dim, size: int, shape: Sequence[int]) -> str:
+    """Where a size was told before: on another axis of the same array, or by another input."""
+    for axis, (other, own) in enumerate(zip(node.spec.shape, shape, strict=True)):
+        if other == dim and own == size:
+            return f"its axis {axis}, declared to be of the same size {dim}, has {size}"
+    return f"another input has {size} there"
 
 
 def symbols(inputs: Iterable[Input]) -> set[str]:

@@ -19,7 +19,7 @@ from graphnn.hints import did_you_mean
 from graphnn.io import load_weights, save_weights
 from graphnn.nn.module import load_parameters
 from graphnn.node import Input, Node, Parameter
-from graphnn.objectives import LOSSES, METRICS, OF_CLASSES
+from graphnn.objectives import LOSSES, METRICS, OF_CLASSES, per_sample
 from graphnn.ops.random import GENERATOR
 from graphnn.render import render
 from graphnn.spec import BATCH, FLOATS
@@ -32,6 +32,7 @@ from graphnn.train.progress import reporter
 Pass: TypeAlias = Literal["forward", "backward", "joint"]
 
 INFERENCE_BATCH = 1024
+MOST_EPOCHS = 10**8  # of each a line of the history is kept
 
 
 class Model:
@@ -97,7 +98,8 @@ class Model:
         loss
             A scalar node; its inputs beyond the model's are the targets. Or a name, such as
             ``"cross_entropy"``, ``"bce_with_logits"``, ``"mse"`` or ``"mae"``, which declares the
-            target as an input ``y`` itself.
+            target as an input ``y`` itself. What is trained is this node; what is reported is its
+            mean over the samples, also of a sum over the batch (``reduction="sum"``).
         metrics
             Names (``"accuracy"``, ``"mae"``, ``"mse"``), or scalar nodes by name. ``"accuracy"``
             counts classes, and yes or no beside a binary cross-entropy.
@@ -119,7 +121,7 @@ class Model:
         found = Graph(score)
         targets = tuple(node for node in found.inputs if node not in self.inputs)
         measures = self._declared_metrics(metrics, targets, score)
-        results = [score, *measures.values()]
+        results = [per_sample(node) for node in (score, *measures.values())]
         inputs = [*self.inputs, *targets]
         trainable = [p for p in found.parameters if p.trainable]
         updates = rule.updates(score, trainable)
@@ -227,7 +229,7 @@ class Model:
         assert function is not None
         data = self._data(x, y)
         held = self._validation(validation_data)
-        _check_whole("epochs", epochs, 1)
+        _check_whole("epochs", epochs, 1, MOST_EPOCHS)
         _check_whole("batch_size", batch_size, 1)
         if verbose not in (0, 1, 2):
             raise GraphError(f"verbose is 0, 1 or 2; got {verbose!r}")
@@ -438,6 +440,8 @@ def _check_metric(name: str, node: object) -> None:
         )
 
 
-def _check_whole(name: str, value: object, least: int) -> None:
+def _check_whole(name: str, value: object, least: int, most: int | None = None) -> None:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise GraphError(f"{name} is a whole number >= {least}; got {value!r}")
+    if most is not None and value > most:
+        raise GraphError(f"{name} is at most {most:,}; got {value!r}")

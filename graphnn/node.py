@@ -282,6 +282,10 @@ class Parameter(Node):
     def value(self) -> NDArray[Any]:
         """The present value, as a live view: writing into it changes the parameter.
 
+        The first function that is compiled with a parameter moves it into the memory that kernels
+        work in, for good. A view that was taken before then is no longer live: it keeps the old
+        numbers. Ask for ``parameter.value`` when it is needed, and keep it only after that.
+
         Setting it takes numbers, lists, and arrays that fit without loss: float32 into float64,
         but not float64 into float32.
         """

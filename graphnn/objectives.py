@@ -7,7 +7,8 @@ from collections.abc import Callable
 from graphnn.errors import GraphError
 from graphnn.fusion import root
 from graphnn.graph import Graph
-from graphnn.node import Node
+from graphnn.node import Node, Size, size_of
+from graphnn.op import Alias
 from graphnn.ops.binary import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -25,7 +26,9 @@ from graphnn.ops.loss import (
     smooth_l1_loss,
 )
 from graphnn.ops.metric import accuracy, binary_accuracy
-from graphnn.spec import FLOATS
+from graphnn.spec import BATCH, FLOATS, product, symbol_name, symbols_in
+
+_N = symbol_name(BATCH)
 
 Metric = Callable[[Node, Node, Node], Node]
 
@@ -80,3 +83,42 @@ METRICS: dict[str, Metric] = {
     "mae": _without_loss(l1_loss),
     "mse": _without_loss(mse_loss),
 }
+
+
+# Ops through which a sum over the batch stays one.
+_LINEAR = ("mean", "max", "min", "negative", "cast", "copy", "abs", "transpose")
+
+
+def per_sample(score: Node) -> Node:
+    """What is reported of a loss or metric: a mean over the samples of its batch.
+
+    An epoch weights each batch by its size, which is right for means. A sum over the batch is
+    divided by the batch size first, so that no number depends on how the data was cut.
+    """
+    return score / size_of(BATCH, score.dtype) if _batches_in(score) > 0 else score
+
+
+def _batches_in(score: Node) -> int:
+    """With which power of the batch size a value grows: 0 for a mean, 1 for a sum."""
+    powers: dict[Node, int] = {}
+    for node in Graph(score).nodes:
+        inside = [powers[value] for value in node.inputs]
+        powers[node] = _power(node, inside)
+    return powers[score]
+
+
+def _power(node: Node, inside: list[int]) -> int:
+    if isinstance(node, Size):
+        return int(_N in symbols_in(node.dim))
+    name = node.op.name
+    if name == "sum":
+        (x,) = node.inputs
+        gone = product(x.spec.shape[axis] for axis in node.attrs["axes"])
+        return inside[0] + int(_N in symbols_in(gone))
+    if name in ("add", "subtract"):
+        return max(inside)
+    if name == "multiply":
+        return inside[0] + inside[1]
+    if name == "divide":
+        return inside[0] - inside[1]
+    return inside[0] if name in _LINEAR or isinstance(node.op.kernel, Alias) else 0

@@ -20,9 +20,17 @@ Updates: TypeAlias = "Iterable[tuple[Parameter, Node]] | Mapping[Parameter, Node
 
 def checked_updates(updates: Updates) -> tuple[tuple[Parameter, Node], ...]:
     """The pairs (parameter, new value), if each fits."""
+    if not isinstance(updates, Iterable):
+        raise GraphError(
+            f"updates are pairs (Parameter, Node), or a dict; got {updates!r}. "
+            "Leave them out where there are none."
+        )
     pairs = tuple(updates.items() if isinstance(updates, Mapping) else updates)
     seen: set[Node] = set()
-    for target, new in pairs:
+    for pair in pairs:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise GraphError(f"an update is a pair (Parameter, Node); got {pair!r}")
+        target, new = pair
         if not isinstance(target, Parameter) or not isinstance(new, Node):
             raise GraphError(f"an update is a pair (Parameter, Node); got ({target!r}, {new!r})")
         if target in seen:

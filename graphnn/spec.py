@@ -250,7 +250,8 @@ def as_dtype(dtype: object) -> str:
         For any other dtype.
     """
     try:
-        name = np.dtype(dtype).name  # type: ignore[call-overload]
+        given = np.dtype(dtype)  # type: ignore[call-overload]
+        name = f"text ({given.str})" if given.kind in "SU" else given.name
     except TypeError:
         name = repr(dtype)
     if name not in DTYPES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,11 @@ from graphnn.context import declared_at
 from graphnn.errors import DataError, DTypeError, GraphError
 from graphnn.interop import Foreign, is_valued
 from graphnn.spec import as_dtype, lossless
+
+
+def is_number(value: object) -> bool:
+    """Whether something is one real number, of Python or NumPy; a bool is none."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def as_array(value: ArrayLike, dtype: object) -> NDArray[Any]:

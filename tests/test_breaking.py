@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import threading
 
@@ -11,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import graphnn as gn
+from graphnn import optim
 from graphnn.backends import reference
 from graphnn.errors import DataError, DTypeError, GraphError, KernelError, ShapeError
 
@@ -190,3 +193,324 @@ def test_what_is_no_node():
         gn.function([x], 3.0)
     with pytest.raises(ShapeError, match="the cotangent of"):
         gn.vjp(x * 2.0, [x], gn.Constant(np.ones(3, np.float32)))
+
+
+def test_a_row_with_nan_is_a_wrong_answer():
+    x, y = gn.Input((None, 3), name="x"), gn.Input((None,), "int64", name="y")
+    share = gn.accuracy(x, y)
+    nan = np.nan
+    scores = np.float32([[nan, 0, 0], [1, 0, nan], [1, 0, 0], [nan, nan, nan], [0, 1, nan]])
+    labels = np.int64([0, 0, 0, 0, 1])
+    assert gn.function([x, y], share)(scores, labels) == np.float32(0.2)
+    assert reference.evaluate(share, {x: scores, y: labels}) == np.float32(0.2)
+
+
+@gn.elementwise
+def guarded_root(x):
+    return math.sqrt(x) if x > 0 else 0.0
+
+
+@gn.elementwise
+def guarded_by_statements(x):
+    if x <= 0:
+        return 0.0
+    root = math.sqrt(x)
+    slope = 1.0
+    if root < 1:
+        slope = math.log(root)
+        root = root * slope
+    else:
+        root = root - slope
+    return root
+
+
+@gn.elementwise
+def guarded_by_logic(x):
+    return 1.0 if x > 0 and 1 / x > 2 else x * x
+
+
+@gn.elementwise
+def guarded_quotient(a, b):
+    y = a
+    if b != 0:
+        y = a / b
+    return y
+
+
+def test_no_nan_comes_from_the_branch_that_is_not_taken():
+    x = gn.Input((4,), name="x")
+    values = np.float32([0, -1, 4, 0.25])
+    slope = gn.grad(gn.sum(guarded_root(x)), x)
+    np.testing.assert_allclose(gn.function(x, slope)(values), [0, 0, 0.25, 1])
+    curve = gn.grad(gn.sum(slope), x)
+    np.testing.assert_allclose(gn.function(x, curve)(values), [0, 0, -1 / 32, -2], rtol=1e-6)
+    forward = gn.jvp(guarded_root(x), [x], [gn.Constant(np.ones(4, np.float32))])
+    np.testing.assert_allclose(gn.function(x, forward)(values), [0, 0, 0.25, 1])
+    found = gn.function(x, gn.grad(gn.sum(guarded_by_statements(x)), x))(values)
+    wanted = [0, 0, 0.25, (math.log(0.5) + 1) / (2 * 0.5)]
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    found = gn.function(x, gn.grad(gn.sum(guarded_by_logic(x)), x))(values)
+    np.testing.assert_allclose(found, [0, -2, 8, 0])
+    b = gn.Input((4,), name="b")
+    both = gn.function([x, b], gn.grad(gn.sum(guarded_quotient(x, b)), [x, b]))
+    da, db = both(values, np.float32([0, 2, 0, 1]))
+    np.testing.assert_allclose(da, [1, 0.5, 1, 1])
+    np.testing.assert_allclose(db, [0, 0.25, 0, -0.25])
+
+
+def test_known_labels_and_indices_are_checked():
+    x = gn.Input((2, 3), name="x")
+    with pytest.raises(DataError, match=r"\[0\] = 7 is out of range: one_hot .*0 <= label < 3"):
+        gn.one_hot([7, -1], 3)
+    with pytest.raises(DataError, match=r"= -1 is out of range: cross_entropy .*<= label < 3"):
+        gn.cross_entropy(x, gn.Constant(np.int64([0, -1])))
+    labels = gn.Parameter(np.int64([0, 3]), name="labels")
+    loss = gn.cross_entropy(x, labels)
+    with pytest.raises(DataError, match=r"parameter labels\[1\] = 3 is out of range"):
+        gn.function(x, loss)
+    turned = gn.reshape(gn.Constant(np.int64([[0], [3]])), (2,))
+    with pytest.raises(DataError, match=r"\[1, 0\] = 3 is out of range"):
+        gn.function(x, gn.cross_entropy(x, turned))
+    y = gn.Input((None,), "int64", name="y")
+    with pytest.raises(DataError, match=r"input y\[1\] = 3 is out of range: one_hot"):
+        gn.function(y, gn.one_hot(y, 3))(np.int64([0, 3]))
+    with pytest.raises(ShapeError, match="at least one class on the last axis"):
+        gn.cross_entropy(gn.Input((None, 0)), gn.Input((None,), "int64"))
+    kept = gn.cross_entropy(x, gn.Constant(np.int64([0, -100])), ignore_index=-100)
+    assert gn.function(x, kept)(np.zeros((2, 3), np.float32)) == pytest.approx(math.log(3))
+
+
+def test_a_constant_index_for_a_size_that_is_known_late():
+    x = gn.Input((None, 2), name="x")
+    late = gn.function(x, gn.take(x, gn.Parameter(np.int64([0, 5]), name="i"), 0))
+    with pytest.raises(DataError, match=r"parameter i\[1\] = 5 is out of range.* 0 <= index < 3"):
+        late(np.ones((3, 2), np.float32))
+    assert late(np.ones((6, 2), np.float32)).shape == (2, 2)
+
+
+def test_masked_arrays_are_refused():
+    x = gn.Input((2,), name="x")
+    masked = np.ma.array(np.ones(2, np.float32), mask=[True, False])
+    parameter = gn.Parameter(np.ones(2, np.float32))
+    tries = [
+        lambda: gn.function(x, x * 2.0)(masked),
+        lambda: gn.Parameter(masked),
+        lambda: gn.Constant(masked),
+        lambda: x * masked,
+        lambda: setattr(parameter, "value", masked),
+    ]
+    for attempt in tries:
+        with pytest.raises(DataError, match=r"no masked array.*array\.filled\(0\.0\)"):
+            attempt()
+
+
+def test_names_are_text():
+    x = gn.Input((2,), name="x")
+    for name in (3, b"x", ["a"]):
+        for declare in (
+            lambda name: gn.Input((2,), name=name),
+            lambda name: gn.Parameter([1.0], name=name),
+            lambda name: gn.Constant([1.0], name=name),
+            lambda name: gn.sum(x, name=name),
+        ):
+            with pytest.raises(GraphError, match="a name is text, or None; got"):
+                declare(name)
+    for name in (3, "", "a b", "class", "x.y"):
+        with pytest.raises(GraphError, match="the name of an op is a word such as 'swish'"):
+            gn.elementwise(name=name)(guarded_root.body.function)
+    with pytest.raises(GraphError, match="the name of an op is a word"):
+
+        @gn.op(spec=lambda x: x, views=("flat", "flat"), reference=np.copy, name="my op")
+        def copied(start, stop, x, out):
+            for i in range(start, stop):
+                out[i] = x[i]
+
+    with pytest.raises(KernelError, match="three: an elementwise op needs an input"):
+
+        @gn.elementwise
+        def three():
+            return 3.0
+
+    with pytest.raises(ShapeError, match="None for the batch axis or a name; got 'None'"):
+        gn.Input(("None",))
+
+
+@pytest.mark.parametrize(
+    "declare",
+    [
+        lambda x, axis: gn.sum(x, axis),
+        lambda x, axis: gn.max(x, (0, axis)),
+        lambda x, axis: gn.squeeze(x, axis),
+        lambda x, axis: gn.expand_dims(x, axis + 2),
+        lambda x, axis: gn.expand_dims(x, (0, axis + 3)),
+        lambda x, axis: gn.concat([x, x], axis),
+        lambda x, axis: gn.stack([x, x], axis + 1),
+        lambda x, axis: gn.flip(x, axis),
+        lambda x, axis: gn.roll(x, 1, axis),
+        lambda x, axis: gn.repeat(x, 2, axis),
+        lambda x, axis: gn.split(x, 1, axis),
+        lambda x, axis: gn.narrow(x, axis, 0, 1),
+        lambda x, axis: gn.cumsum(x, axis),
+        lambda x, axis: gn.softmax(x, axis),
+        lambda x, axis: gn.argmax(x, axis),
+        lambda x, axis: gn.sort(x, axis),
+        lambda x, axis: gn.take(x, [0], axis),
+        lambda x, axis: gn.var(x, axis),
+        lambda x, axis: gn.swapaxes(x, 0, axis),
+        lambda x, axis: gn.moveaxis(x, axis, 0),
+        lambda x, axis: gn.transpose(x, (0, axis)),
+        lambda x, axis: gn.flatten(x, axis + 1),
+        lambda x, axis: gn.glu(x, axis),
+        lambda x, axis: gn.diagonal(x, 0, 0, axis),
+        lambda x, axis: gn.tensordot(x, x, (axis, 0)),
+    ],
+)
+def test_axes_of_every_function(declare):
+    x = gn.Input((4, 4), name="x")
+    with pytest.raises(ShapeError, match=r"(no axis of|no place . for a new axis in).*from -\d to"):
+        declare(x, 2)
+
+
+def test_axes_as_numpy_and_others_have_them():
+    x = gn.Input((2, 1, 3), name="x")
+    assert gn.sum(x, np.int64(0)).shape == (1, 3)
+    assert gn.sum(x, np.array([0, -1])).shape == (1,)
+    assert gn.squeeze(x, np.int64(1)).shape == (2, 3)
+    assert gn.expand_dims(x, np.int32(-1)).shape == (2, 1, 3, 1)
+    assert gn.flip(x, np.int64(0)).shape == (2, 1, 3)
+    assert gn.moveaxis(x, np.int64(0), np.int64(2)).shape == (1, 3, 2)
+    assert gn.reshape(x, np.int64(6)).shape == (6,)
+    for axes in ((0, 0), (0, -3)):
+        with pytest.raises(ShapeError, match="the axes must be different"):
+            gn.sum(x, axes)
+    with pytest.raises(ShapeError, match="the axes must be different"):
+        gn.expand_dims(x, (0, 0))
+    for axis in (1.5, "a", True, [[0]]):
+        with pytest.raises(ShapeError, match="an axis is a whole number; got"):
+            gn.sum(x, axis)
+    with pytest.raises(ShapeError, match="axis 0 of x has size 2, and only an axis of size 1"):
+        gn.squeeze(x, 0)
+    with pytest.raises(ShapeError, match="A scalar has no axis"):
+        gn.squeeze(gn.Input(()), 0)
+
+
+@pytest.mark.parametrize("size", [1, 4, 6])
+def test_a_loss_that_is_a_sum_is_reported_by_sample(size):
+    rng = np.random.default_rng(0)
+    x, y = gn.Input((None, 2), name="x"), gn.Input((None,), "int64", name="y")
+    weight = gn.Parameter(rng.standard_normal((2, 3)), name="w", dtype="float32")
+    scores = x @ weight
+    total = gn.cross_entropy(scores, y, reduction="sum") * 2.0 + gn.sum(weight * 0.0)
+    model = gn.Model(x, scores)
+    model.compile(optim.SGD(lr=1e-9), total, {"hits": gn.sum(gn.cast(gn.equal(y, 1), "float32"))})
+    data = {"x": rng.standard_normal((6, 2)).astype(np.float32), "y": np.int64([0, 1, 1, 2, 1, 0])}
+    whole = gn.function([x, y], total)(data["x"], data["y"])
+    history = model.fit(data, batch_size=size, verbose=0)
+    assert history["loss"][0] == pytest.approx(whole / 6, rel=1e-5)
+    assert history["hits"][0] == pytest.approx(0.5)
+    assert model.evaluate(data)["loss"] == pytest.approx(whole / 6, rel=1e-5)
+
+
+def test_means_are_reported_as_they_are():
+    x, y = gn.Input((None, 2), name="x"), gn.Input((None, 2), name="y")
+    model = gn.Model(x, gn.nn.Linear(2, 2)(x))
+    for loss in (
+        gn.mse_loss(model.outputs[0], y),
+        gn.sum(gn.mean(gn.square(model.outputs[0] - y), 0)),
+        gn.sum(gn.square(model.outputs[0] - y)) / gn.sum(gn.square(y) * 0.0 + 1.0),
+    ):
+        model.compile("sgd", loss)
+        assert model.training.outputs[0] is loss
+
+
+def test_drawings_go_where_weights_go(tmp_path):
+    loss = gn.mean(gn.Input((None, 2)) @ gn.Parameter([[1.0], [2.0]]))
+    real, link = tmp_path / "real.dot", tmp_path / "link.dot"
+    real.write_text("before")
+    os.symlink(real, link)
+    gn.render(loss, link)
+    assert link.is_symlink()
+    assert "digraph" in real.read_text()
+    (tmp_path / "folder.dot").mkdir()
+    os.mkfifo(tmp_path / "pipe.dot")
+    for name in ("folder.dot", "pipe.dot"):
+        with pytest.raises(DataError, match="is no regular file"):
+            gn.render(loss, tmp_path / name)
+    os.symlink(tmp_path / "round.dot", tmp_path / "round.dot")
+    with pytest.raises(DataError, match="cannot be written"):
+        gn.render(loss, tmp_path / "round.dot")
+
+
+def _fitted(data, y=None, **options):
+    x = gn.Input((None, 2), name="x")
+    model = gn.Model(x, gn.nn.Linear(2, 3)(x))
+    model.compile("sgd")
+    model.fit(data, y, verbose=0, **options)
+
+
+X, Y = np.ones((4, 2), np.float32), np.zeros(4, np.int64)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "message"),
+    [
+        (lambda: _fitted(X, Y, epochs=10**30), "epochs is at most 100,000,000; got 10{30}"),
+        (lambda: _fitted({3: X, "y": Y}), r"keys of the data are .*'x', 'y'.*; got 3 \(int\)"),
+        (lambda: gn.nn.Linear(2, 2).load_state_dict(None), "a state is a dict of arrays"),
+        (lambda: gn.nn.Linear(2, 2).load_torch_state_dict(3), "a state is a dict of tensors"),
+        (lambda: optim.SGD(lr="a"), r"SGD\(lr=...\) takes a number at first; got str"),
+        (lambda: setattr(optim.SGD(), "lr", "a"), "lr='a' is no number"),
+        (lambda: optim.SGD(momentum="a"), "momentum='a' is no number"),
+        (lambda: optim.Adam(eps="a"), "eps='a' is no number"),
+        (lambda: optim.Adam(betas=3), "betas is a pair"),
+        (lambda: optim.Adam(weight_decay=None), "weight_decay=None is no number"),
+        (lambda: gn.dropout(gn.Input((2,)), "0.5"), "dropout needs 0 <= p < 1; got p='0.5'"),
+        (lambda: gn.nn.Dropout("0.5"), "needs 0 <= p < 1; got p='0.5'"),
+        (lambda: gn.gaussian_noise(gn.Input((2,)), "1"), "finite std >= 0; got std='1'"),
+        (lambda: gn.function([], gn.Constant(1.0), updates=None), "updates are pairs .*got None"),
+        (lambda: gn.function([], gn.Constant(1.0), updates=[1]), "an update is a pair .*got 1"),
+        (lambda: gn.one_hot(gn.Input((2,), "int64"), 3, dtype="float16"), "got float16"),
+        (lambda: gn.Parameter(np.array(["abc"])), r"got text \(<U3\)"),
+    ],
+)
+def test_what_is_said_of_odd_arguments(attempt, message):
+    with pytest.raises(gn.GraphnnError, match=message):
+        attempt()
+
+
+def test_a_name_that_no_file_can_hold(tmp_path):
+    x = gn.Input((None, 1))
+    model = gn.Model(x, x @ gn.Parameter([[1.0]], name="a\ud800"))
+    with pytest.raises(DataError, match="no text that a file can hold"):
+        model.save(tmp_path / "a.safetensors")
+
+
+def test_a_size_that_is_told_twice_by_one_array():
+    x = gn.Input((None, None), name="x")
+    with pytest.raises(
+        ShapeError, match="axis 1 has 4, its axis 0, declared .* same size None, has 3"
+    ):
+        gn.function(x, x * 2.0)(np.ones((3, 4), np.float32))
+
+
+@pytest.mark.parametrize("dtype", ["BF16", "F8_E4M3", "F8_E5M2"])
+def test_dtypes_that_numpy_lacks(tmp_path, dtype):
+    size = 2 if dtype == "BF16" else 1
+    entry = {"dtype": dtype, "shape": [3], "data_offsets": [0, 3 * size]}
+    header = json.dumps({"w": entry}).encode()
+    file = tmp_path / "a.safetensors"
+    file.write_bytes(len(header).to_bytes(8, "little") + header + bytes(3 * size))
+    model = gn.Model(x := gn.Input((None, 2)), gn.nn.Linear(2, 1)(x))
+    with pytest.raises(DataError, match=f"w is {dtype}, a dtype that NumPy and graphnn do not"):
+        model.load(file)
+
+
+def test_a_view_of_a_parameter_is_live_once_it_is_settled():
+    x = gn.Input((2,))
+    w = gn.Parameter(np.ones(2, np.float32))
+    double = gn.function(x, x * w, updates=[(w, w * 2.0)])
+    live = w.value
+    double(np.ones(2, np.float32))
+    np.testing.assert_array_equal(live, [2, 2])
+    live[:] = 5
+    np.testing.assert_array_equal(double(np.ones(2, np.float32)), [5, 5])

@@ -293,10 +293,10 @@ ERRORS = {
     "axes of a sum": (
         lambda: gn.sum(X, 2),
         ShapeError,
-        r"different axes among 0..1; they are \(2,\)",
+        r"sum: axis=2 is no axis of x",
     ),
-    "axis twice": (lambda: gn.mean(X, (0, -2)), ShapeError, r"different axes among 0..1"),
-    "permutation": (lambda: gn.transpose(X, (0, 0)), ShapeError, r"name each of the 2 axes once"),
+    "axis twice": (lambda: gn.mean(X, (0, -2)), ShapeError, r"axes must be different"),
+    "permutation": (lambda: gn.transpose(X, (0, 0)), ShapeError, r"Name each axis once"),
     "target of a broadcast": (
         lambda: gn.broadcast_to(X, (3,)),
         ShapeError,

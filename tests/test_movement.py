@@ -300,7 +300,7 @@ def test_joining_errors():
     a, b = gn.Input((2, 3), name="a"), gn.Input((2, 4), name="b")
     with pytest.raises(ShapeError, match="concat needs equal sizes along all axes but 0"):
         gn.concat([a, b])
-    with pytest.raises(ShapeError, match="concat: axis 2 is none of a.*from -2 to 1"):
+    with pytest.raises(ShapeError, match="concat: axis=2 is no axis of a.*from -2 to 1"):
         gn.concat([a, b], 2)
     with pytest.raises(gn.DTypeError, match="one dtype"):
         gn.concat([a, gn.Input((2, 3), "float64")])
@@ -318,7 +318,7 @@ def test_joining_errors():
         gn.narrow(a, 1, 2, 5)
     with pytest.raises(GraphError, match="whole numbers >= 0"):
         gn.tile(a, -1)
-    with pytest.raises(ShapeError, match="as many different axes"):
+    with pytest.raises(ShapeError, match="axes must be different"):
         gn.moveaxis(a, (0, 0), (1, 0))
 
 

@@ -8,6 +8,7 @@ import os
 import stat
 import struct
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ import safetensors.numpy
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.io import load_weights, save_weights, weights
+from graphnn.io import load_weights, save_weights
 
 
 @pytest.fixture
@@ -225,7 +226,7 @@ def test_ctrl_c_while_saving(tmp_path, state, monkeypatch):
 
 def test_a_folder_that_cannot_be_written(tmp_path, state, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(weights.tempfile, "mkstemp", _no)
+        patched.setattr(tempfile, "mkstemp", _no)
         with pytest.raises(gn.DataError, match=r"a\.safetensors: cannot be written: .*the cable"):
             save_weights(tmp_path / "a.safetensors", state)
 

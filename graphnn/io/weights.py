@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from graphnn.errors import DataError
+from graphnn.files import target_of, write_whole
+
+# How the names of those dtypes of the format begin that NumPy lacks.
+FOREIGN = ("BF16", "F8_", "F6_", "F4")
 
 OTHERS = {
     ".h5": "HDF5",
@@ -39,42 +43,27 @@ def save_weights(path: str | os.PathLike[str], state: Mapping[str, NDArray[Any]]
         If the suffix is another format's, the folder is missing, the format lacks a dtype, or the
         file cannot be written; an older file is kept.
     """
-    target = Path(path).resolve()  # a link stays one, and what it points to is written
+    target = target_of(path)
     if target.suffix in OTHERS:
         raise DataError(
             f"{target}: weights are written in safetensors, and {target.suffix} is the suffix of "
             f"{OTHERS[target.suffix]}. Did you mean {str(target.with_suffix('.safetensors'))!r}?"
         )
-    if target.exists() and not target.is_file():
-        raise DataError(f"{target}: is no regular file, and is not replaced by one")
     if not target.parent.is_dir():
         raise DataError(f"{target}: the folder {target.parent} does not exist; create it first")
     # safetensors writes the bytes of a transposed array as they lie, in the wrong order.
     rows = {name: np.asarray(array, order="C") for name, array in state.items()}
     try:
         data = save(rows, metadata={"format": "graphnn"})
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".writing-")
-    except (OSError, SafetensorError) as error:
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{target}: the name {error.object!r} is no text that a file can hold "
+            f"({error.reason}); give the parameter another name"
+        ) from None
+    except SafetensorError as error:
         raise DataError(f"{target}: cannot be written: {error}") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, target)
-    except BaseException as error:
-        Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise DataError(f"{target}: cannot be written: {error}") from error
-        raise
+    write_whole(target, data)
     return Path(path)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def load_weights(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
@@ -86,8 +75,26 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
         If the file is missing or damaged.
     """
     try:
-        return dict(sorted(load(Path(path).read_bytes()).items()))
-    except OSError as error:
+        data = Path(path).read_bytes()
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
+    _check_dtypes(path, data)
+    try:
+        return dict(sorted(load(data).items()))
     except (SafetensorError, ValueError, KeyError) as error:
         raise DataError(f"{path}: not a whole safetensors file: {error}") from error
+
+
+def _check_dtypes(path: str | os.PathLike[str], data: bytes) -> None:
+    """Say which dtype it is that NumPy lacks; what is damaged is said by safetensors itself."""
+    try:
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        kinds = {name: entry["dtype"] for name, entry in header.items() if name != "__metadata__"}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return
+    for name, kind in kinds.items():
+        if str(kind).startswith(FOREIGN):
+            raise DataError(
+                f"{path}: {name} is {kind}, a dtype that NumPy and graphnn do not have. Convert it "
+                "where it was written, for instance with tensor.float()."
+            )

@@ -15,6 +15,7 @@ from graphnn.ops.dropout import (
     dropout2d,
     gaussian_noise,
 )
+from graphnn.values import is_number
 
 
 class _Dropout(Module):
@@ -115,7 +116,7 @@ class GaussianNoise(Module):
 
     def __init__(self, std: float = 0.1, *, name: str | None = None) -> None:
         super().__init__(name)
-        if not 0 <= std < math.inf:
+        if not is_number(std) or not 0 <= std < math.inf:
             raise GraphError(f"nn.GaussianNoise needs a finite std >= 0; got std={std!r}")
         self.std = std
 

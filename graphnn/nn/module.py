@@ -296,6 +296,8 @@ def load_parameters(parameters: Mapping[str, Parameter], state: Mapping[str, Arr
     DataError
         For names that are missing or unknown, and for other shapes or dtypes.
     """
+    if not isinstance(state, Mapping):
+        raise DataError(f"a state is a dict of arrays by name, as of state_dict(); got {state!r}")
     missing = [name for name in parameters if name not in state]
     unknown = [name for name in state if name not in parameters]
     if missing or unknown:

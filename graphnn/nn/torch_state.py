@@ -52,6 +52,8 @@ def from_torch(
     ShapeError, DTypeError
         For values of another shape or dtype.
     """
+    if not isinstance(state, Mapping):
+        raise DataError(f"a state is a dict of tensors by name; got {state!r}")
     given = {parameter for name, parameter in parameters.items() if name in state}
     missing = [name for name, parameter in parameters.items() if parameter not in given]
     unknown = [name for name in state if name not in parameters]

@@ -12,8 +12,9 @@ from graphnn.context import declared_at
 from graphnn.errors import ShapeError
 from graphnn.node import Node, NodeLike, apply, as_node
 from graphnn.op import Draw, Example, Mismatch, Op, Rows, register
+from graphnn.ops.axes import as_axis
 from graphnn.ops.indexing import as_indices, check_indices
-from graphnn.ops.movement import MOVEMENT, as_axis, broadcast_to, last_axis_order, transpose
+from graphnn.ops.movement import MOVEMENT, broadcast_to, last_axis_order, transpose
 from graphnn.ops.tangents import linear
 from graphnn.source import Body
 from graphnn.spec import DimLike, TensorSpec, broadcast_shapes, format_shape

@@ -12,8 +12,9 @@ from graphnn.context import declared_at
 from graphnn.errors import GraphError, ShapeError
 from graphnn.node import Constant, Node, NodeLike, apply, as_node
 from graphnn.ops.arithmetic import cast
+from graphnn.ops.axes import as_axis
 from graphnn.ops.choice import equal, less_equal, where
-from graphnn.ops.movement import as_axis, broadcast_to, expand_dims, reshape, transpose
+from graphnn.ops.movement import broadcast_to, expand_dims, reshape, transpose
 from graphnn.ops.reduce import sum
 from graphnn.ops.scan import CUMSUM
 from graphnn.ops.slicing import padded, sliced

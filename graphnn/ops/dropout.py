@@ -27,6 +27,7 @@ from graphnn.ops.random import (
 from graphnn.ops.tangents import added
 from graphnn.source import Body
 from graphnn.spec import FLOATS, Shape, TensorSpec, broadcast_shapes, format_shape
+from graphnn.values import is_number
 
 
 def _dropout_vjp(node: Node, dy: Node) -> list[Node | None]:
@@ -155,8 +156,8 @@ def _of_channels(what: str, node: Node, ndim: int, layout: str, p: float, name: 
 
 def checked_share(what: str, p: float) -> float:
     """A probability of dropping."""
-    if not 0 <= p < 1:
-        raise GraphError(f"{what} needs 0 <= p < 1; got p={p}")
+    if not is_number(p) or not 0 <= p < 1:
+        raise GraphError(f"{what} needs 0 <= p < 1; got p={p!r}")
     return p
 
 
@@ -307,7 +308,7 @@ def gaussian_noise(x: NodeLike, std: float = 0.1, name: str | None = None) -> No
             f"gaussian_noise needs float32 or float64; got {node.spec} for {node.name!r}. "
             f"Declared at {declared_at()}. Cast it: gn.cast(x, 'float32')."
         )
-    if not 0 <= std < math.inf:
+    if not is_number(std) or not 0 <= std < math.inf:
         raise GraphError(f"gaussian_noise needs a finite std >= 0; got std={std!r}")
     if std == 0:
         return node

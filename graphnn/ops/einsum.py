@@ -11,9 +11,10 @@ import numpy as np
 from graphnn.context import declared_at
 from graphnn.errors import GraphError, ShapeError
 from graphnn.node import Node, NodeLike, as_nodes
+from graphnn.ops.axes import as_axes
 from graphnn.ops.diagonal import diagonal
 from graphnn.ops.linalg import matmul
-from graphnn.ops.movement import as_axis, reshape, swapaxes, transpose
+from graphnn.ops.movement import reshape, swapaxes, transpose
 from graphnn.ops.reduce import sum
 from graphnn.spec import Dim, DimLike, format_shape, product
 
@@ -249,12 +250,12 @@ def tensordot(
     (None, 5)
     """
     left, right = as_nodes(a, b)
-    if isinstance(axes, int):
-        pairs = [list(range(left.ndim - axes, left.ndim)), list(range(axes))]
+    if isinstance(axes, int | np.integer):
+        pairs: Sequence[object] = [list(range(left.ndim - axes, left.ndim)), list(range(axes))]
     else:
-        pairs = [[one] if isinstance(one, int) else list(one) for one in axes]
-    first = [as_axis(left, axis, "tensordot") for axis in pairs[0]]
-    second = [as_axis(right, axis, "tensordot") for axis in pairs[1]]
+        pairs = axes
+    first = as_axes(left, pairs[0], "tensordot")
+    second = as_axes(right, pairs[1], "tensordot")
     sizes = [[x.spec.shape[axis] for axis in of] for x, of in ((left, first), (right, second))]
     if sizes[0] != sizes[1]:
         raise ShapeError(

@@ -16,11 +16,11 @@ from graphnn.context import declared_at
 from graphnn.errors import ShapeError
 from graphnn.node import Constant, Node, NodeLike, apply, as_node, as_nodes
 from graphnn.op import Draw, Example, Mismatch, Op, Rows, register
+from graphnn.ops.axes import as_axis
 from graphnn.ops.choice import not_equal, where
 from graphnn.ops.movement import (
     FAR,
     MOVEMENT,
-    as_axis,
     broadcast_to,
     expand_dims,
     reshape,

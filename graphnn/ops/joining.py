@@ -13,7 +13,8 @@ from graphnn.context import declared_at
 from graphnn.errors import GraphError, ShapeError
 from graphnn.node import Node, NodeLike, apply, as_node, as_nodes
 from graphnn.op import Concat, Draw, Example, Mismatch, Op, register
-from graphnn.ops.movement import MOVEMENT, as_axis, broadcast_to, expand_dims, reshape
+from graphnn.ops.axes import as_axis, as_new_axes
+from graphnn.ops.movement import MOVEMENT, broadcast_to, expand_dims, reshape
 from graphnn.ops.slicing import narrow
 from graphnn.ops.tangents import additive
 from graphnn.spec import DimLike, TensorSpec, divide, format_shape
@@ -125,12 +126,7 @@ def stack(values: Sequence[NodeLike], axis: int = 0, name: str | None = None) ->
     (None, 2, 3)
     """
     nodes = _several("stack", values)
-    if not -nodes[0].ndim - 1 <= axis <= nodes[0].ndim:
-        raise ShapeError(
-            f"stack: there is no place {axis} for a new axis in "
-            f"{format_shape(nodes[0].spec.shape)}. Declared at {declared_at()}."
-        )
-    place = axis % (nodes[0].ndim + 1)
+    (place,) = as_new_axes(nodes[0], axis, "stack")
     if len({node.spec.shape for node in nodes}) > 1:
         shapes = ", ".join(format_shape(node.spec.shape) for node in nodes)
         raise ShapeError(
@@ -197,8 +193,8 @@ def roll(x: NodeLike, shift: int | Sequence[int], axis: int | Sequence[int] | No
     if axis is None:
         flat = reshape(node, (node.spec.size,))
         return reshape(roll(flat, shift, 0), node.spec.shape)
-    axes = [axis] if isinstance(axis, int) else list(axis)
-    shifts = [shift] * len(axes) if isinstance(shift, int) else list(shift)
+    axes = [axis] if isinstance(axis, int | np.integer) else list(axis)
+    shifts = [shift] * len(axes) if isinstance(shift, int | np.integer) else list(shift)
     if len(shifts) != len(axes):
         raise GraphError(f"roll: one shift for each axis; got {shifts} for axes {axes}")
     for by, one in zip(shifts, axes, strict=True):

@@ -12,6 +12,7 @@ from graphnn.context import declared_at
 from graphnn.errors import ShapeError
 from graphnn.node import Node, NodeLike, apply, as_node
 from graphnn.op import Alias, Draw, Example, Mismatch, Op, Rows, Scalar, Strided, register
+from graphnn.ops.axes import as_axes, as_axis, as_new_axes
 from graphnn.ops.tangents import linear, no_flow, no_gradient
 from graphnn.source import Body
 from graphnn.spec import (
@@ -99,9 +100,14 @@ def reshape(x: NodeLike, shape: int | Sequence[DimLike | None]) -> Node:
     (None, 2, 3)
     """
     node = as_node(x)
-    wanted = (shape,) if isinstance(shape, int) else shape
-    target = tuple(BATCH if dim is None else dim for dim in wanted)
+    wanted = (shape,) if isinstance(shape, int | np.integer | Dim) else shape
+    target = tuple(_size(dim) for dim in wanted)
     return node if target == node.spec.shape else apply(RESHAPE, [node], {"shape": target})
+
+
+def _size(dim: DimLike | np.integer[Any] | None) -> DimLike:
+    """A size as users write it."""
+    return BATCH if dim is None else int(dim) if isinstance(dim, np.integer) else dim
 
 
 def flatten(x: NodeLike, start: int = 1) -> Node:
@@ -119,17 +125,17 @@ def flatten(x: NodeLike, start: int = 1) -> Node:
     (None, 784)
     """
     node = as_node(x)
-    if not -node.ndim <= start <= node.ndim:
-        raise ShapeError(
-            f"flatten: start={start} is no axis of {node.name}, which has shape "
-            f"{format_shape(node.spec.shape)}. Declared at {declared_at()}."
-        )
-    kept = node.spec.shape[:start]
-    return reshape(node, (*kept, product(node.spec.shape[start:])))
+    first = node.ndim if start == node.ndim else as_axis(node, start, "flatten")
+    return reshape(node, (*node.spec.shape[:first], product(node.spec.shape[first:])))
 
 
 def expand_dims(x: NodeLike, axes: int | Sequence[int]) -> Node:
     """Insert axes of size 1 at the places that they have in the result.
+
+    Raises
+    ------
+    ShapeError
+        If there is no such place, or one is named twice.
 
     Examples
     --------
@@ -138,9 +144,8 @@ def expand_dims(x: NodeLike, axes: int | Sequence[int]) -> Node:
     (None, 3, 1)
     """
     node = as_node(x)
-    places = (axes,) if isinstance(axes, int) else tuple(axes)
-    ndim = node.ndim + len(places)
-    new = {place % ndim for place in places}
+    new = as_new_axes(node, axes, "expand_dims")
+    ndim = node.ndim + len(new)
     dims = iter(node.spec.shape)
     return reshape(node, tuple(1 if i in new else next(dims) for i in range(ndim)))
 
@@ -151,7 +156,7 @@ def squeeze(x: NodeLike, axes: int | Sequence[int] | None = None) -> Node:
     Raises
     ------
     ShapeError
-        If a given axis has another size.
+        If there is no such axis, or it has another size.
 
     Examples
     --------
@@ -161,10 +166,15 @@ def squeeze(x: NodeLike, axes: int | Sequence[int] | None = None) -> Node:
     """
     node = as_node(x)
     shape = node.spec.shape
-    if axes is None:
-        gone = {i for i, dim in enumerate(shape) if dim == 1}
-    else:
-        gone = {a % node.ndim for a in ((axes,) if isinstance(axes, int) else axes)}
+    given = as_axes(node, axes, "squeeze")
+    wrong = [i for i in given if axes is not None and shape[i] != 1]
+    if wrong:
+        raise ShapeError(
+            f"squeeze: axis {wrong[0]} of {node.name} has size {shape[wrong[0]]}, and only an axis "
+            f"of size 1 can be dropped; its shape is {format_shape(shape)}. "
+            f"Declared at {declared_at()}. Reshape it: gn.reshape(x, ...)."
+        )
+    gone = {i for i in given if shape[i] == 1}
     kept = tuple(dim for i, dim in enumerate(shape) if i not in gone)
     return reshape(node, kept)
 
@@ -225,26 +235,9 @@ def transpose(x: NodeLike, axes: Sequence[int] | None = None) -> Node:
     (None, 4, 3)
     """
     node = as_node(x)
-    order = tuple(range(node.ndim))[::-1] if axes is None else tuple(axes)
-    order = tuple(a + node.ndim if a < 0 else a for a in order)
+    order = as_axes(node, axes, "transpose")
+    order = order[::-1] if axes is None else order
     return node if order == tuple(range(node.ndim)) else apply(TRANSPOSE, [node], {"axes": order})
-
-
-def as_axis(node: Node, axis: int, what: str) -> int:
-    """``axis`` counted from the front.
-
-    Raises
-    ------
-    ShapeError
-        If the node has no such axis.
-    """
-    if not -node.ndim <= axis < node.ndim:
-        raise ShapeError(
-            f"{what}: axis {axis} is none of {node.name}, which has shape "
-            f"{format_shape(node.spec.shape)}. Declared at {declared_at()}. "
-            f"Name an axis from {-node.ndim} to {node.ndim - 1}."
-        )
-    return axis % node.ndim
 
 
 def swapaxes(x: NodeLike, axis1: int, axis2: int) -> Node:
@@ -278,11 +271,10 @@ def moveaxis(x: NodeLike, source: int | Sequence[int], destination: int | Sequen
     (4, None, 3)
     """
     node = as_node(x)
-    places = [(a,) if isinstance(a, int) else tuple(a) for a in (source, destination)]
-    old, new = ([as_axis(node, a, "moveaxis") for a in axes] for axes in places)
-    if len(old) != len(new) or len(set(old)) < len(old) or len(set(new)) < len(new):
+    old, new = (as_axes(node, axes, "moveaxis") for axes in (source, destination))
+    if len(old) != len(new):
         raise ShapeError(
-            f"moveaxis: source and destination name as many different axes; got {source} and "
+            f"moveaxis: source and destination name as many axes; got {source} and "
             f"{destination}. Declared at {declared_at()}."
         )
     order = [axis for axis in range(node.ndim) if axis not in old]

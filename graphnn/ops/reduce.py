@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from graphnn.node import Node, NodeLike, apply, as_node, size_of
 from graphnn.op import Draw, Example, Jvp, Mismatch, Op, Reduction, Vjp, register
 from graphnn.ops.arithmetic import cast
+from graphnn.ops.axes import as_axes
 from graphnn.ops.choice import equal
 from graphnn.ops.movement import broadcast_to, reshape, transpose
 from graphnn.ops.scan import product_of_others
@@ -170,18 +171,11 @@ MIN = _reduction("min", _smallest, _max_vjp, _max_jvp, "min x")
 PROD = _reduction("prod", np.prod, _prod_vjp, _prod_jvp, "Π x", (0.995, 1.004))
 
 
-def _axes(node: Node, axis: int | Sequence[int] | None) -> tuple[int, ...]:
-    if axis is None:
-        return tuple(range(node.ndim))
-    given = (axis,) if isinstance(axis, int) else tuple(axis)
-    return tuple(sorted(a + node.ndim if a < 0 else a for a in given))
-
-
 def _reduce(
     op: Op, x: NodeLike, axis: int | Sequence[int] | None, keepdims: bool, name: str | None
 ) -> Node:
     node = as_node(x)
-    axes = _axes(node, axis)
+    axes = tuple(sorted(as_axes(node, axis, op.name)))
     if not axes and node.ndim == 0:
         return node
     return apply(op, [node], {"axes": axes, "keepdims": keepdims}, name=name)

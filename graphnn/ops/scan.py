@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from graphnn.node import Constant, Node, NodeLike, apply, as_node
 from graphnn.op import Draw, Example, Mismatch, Op, Rows, register
-from graphnn.ops.movement import as_axis, broadcast_to, last_axis_order, transpose
+from graphnn.ops.axes import as_axis
+from graphnn.ops.movement import broadcast_to, last_axis_order, transpose
 from graphnn.ops.slicing import narrow, padded
 from graphnn.ops.tangents import added, linear
 from graphnn.source import Body

@@ -16,7 +16,8 @@ from graphnn.context import declared_at
 from graphnn.errors import ShapeError
 from graphnn.node import Node, NodeLike, apply, as_node
 from graphnn.op import Draw, Example, Mismatch, Op, Pad, Strided, register
-from graphnn.ops.movement import MOVEMENT, as_axis, row_strides
+from graphnn.ops.axes import as_axes, as_axis
+from graphnn.ops.movement import MOVEMENT, row_strides
 from graphnn.ops.tangents import linear, zeros
 from graphnn.spec import Dim, DimLike, TensorSpec, divide, format_shape
 
@@ -172,8 +173,7 @@ def flip(x: NodeLike, axis: int | Sequence[int] | None = None) -> Node:
     array([3., 2., 1.], dtype=float32)
     """
     node = as_node(x)
-    axes = range(node.ndim) if axis is None else [axis] if isinstance(axis, int) else axis
-    turned = {as_axis(node, a, "flip") for a in axes}
+    turned = as_axes(node, axis, "flip")
     return _turned(node, tuple(-1 if i in turned else 1 for i in range(node.ndim)))
 
 

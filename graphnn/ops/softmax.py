@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphnn.context import declared_at
-from graphnn.errors import ShapeError
 from graphnn.node import Node, NodeLike, apply, as_node
 from graphnn.op import Draw, Example, Jvp, Mismatch, Op, Rows, Vjp, register
 from graphnn.ops.arithmetic import exp
+from graphnn.ops.axes import as_axis
 from graphnn.ops.movement import transpose
 from graphnn.ops.reduce import sum
 from graphnn.source import Body
-from graphnn.spec import FLOATS, DimLike, TensorSpec, format_shape
+from graphnn.spec import FLOATS, DimLike, TensorSpec
 
 PROBABILITY = "#fef9c3"
 
@@ -130,12 +129,7 @@ LOG_SOFTMAX = _row_op(
 
 def _along(op: Op, x: NodeLike, axis: int, name: str | None) -> Node:
     node = as_node(x)
-    if node.ndim and not -node.ndim <= axis < node.ndim:
-        raise ShapeError(
-            f"{op.name}: axis={axis} is no axis of {node.name}, which has shape "
-            f"{format_shape(node.spec.shape)}. Declared at {declared_at()}. Take axis=-1."
-        )
-    place = axis % node.ndim if node.ndim else 0
+    place = as_axis(node, axis, op.name) if node.ndim else 0
     if place == node.ndim - 1 or node.ndim == 0:
         return apply(op, [node], name=name)
     order = [i for i in range(node.ndim) if i != place] + [place]

@@ -17,7 +17,8 @@ from graphnn.errors import ShapeError
 from graphnn.node import Node, NodeLike, apply, as_node
 from graphnn.op import Draw, Example, Mismatch, Op, Rows, register
 from graphnn.ops.along import TAKE_ALONG
-from graphnn.ops.movement import as_axis, expand_dims, last_axis_order, reshape, transpose
+from graphnn.ops.axes import as_axis
+from graphnn.ops.movement import expand_dims, last_axis_order, reshape, transpose
 from graphnn.ops.slicing import narrow
 from graphnn.source import Body
 from graphnn.spec import DimLike, TensorSpec, format_shape

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TypeAlias
 
 from graphnn.context import declared_at
 from graphnn.errors import DTypeError, GraphError
 from graphnn.node import Node, NodeLike, as_node, size_of
 from graphnn.ops.arithmetic import abs, cast, exp, log, power, sqrt, square
+from graphnn.ops.axes import Axes, as_axes, as_axis
 from graphnn.ops.choice import greater, less, not_equal, where
-from graphnn.ops.movement import as_axis, last_axis_order, reshape, stop_gradient, transpose
+from graphnn.ops.movement import last_axis_order, reshape, stop_gradient, transpose
 from graphnn.ops.reduce import max, mean, min, sum
 from graphnn.ops.slicing import narrow
 from graphnn.ops.sorting import sort
 from graphnn.spec import FLOATS, product
-
-Axes: TypeAlias = "int | Sequence[int] | None"
 
 
 def _floats(what: str, x: NodeLike) -> Node:
@@ -28,11 +26,6 @@ def _floats(what: str, x: NodeLike) -> Node:
             f"Declared at {declared_at()}. Cast it: gn.cast(x, 'float32')."
         )
     return node
-
-
-def _places(node: Node, axis: Axes, what: str) -> tuple[int, ...]:
-    given = range(node.ndim) if axis is None else [axis] if isinstance(axis, int) else axis
-    return tuple(as_axis(node, one, what) for one in given)
 
 
 def _dropped(node: Node, like: Node, axes: Sequence[int], keepdims: bool) -> Node:
@@ -69,7 +62,7 @@ def var(x: NodeLike, axis: Axes = None, keepdims: bool = False, correction: floa
     1.25
     """
     node = _floats("var", x)
-    axes = _places(node, axis, "var")
+    axes = as_axes(node, axis, "var")
     spread = square(node - mean(node, axes, keepdims=True))
     count = size_of(product(node.spec.shape[a] for a in axes), node.dtype)
     if correction == 0:
@@ -132,7 +125,7 @@ def norm(x: NodeLike, p: float = 2, axis: Axes = None, keepdims: bool = False) -
     5.0
     """
     node = _floats("norm", x)
-    axes = _places(node, axis, "norm")
+    axes = as_axes(node, axis, "norm")
     size = abs(node)
     if p == 1:
         return sum(size, axes, keepdims)
@@ -172,7 +165,7 @@ def logsumexp(x: NodeLike, axis: Axes = None, keepdims: bool = False) -> Node:
     1000.693
     """
     node = _floats("logsumexp", x)
-    axes = _places(node, axis, "logsumexp")
+    axes = as_axes(node, axis, "logsumexp")
     top = max(node, axes, keepdims=True)
     shift = stop_gradient(where(less(abs(top), math.inf), top, 0.0))
     total = sum(exp(node - shift), axes, keepdims=True)

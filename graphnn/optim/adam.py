@@ -8,7 +8,7 @@ from graphnn.errors import GraphError
 from graphnn.node import Constant, Node, Parameter
 from graphnn.ops.arithmetic import cast, sqrt
 from graphnn.ops.update import adam_update, moment_update, square_update
-from graphnn.optim.optimizer import Optimizer, Pairs, check, check_share
+from graphnn.optim.optimizer import Optimizer, Pairs, check, check_share, number
 
 
 class Adam(Optimizer):
@@ -52,10 +52,11 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(lr, weight_decay)
-        if len(betas) != 2:
+        if not isinstance(betas, tuple | list) or len(betas) != 2:
             raise GraphError(f"betas is a pair, for instance (0.9, 0.999); got {betas!r}")
         for name, beta in zip(("betas[0]", "betas[1]"), betas, strict=True):
             check_share(name, beta)
+        number("eps", eps)
         check("eps", eps, eps > 0, "> 0")
         self.betas, self.eps = betas, eps
         self._rate: Node

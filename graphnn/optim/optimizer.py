@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
@@ -17,6 +16,7 @@ from graphnn.hints import did_you_mean
 from graphnn.node import Node, Parameter
 from graphnn.ops.arithmetic import cast
 from graphnn.ops.update import decayed
+from graphnn.values import is_number
 
 Pairs = list[tuple[Parameter, Node]]
 
@@ -78,6 +78,7 @@ class Optimizer(ABC):
     def __init__(self, lr: float, weight_decay: float = 0.0) -> None:
         _check_number(type(self).__name__, lr)
         check("lr", lr, lr > 0, "> 0")
+        number("weight_decay", weight_decay)
         check("weight_decay", weight_decay, weight_decay >= 0, ">= 0")
         self.rate = Parameter(np.float64(lr), name="lr", trainable=False)
         self.weight_decay = weight_decay
@@ -105,6 +106,7 @@ class Optimizer(ABC):
 
     @lr.setter
     def lr(self, value: float) -> None:
+        number("lr", value)
         check("lr", value, value > 0, "> 0")
         self.rate.value = np.float64(value)
 
@@ -162,12 +164,18 @@ class Optimizer(ABC):
 
 
 def _check_number(kind: str, lr: object) -> None:
-    if not isinstance(lr, numbers.Real):
+    if not is_number(lr):
         raise GraphError(
             f"{kind}(lr=...) takes a number at first; got {type(lr).__name__}. The parameters come "
             f"later: model.compile({kind}(lr=1e-3), loss), or "
             f"{kind}(lr=1e-3).updates(loss, parameters)."
         )
+
+
+def number(name: str, value: object) -> None:
+    """A setting is a number, and no bool or text."""
+    if not is_number(value):
+        raise GraphError(f"{name}={value!r} is no number: give one such as {name}=0.1")
 
 
 def check(name: str, value: float, good: bool, needed: str) -> None:
@@ -178,4 +186,5 @@ def check(name: str, value: float, good: bool, needed: str) -> None:
 
 def check_share(name: str, value: float) -> None:
     """A decay rate lies in [0, 1)."""
+    number(name, value)
     check(name, value, 0 <= value < 1, "in [0, 1)")

@@ -7,12 +7,12 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tempfile
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 from graphnn.errors import GraphError
+from graphnn.files import target_of, write_whole
 from graphnn.render.dot import dot_of
 from graphnn.render.drawing import drawing_of
 from graphnn.render.layout import laid_out
@@ -51,6 +51,8 @@ def render(
     GraphError
         For another target, suffix or pass, a missing folder, a graph without a loss, and where
         Graphviz is missing.
+    DataError
+        If the file cannot be written; an older one is kept.
 
     Examples
     --------
@@ -64,10 +66,10 @@ def render(
     'backprop.svg'
     """
     file = Path(path)
-    form = _format_of(file)
+    form, place = _format_of(file), target_of(file)
     source = dot_source(target, passes)
     data = source.encode() if form == "dot" else _drawn(source, form, dpi)
-    _write(file, data)
+    write_whole(place, data)
     return file
 
 
@@ -139,16 +141,3 @@ def _candidates() -> Iterator[str | None]:
     for folder in (sysconfig.get_path("scripts"), os.path.dirname(sys.executable)):
         yield shutil.which(_PROGRAM, path=folder)
     yield shutil.which(_PROGRAM)
-
-
-def _write(file: Path, data: bytes) -> None:
-    """Write all of the file or nothing: a reader never sees half a picture."""
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        os.chmod(name, 0o644)
-        os.replace(name, file)
-    except BaseException:
-        os.unlink(name)
-        raise

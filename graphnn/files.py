@@ -1,0 +1,58 @@
+"""Files that are whole or not there."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from graphnn.errors import DataError
+
+
+def target_of(path: str | os.PathLike[str]) -> Path:
+    """The file that ``path`` means: a link stays one, and what it points to is written.
+
+    Raises
+    ------
+    DataError
+        If it is a folder, a device or a pipe, or there is no way to it.
+    """
+    try:
+        target = Path(path).resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle; a zero byte
+        raise DataError(f"{path}: cannot be written: {error}") from None
+    if target.exists() and not target.is_file():
+        raise DataError(f"{target}: is no regular file, and is not replaced by one")
+    return target
+
+
+def write_whole(target: Path, data: bytes) -> None:
+    """Write all of the file or nothing: a reader never sees half of it, an older one is kept.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be written.
+    """
+    try:
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".writing-")
+    except OSError as error:
+        raise DataError(f"{target}: cannot be written: {error}") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, target)
+    except BaseException as error:
+        Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise DataError(f"{target}: cannot be written: {error}") from error
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
