@@ -7,9 +7,13 @@ processes in one call. Sharing never costs a barrier that the schedule does not 
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from graphnn.fusion import root
 from graphnn.node import Node, Parameter
@@ -128,8 +132,10 @@ def lay_out(
         placed.append(replace(buffer, offset=at))
         at += _aligned(buffer.nbytes)
     gradient_bytes = at
+    shelf = _Shelf(placed, len(merged), phase)
     for buffer in sorted(rest, key=lambda b: (-b.nbytes, b.first)):
-        placed.append(replace(buffer, offset=_lowest(buffer, placed, phase)))
+        placed.append(replace(buffer, offset=shelf.lowest(buffer)))
+        shelf.put(placed[-1])
     placed.sort(key=lambda b: (b.first, b.offset))
     layout = Layout(
         tuple(placed),
@@ -227,28 +233,62 @@ def _split_front(
     return front, [buffer for buffer in buffers if id(buffer) not in chosen]
 
 
-def _lowest(buffer: Buffer, placed: Sequence[Buffer], phase: Sequence[int]) -> int:
-    """The lowest offset at which nothing is that must not be shared with."""
-    taken = sorted(
-        (other.offset, _aligned(other.end)) for other in placed if _meet(buffer, other, phase)
-    )
-    at = 0
-    for start, end in taken:
-        if at + buffer.nbytes <= start:
-            break
-        at = max(at, end)
-    return at
+class _Shelf:
+    """The buffers that have their place, in the order of their offsets, as columns of numbers.
 
+    Thousands of buffers are compared with each one that is placed: as rows of one table.
+    """
 
-def _meet(a: Buffer, b: Buffer, phase: Sequence[int]) -> bool:
-    """Whether two buffers are needed at once, by any two threads."""
-    earlier, later = (a, b) if a.first <= b.first else (b, a)
-    if later.first <= earlier.last:
-        return True
-    if phase[earlier.last] < phase[later.first]:
-        return False
-    same = earlier.parts is not None and earlier.parts == later.parts
-    return not (same and earlier.nbytes == later.nbytes)
+    OFFSET, END, FIRST, LAST, FIRST_PHASE, LAST_PHASE, PARTS, NBYTES = range(8)
+
+    def __init__(self, placed: Sequence[Buffer], count: int, phase: Sequence[int]) -> None:
+        self.phase, self.count = phase, 0
+        self.parts: dict[DimLike | None, int] = {None: -1}
+        self.table = np.zeros((8, count), np.int64)
+        for buffer in placed:
+            self.put(buffer)
+
+    def _row(self, buffer: Buffer) -> tuple[int, ...]:
+        return (
+            buffer.offset,
+            _aligned(buffer.end),
+            buffer.first,
+            buffer.last,
+            self.phase[buffer.first],
+            self.phase[buffer.last],
+            self.parts.setdefault(buffer.parts, len(self.parts)),
+            buffer.nbytes,
+        )
+
+    def put(self, buffer: Buffer) -> None:
+        """Enter a buffer that has its place."""
+        count = self.count
+        at = int(np.searchsorted(self.table[self.OFFSET, :count], buffer.offset))
+        self.table[:, at + 1 : count + 1] = self.table[:, at:count].copy()
+        self.table[:, at] = self._row(buffer)
+        self.count = count + 1
+
+    def lowest(self, buffer: Buffer) -> int:
+        """The lowest offset at which nothing is that must not be shared with."""
+        table = self.table[:, : self.count]
+        taken = table[: self.FIRST, self._meets(table, self._row(buffer))]
+        if not taken.size:
+            return 0
+        starts, ends = taken
+        free_from = np.concatenate([[0], np.maximum.accumulate(ends)])
+        fits = free_from[:-1] + buffer.nbytes <= starts
+        return int(free_from[np.argmax(fits) if fits.any() else -1])
+
+    def _meets(self, table: NDArray[np.int64], row: tuple[int, ...]) -> NDArray[np.bool_]:
+        """Which buffers are needed at once with one, by any two threads."""
+        at_once = (table[self.FIRST] <= row[self.LAST]) & (row[self.FIRST] <= table[self.LAST])
+        apart = (table[self.LAST_PHASE] < row[self.FIRST_PHASE]) | (
+            row[self.LAST_PHASE] < table[self.FIRST_PHASE]
+        )
+        split = (table[self.PARTS] == row[self.PARTS]) & (table[self.NBYTES] == row[self.NBYTES])
+        alike = split if row[self.PARTS] >= 0 else np.zeros_like(split)
+        found: NDArray[np.bool_] = at_once | ~(apart | alike)
+        return found
 
 
 def _barriers(steps: Sequence[Step], layout: Layout) -> tuple[bool, ...]:
@@ -301,6 +341,8 @@ class _Since:
         }
         self.scratch = layout.scratch
         self.uses: dict[Place, set[tuple[DimLike | None, bool]]] = {}
+        self.sorted: list[Span] = []  # the spans among them
+        self.longest = 0
         first = [access for uses in first_touched(steps).values() for access in uses]
         self.note([self._touch(access) for access in first if access.node in self.spans])
 
@@ -318,11 +360,17 @@ class _Since:
     def forget(self) -> None:
         """A barrier stands here."""
         self.uses.clear()
+        self.sorted.clear()
+        self.longest = 0
 
     def note(self, touches: Sequence[_Touch]) -> None:
         """These were touched."""
         for made in touches:
-            self.uses.setdefault(made.place, set()).add((made.parts, made.writes))
+            place = made.place
+            if place not in self.uses and isinstance(place, tuple):
+                insort(self.sorted, place)
+                self.longest = max(self.longest, place[1] - place[0])
+            self.uses.setdefault(place, set()).add((made.parts, made.writes))
 
     def meets(self, one: _Touch) -> bool:
         """Whether a thread could meet here what another one did."""
@@ -331,15 +379,18 @@ class _Since:
                 return True
         if not isinstance(one.place, tuple):
             return False
-        start, end = one.place
         return any(
-            one.writes or any(writes for _, writes in uses)
-            for other, uses in self.uses.items()
-            if isinstance(other, tuple)
-            and other != one.place
-            and other[0] < end
-            and start < other[1]
+            one.writes or any(writes for _, writes in self.uses[other])
+            for other in self._overlapping(one.place)
         )
+
+    def _overlapping(self, span: Span) -> list[Span]:
+        """The other spans that share a byte with one: those that begin in it, or not far before."""
+        start, end = span
+        low = bisect_left(self.sorted, (start - self.longest, 0))
+        high = bisect_left(self.sorted, (end, 0))
+        near = self.sorted[low:high]
+        return [other for other in near if other != span and start < other[1]]
 
 
 def overlaps(layout: Layout) -> list[tuple[Buffer, Buffer]]:

@@ -15,6 +15,7 @@ import math
 import textwrap
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -239,15 +240,7 @@ class Body:
         ``"all"`` types every number (a scalar formula), ``"float"`` only those written with a
         point (a kernel with loops and indices).
         """
-        tree = _copy(self.tree)
-        assert isinstance(tree, ast.FunctionDef)
-        tree.name = name
-        tree.body = [_copy(s) for s in self.statements]
-        tree.decorator_list, tree.returns = [], None
-        for arg in [*tree.args.args, *tree.args.kwonlyargs]:
-            arg.annotation = None
-        typed = _Typed(self, {}, dtype, literals).visit(tree)
-        return ast.unparse(ast.fix_missing_locations(typed))
+        return _definition(self, name, dtype, literals)
 
     def symbol(self, name: str, dtype: str) -> str:
         """What kernels call the function: two different ones of one name stay apart."""
@@ -260,6 +253,19 @@ class Body:
         for name, callee in self.callees.items():
             yield from callee.all_callees()
             yield name, callee
+
+
+@lru_cache(maxsize=4096)  # a graph of a thousand layers asks a thousand times
+def _definition(body: Body, name: str, dtype: str, literals: str) -> str:
+    tree = _copy(body.tree)
+    assert isinstance(tree, ast.FunctionDef)
+    tree.name = name
+    tree.body = [_copy(s) for s in body.statements]
+    tree.decorator_list, tree.returns = [], None
+    for arg in [*tree.args.args, *tree.args.kwonlyargs]:
+        arg.annotation = None
+    typed = _Typed(body, {}, dtype, literals).visit(tree)
+    return ast.unparse(ast.fix_missing_locations(typed))
 
 
 class _Typed(ast.NodeTransformer):
