@@ -13,6 +13,8 @@ from graphnn.errors import DataError, DTypeError, ShapeError
 from graphnn.fusion import root
 from graphnn.graph import Graph
 from graphnn.node import Constant, Input, Node, Parameter
+from graphnn.ops.arithmetic import CAST
+from graphnn.ops.movement import BROADCAST, TRANSPOSE
 from graphnn.spec import (
     FLOATS,
     Dim,
@@ -209,8 +211,16 @@ def limits_of(graph: Graph) -> dict[Node, list[Limits]]:
             continue
         bounds = node.op.bounds(*(v.spec for v in node.inputs), **node.attrs)
         for place, (low, high) in bounds.items():
-            found.setdefault(root(node.inputs[place]), []).append((low, high, node))
+            found.setdefault(_source(node.inputs[place]), []).append((low, high, node))
     return found
+
+
+def _source(node: Node) -> Node:
+    """Where all values of a node come from: views, transposes and repetitions keep each of them."""
+    node = root(node)
+    while node.op in (TRANSPOSE, BROADCAST, CAST) and node.dtype not in (*FLOATS, "bool"):
+        node = root(node.inputs[0])
+    return node
 
 
 def check_limits(

@@ -227,6 +227,7 @@ class Model:
         """
         function = self._compiled().training
         assert function is not None
+        self._check_frozen()
         data = self._data(x, y)
         held = self._validation(validation_data)
         _check_whole("epochs", epochs, 1, MOST_EPOCHS)
@@ -291,6 +292,18 @@ class Model:
         if self._prediction.single:
             return np.concatenate(parts)
         return [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+    def _check_frozen(self) -> None:
+        """What is frozen or released after compile would go on as before, and nobody would know."""
+        assert self.loss is not None
+        updated = {parameter for parameter, _ in self.updates}
+        changed = [p for p in Graph(self.loss).parameters if p.trainable != (p in updated)]
+        if changed:
+            p = changed[0]
+            raise GraphError(
+                f"{p.name} was {'released' if p.trainable else 'frozen'} after compile; what is "
+                "trained is fixed there. Call model.compile(...) again."
+            )
 
     def _compiled(self) -> Model:
         if self.training is None:

@@ -40,15 +40,14 @@ def in_phase(outputs: Sequence[Node], training: bool) -> Phased:
     """
     zeros: set[Node] = set()
     updates: dict[Parameter, Node] = {}
-    done: set[Node | None] = set()
+    done: set[Node] = set()
 
     def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
         if node.op is PHASE:
             return _chosen(inputs[0] if training else inputs[1], zeros)
         if node.op is UPDATING:
             # A checkpoint computes it twice; it happens once.
-            copied = node.role == "backward" and node.forward_of is not None
-            first = node.forward_of if copied else node
+            first = _first_of(node)
             if training and first not in done:
                 _add_updates(inputs[1:], updates)
                 done.add(first)
@@ -58,6 +57,13 @@ def in_phase(outputs: Sequence[Node], training: bool) -> Phased:
         return _without_zeros(node, inputs, zeros)
 
     return Phased(rewrite(outputs, visit), updates)
+
+
+def _first_of(node: Node) -> Node:
+    """What a node is a copy of, or a copy's copy: checkpoints may stand in checkpoints."""
+    while node.role == "backward" and node.forward_of is not None:
+        node = node.forward_of
+    return node
 
 
 def _chosen(value: Node, zeros: set[Node]) -> Node:

@@ -14,7 +14,7 @@ import inspect
 import math
 import textwrap
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import FunctionType, ModuleType
 from typing import Any
@@ -353,6 +353,52 @@ def _always_returns(statements: Sequence[ast.stmt]) -> bool:
         ):
             return True
     return False
+
+
+def unassigned(statements: Sequence[ast.stmt], known: Iterable[str]) -> str | None:
+    """A local name that is read where some way to it has not assigned it; None if there is none."""
+    local = {n.id for s in statements for n in ast.walk(s) if isinstance(n, ast.Name)
+             and isinstance(n.ctx, ast.Store)}  # fmt: skip
+    return _walked(statements, set(known), local)[1]
+
+
+def _walked(
+    statements: Sequence[ast.stmt], known: set[str] | None, local: set[str]
+) -> tuple[set[str] | None, str | None]:
+    """What is assigned after the statements (None: nothing goes on there), and what is missing."""
+    for statement in statements:
+        if known is None:
+            break
+        parts: list[ast.AST] = [statement]
+        if isinstance(statement, ast.If | ast.While):
+            parts = [statement.test]
+        elif isinstance(statement, ast.For):
+            parts = [statement.iter]
+        names = [n for part in parts for n in ast.walk(part) if isinstance(n, ast.Name)]
+        read = [n.id for n in names if isinstance(n.ctx, ast.Load)]
+        if isinstance(statement, ast.AugAssign) and isinstance(statement.target, ast.Name):
+            read.append(statement.target.id)
+        for name in read:
+            if name in local and name not in known:
+                return known, name
+        known = known | {n.id for n in names if isinstance(n.ctx, ast.Store)}
+        if isinstance(statement, ast.Return):
+            return None, None
+        if isinstance(statement, ast.If):
+            first, missing = _walked(statement.body, known, local)
+            other, also = _walked(statement.orelse, known, local)
+            if missing or also:
+                return known, missing or also
+            ways = [way for way in (first, other) if way is not None]
+            known = set.intersection(*ways) if ways else None
+        elif isinstance(statement, ast.For | ast.While):  # taken to run at least once
+            targets = ast.walk(statement.target) if isinstance(statement, ast.For) else ()
+            known = known | {n.id for n in targets if isinstance(n, ast.Name)}
+            inner, missing = _walked(statement.body, known, local)
+            if missing:
+                return known, missing
+            known = known | (inner or set())
+    return known, None
 
 
 def _is_nothing(node: ast.expr | None) -> bool:

@@ -516,3 +516,34 @@ def test_a_view_of_a_parameter_is_live_once_it_is_settled():
     np.testing.assert_array_equal(live, [2, 2])
     live[:] = 5
     np.testing.assert_array_equal(double(np.ones(2, np.float32)), [5, 5])
+
+
+@pytest.mark.parametrize(
+    ("shape", "indices", "axis"), [((3, 2), [[-1, 7]], 1), ((2, 2), [[-1, 7], [0, 0]], 0)]
+)
+def test_indices_out_of_range_behind_transposes_and_repetitions(shape, indices, axis):
+    x, i = gn.Input(shape), gn.Input(np.shape(indices), "int64", name="i")
+    chosen = gn.function([x, i], gn.take_along_axis(x, i, axis))
+    with pytest.raises(DataError, match=r"input i\[0, 0\] = -1 is out of range"):
+        chosen(np.ones(shape, np.float32), np.array(indices))
+    small = gn.function([x, i], gn.take_along_axis(x, gn.cast(i, "int32"), axis))
+    with pytest.raises(DataError, match="is out of range"):
+        small(np.ones(shape, np.float32), np.array(indices))
+
+
+def test_batch_norm_in_a_checkpoint_in_a_checkpoint(rng):
+    """The copy of a copy is still the one batch norm, whose averages move once."""
+
+    def averages():
+        return gn.Parameter(np.zeros(3), trainable=False), gn.Parameter(np.ones(3), trainable=False)
+
+    held, plain = averages(), averages()
+    x = gn.Input((None, 3), "float64")
+    y = gn.checkpoint(lambda a: gn.checkpoint(lambda b: gn.tanh(gn.batch_norm(b, *held)), a) * a, x)
+    z = gn.tanh(gn.batch_norm(x, *plain)) * x
+    both = [*(v for out in (y, z) for v in (out, gn.grad(gn.sum(out * out), x)))]
+    found = gn.function(x, both, training=True)(rng.standard_normal((5, 3)))
+    np.testing.assert_allclose(found[0], found[2], rtol=1e-13)
+    np.testing.assert_allclose(found[1], found[3], rtol=1e-12)
+    for one, other in zip(held, plain, strict=True):
+        np.testing.assert_allclose(one.value, other.value, rtol=1e-13)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+import runpy
+import textwrap
 
 import numpy as np
 import pytest
@@ -458,3 +460,34 @@ def test_float32_stays_float32(case, tmp_path, monkeypatch):
 def test_the_check_for_float64_can_fail(tmp_path, monkeypatch):
     x = gn.Input((None, 4), "float64")
     assert "double" in llvm_of(gn.function([x], swish(x)), tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("if x > 0:\n    y = x\nreturn y", "y"),
+        ("if x > 0:\n    y = x\nelse:\n    z = x\nreturn y * 2", "y"),
+        ("total += x\nreturn total", "total"),
+    ],
+)
+def test_a_name_without_a_value_on_some_way_is_refused(text, name, tmp_path):
+    path = tmp_path / "body.py"
+    path.write_text("def f(x):\n" + textwrap.indent(text, "    ") + "\n")
+    names = runpy.run_path(str(path))
+    with pytest.raises(KernelError, match=f"'{name}' is read where not every way"):
+        gn.elementwise(names["f"])
+
+
+def test_a_name_with_a_value_on_every_way_is_not():
+    @gn.elementwise
+    def assigned_on_both(x):
+        if x > 1:
+            return x
+        if x > 0:  # noqa: SIM108 - statements are meant
+            y = x
+        else:
+            y = -x
+        return y * 2
+
+    x = gn.Input((3,), "float64")
+    np.testing.assert_array_equal(run(assigned_on_both(x), np.array([2.0, 0.5, -1.0])), [2, 1, 2])

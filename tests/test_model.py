@@ -489,3 +489,22 @@ def test_render_before_compile(tmp_path):
     model.compile("sgd")
     with pytest.raises(gn.GraphError, match=r"'forward', 'backward' or 'joint'; got 'sideways'"):
         model.render(tmp_path / "other.svg", passes="sideways")
+
+
+def test_freezing_after_compile_is_not_overlooked():
+    x = gn.Input((None, 2), name="x")
+    net = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))
+    model = gn.Model(x, net(x))
+    model.compile("sgd", loss="mse")
+    X, Y = np.ones((8, 2), np.float32), np.zeros((8, 1), np.float32)
+    model.fit(X, Y, verbose=0)
+    net[0].freeze()
+    with pytest.raises(gn.GraphError, match=r"0\.weight was frozen after compile.*compile.* again"):
+        model.fit(X, Y, verbose=0)
+    model.compile("sgd", loss="mse")
+    before = net[0].weight.value.copy()
+    model.fit(X, Y, verbose=0)
+    np.testing.assert_array_equal(net[0].weight.value, before)
+    net[0].requires_grad_(True)
+    with pytest.raises(gn.GraphError, match="was released after compile"):
+        model.fit(X, Y, verbose=0)

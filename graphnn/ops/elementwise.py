@@ -16,7 +16,7 @@ from graphnn.op import Draw, Example, Jvp, Mismatch, Op, Scalar, Vjp, check_name
 from graphnn.ops.lift import lift
 from graphnn.ops.oracle import reference_from, reference_of
 from graphnn.ops.tangents import added
-from graphnn.source import Body
+from graphnn.source import Body, unassigned
 from graphnn.spec import FLOATS, DimLike, TensorSpec, broadcast_shapes
 
 # The interval that tests draw from, then the kinks inside it that they keep away from; "bool".
@@ -120,6 +120,12 @@ def _returning(function: Callable[..., object], label: str | None) -> Body:
         raise KernelError(
             f"{label or body.name}: the formula must return a value on every way through it, for "
             f"it is the value of every element. End it with a return. Declared at {declared_at()}."
+        )
+    missing = None if body.is_own else unassigned(body.statements, (*body.params, *body.keywords))
+    if missing:
+        raise KernelError(
+            f"{label or body.name}: {missing!r} is read where not every way has given it a value. "
+            f"Assign it before the `if`, or in each branch. Declared at {declared_at()}."
         )
     return body
 
