@@ -79,6 +79,7 @@ class Model:
         self._evaluation: Function | None = None
         self._prediction = Function(self.inputs, outputs, training=False)
         self._epochs_done = 0
+        self._trained: frozenset[Parameter] = frozenset()  # what was trainable at compile
 
     # Declaring how it is trained.
 
@@ -128,6 +129,7 @@ class Model:
         training = Function(inputs, results, updates, training=True, device=device)
         evaluation = Function(inputs, results, training=False, device=device)
         self.optimizer, self.loss, self.targets, self.metrics = rule, score, targets, measures
+        self._trained = frozenset(trainable)
         self.training, self._evaluation = training, evaluation
 
     def _all_inputs(self) -> list[Input]:
@@ -296,8 +298,7 @@ class Model:
     def _check_frozen(self) -> None:
         """What is frozen or released after compile would go on as before, and nobody would know."""
         assert self.loss is not None
-        updated = {parameter for parameter, _ in self.updates}
-        changed = [p for p in Graph(self.loss).parameters if p.trainable != (p in updated)]
+        changed = [p for p in Graph(self.loss).parameters if p.trainable != (p in self._trained)]
         if changed:
             p = changed[0]
             raise GraphError(
