@@ -51,15 +51,21 @@ def _(dy, p, t, y):  # type: ignore[no-untyped-def]
     )
 
 
+def _logit_reference(x, t):  # type: ignore[no-untyped-def]
+    certain = np.isinf(x) & (t == (x > 0))
+    linear = x * ((x >= 0) - t)
+    return np.where(certain, 0, linear) + np.log1p(np.exp(-np.abs(x)))
+
+
 @elementwise(
     name="binary_cross_entropy_with_logits",
     domain=[(-5.0, 5.0), REAL],
-    reference=lambda x, t: np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x))),
+    reference=_logit_reference,
     formula="max(x, 0) - x t + ln(1 + e^-|x|)",
     color=LOSS,
 )
 def logit_loss(x, t):  # type: ignore[no-untyped-def]
-    # x - x t and -x t, which of an infinite logit and a certain target are 0, not nan as in torch.
+    # Of an infinite logit and the target that it is certain of this is 0; torch's formula is nan.
     above = 0 if t == 1 else x * (1 - t)
     below = 0 if t == 0 else x * t
     return (-below if x < 0 else above) + math.log1p(math.exp(-math.fabs(x)))

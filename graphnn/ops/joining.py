@@ -179,7 +179,7 @@ def split(x: NodeLike, parts: int | Sequence[int], axis: int = 0) -> list[Node]:
     return [narrow(node, place, a, b - a) for a, b in pairs]
 
 
-# Rolling along an axis of unknown size: it may be shorter than the shift, so that no slice is known.
+# Rolling along an axis of unknown size, which may be shorter than the shift: no slice is known.
 
 
 def _roll_spec(x: TensorSpec, *, axis: int, shift: int) -> TensorSpec:

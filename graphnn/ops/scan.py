@@ -161,7 +161,7 @@ RECURRENCE = register(
 
 
 def running_product(x: Node, reverse: bool = False) -> Node:
-    """The product of all elements up to each one, along the last axis, which is not known to be empty."""
+    """The product of all elements up to each one, along the last axis: not one of known size 0."""
     total = x.spec.shape[-1]
     none = (0,) * (x.ndim - 1)
     if not isinstance(total, int):  # may be 0: begins with a 1 of its own, which is taken off
