@@ -170,7 +170,7 @@ def equation(node: Node, names: Mapping[Node, str]) -> str:
     arguments += [
         _argument(node, key, value)
         for key, value in node.attrs.items()
-        if value not in (None, False) and not key.startswith("_")
+        if not key.startswith("_") and value not in (None, False)
     ]
     return f"{node.op.name}({', '.join(arguments)})"
 
