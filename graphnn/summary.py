@@ -44,6 +44,17 @@ def print_summary(graph: Graph, parameters: Mapping[str, Parameter]) -> None:
         )
     Console().print(table)
     print(_totals(parameters.values()))
+    shared = [name for name in parameters if _is_numbered(name, parameters)]
+    if shared:
+        print(
+            f"{shared[0]} shares its name with another parameter. Name the networks:\n"
+            "nn.Sequential(..., name='encoder')"
+        )
+
+
+def _is_numbered(name: str, parameters: Mapping[str, Parameter]) -> bool:
+    """Whether a parameter has a number behind its name, since another one bears it already."""
+    return name != parameters[name].name
 
 
 def _count(parameters: Iterable[Parameter]) -> int:

@@ -355,6 +355,16 @@ def test_summary_of_a_shared_layer_and_of_named_sizes(capsys):
     assert re.search(r"shared .* 20 .*depends on T", out)
 
 
+def test_summary_of_networks_that_share_names(capsys):
+    x = gn.Input((None, 4), name="x")
+    for names, said in ((("a", "b"), None), ((None, None), "0.weight_2 shares its name")):
+        parts = [nn.Sequential(nn.Linear(4, 4), name=name) for name in names]
+        gn.Model(x, parts[1](parts[0](x))).summary()
+        *_, before, last = capsys.readouterr().out.splitlines()
+        assert before.startswith(said) if said else last.endswith("trainable, 0 frozen")
+    assert last == "nn.Sequential(..., name='encoder')"
+
+
 @pytest.mark.parametrize("columns", [80, 120])
 def test_summary_of_frozen_layers_and_running_statistics(columns, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", str(columns))

@@ -31,7 +31,9 @@ class Module:
     Parameters
     ----------
     name
-        Scope of its nodes; by default the attribute under which another module keeps it.
+        Scope of its nodes; by default the attribute under which another module keeps it. Networks
+        that no module keeps, and that one model is composed of, need one each: parameters that
+        share a name are numbered (``0.weight``, ``0.weight_2``).
 
     Examples
     --------

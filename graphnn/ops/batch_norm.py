@@ -43,8 +43,8 @@ def batch_norm(
     those of the batch, and move the running averages: ``running ← (1 - momentum) running +
     momentum · batch``, with the unbiased variance. In inference they are the running averages; no
     derivative flows into those. So it is in training too once ``running_mean`` is held, as
-    ``module.freeze()`` does with all of a layer: its averages stay then. Without running averages the
-    batch's are taken in both.
+    ``module.freeze()`` does with all of a layer: its averages stay then. Without running averages
+    the batch's are taken in both.
 
     Parameters
     ----------
