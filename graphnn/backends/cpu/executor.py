@@ -12,8 +12,9 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from graphnn.node import Constant, Input, Node, Parameter, Size
 from graphnn.op import Convolution, Gemm
 from graphnn.ops.random import mulhilo
 from graphnn.plan import Plan
+from graphnn.schedule import Step
 from graphnn.spec import evaluate
 
 # Rough speeds of one core, only to choose the number of threads.
@@ -40,6 +42,7 @@ THREAD_SECONDS = 300e-6  # a single call must be longer than this to be worth st
 Address = int
 
 
+@cache  # asking the system takes as long as a small graph
 def machine_lanes() -> int:
     """Into how many lanes work is split: the processors of the machine, whatever runs on them.
 
@@ -152,6 +155,8 @@ class Bound:
         For each input the places in ``data`` that hold its address.
     offsets
         For each value in the arena where it begins.
+    multiplies
+        Whether a step calls BLAS.
     keep
         Memory that must live as long as the tables.
     """
@@ -163,12 +168,13 @@ class Bound:
     meta: NDArray[np.int64]
     inputs: dict[Node, NDArray[np.int64]]
     offsets: dict[Node, int]
+    multiplies: bool
     keep: list[Any]
 
-    @property
-    def seconds(self) -> float:
-        """About how long one core works on it."""
-        return seconds_of(*self.plan.work)
+    @cached_property
+    def is_short(self) -> bool:
+        """Whether one run of it is not worth starting threads for."""
+        return self.plan.lanes == 1 or seconds_of(*self.plan.work) < THREAD_SECONDS
 
 
 class Memory:
@@ -221,7 +227,7 @@ def bind(plan: Plan, kernels: Sequence[Kernel], memory: Memory) -> Bound:
             if isinstance(source, Input):
                 places.setdefault(source, []).append(len(data))
             data.append(_leaf_address(source, plan.sizes, memory, keep))
-        if isinstance(step.group.last.op.kernel, Gemm | Convolution):
+        if _multiplies(step):
             data.append(blas.gemm_address(step.group.last.dtype))
         if isinstance(step.group.last.op.kernel, Convolution):
             data.append(arena + scratch[i].offset if i in scratch else 0)
@@ -232,7 +238,14 @@ def bind(plan: Plan, kernels: Sequence[Kernel], memory: Memory) -> Bound:
     table[:, 1] = address_of(data_table) + 8 * table[:, 1]
     table[:, 2] = address_of(meta_table) + 8 * table[:, 2]
     inputs = {node: np.array(at, np.int64) for node, at in places.items()}
-    return Bound(plan, memory.arena, table, data_table, meta_table, inputs, offsets, keep)
+    multiplies = any(map(_multiplies, plan.steps))
+    return Bound(
+        plan, memory.arena, table, data_table, meta_table, inputs, offsets, multiplies, keep
+    )
+
+
+def _multiplies(step: Step) -> bool:
+    return isinstance(step.group.last.op.kernel, Gemm | Convolution)
 
 
 def _leaf_address(node: Node, sizes: Mapping[str, int], memory: Memory, keep: list[Any]) -> Address:
@@ -329,6 +342,7 @@ class Job:
     def __init__(self, bound: Bound, tail: Bound | None = None) -> None:
         self.bound = bound
         self.fields = np.zeros(loop.FIELDS, np.int64)
+        self.address = address_of(self.fields)
         self.control = aligned(loop.CONTROL_BYTES)
         self.progress = np.zeros(1, np.int64)  # batches done, of all epochs
         self.keep: list[Any] = [bound, tail]
@@ -353,10 +367,13 @@ class Job:
         """End the run after the step that is under way."""
         self.control.view(np.int32)[loop.STOP // 4] = 1
 
+    def _guarded(self) -> AbstractContextManager[None]:
+        return blas.single_threaded() if self.bound.multiplies else nullcontext()
+
     def run_here(self) -> None:
         """Run on the calling thread alone."""
-        with blas.single_threaded():
-            _execute()(address_of(self.fields), 0, 1)
+        with self._guarded():
+            _execute()(self.address, 0, 1)
 
     def run(self, threads: int, watch: Callable[[], None] | None = None) -> None:
         """Run on ``threads`` threads; the calling thread sleeps and calls ``watch`` now and then.
@@ -366,7 +383,7 @@ class Job:
         KeyboardInterrupt
             After Ctrl-C, once the step under way is whole.
         """
-        execute, job = _execute(), address_of(self.fields)
+        execute, job = _execute(), self.address
         threads = min(threads, self.bound.plan.lanes)  # more would find nothing to do
-        with blas.single_threaded():
+        with self._guarded():
             Team(lambda number, size: execute(job, number, size), threads).run(watch, self.stop)
