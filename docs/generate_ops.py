@@ -6,6 +6,7 @@ A test compares the page with what this would write, so the two cannot drift apa
 import ast
 import inspect
 from collections import defaultdict
+from importlib import import_module
 from pathlib import Path
 
 import graphnn as gn
@@ -13,7 +14,7 @@ from graphnn.errors import GraphnnError
 from graphnn.graph import equation
 from graphnn.node import Input, Node, apply
 from graphnn.op import Alias, Leaf, Mismatch, Op, Reduction, Rows, Scalar, is_own, registry
-from graphnn.ops.tangents import no_gradient
+from graphnn.ops.declare.tangents import no_gradient
 from graphnn.spec import DTYPES, TensorSpec
 
 PAGE = Path(__file__).parent / "ops.md"
@@ -46,7 +47,7 @@ def main() -> str:
             rooms[room_of(op)].append(op)
     lines = [HEAD.format(count=sum(map(len, rooms.values())))]
     for room in sorted(rooms):
-        module = __import__(f"graphnn.ops.{room}", fromlist=["_"])
+        module = import_module(f"graphnn.ops.{room.replace('/', '.')}")
         lines += [f"## {room}", "", str(inspect.getdoc(module)).splitlines()[0], ""]
         lines += [
             "| op | formula | shapes | dtypes | gradient | forward | kernel | CUDA |",
@@ -63,8 +64,8 @@ def room_of(op: Op) -> str:
     function = body.function if body is not None else op.spec
     module = inspect.getmodule(function)
     assert module is not None
-    name = module.__name__.rsplit(".", 1)[-1]
-    return name if (ROOMS / f"{name}.py").exists() else "movement"
+    inside = module.__name__.removeprefix("graphnn.ops.").replace(".", "/")
+    return inside if (ROOMS / f"{inside}.py").exists() else "movement/copy"
 
 
 def row(op: Op) -> str:

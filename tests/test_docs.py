@@ -10,7 +10,7 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn, optim
-from graphnn.ops.elementwise import Elementwise
+from graphnn.ops.declare.elementwise import Elementwise
 
 DOCS = Path(__file__).parent.parent / "docs"
 PUBLIC = [

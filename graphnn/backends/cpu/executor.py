@@ -28,7 +28,7 @@ from graphnn.fusion import root
 from graphnn.memory import ALIGNMENT
 from graphnn.node import Constant, Input, Node, Parameter, Size
 from graphnn.op import Convolution, Gemm
-from graphnn.ops.random import mulhilo
+from graphnn.ops.random.generator import mulhilo
 from graphnn.plan import Plan
 from graphnn.spec import evaluate
 
