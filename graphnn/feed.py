@@ -13,7 +13,7 @@ from graphnn.errors import DataError, DTypeError, ShapeError
 from graphnn.fusion import root
 from graphnn.graph import Graph
 from graphnn.node import Constant, Input, Node, Parameter
-from graphnn.ops.elementwise.arithmetic import CAST
+from graphnn.ops.elementwise.cast import CAST
 from graphnn.ops.movement.broadcast import BROADCAST
 from graphnn.ops.movement.transpose import TRANSPOSE
 from graphnn.spec import (

@@ -23,6 +23,10 @@ ROOMS = {
 }
 
 
+for _room in ROOMS:
+    importlib.import_module(_room)
+
+
 def gathered() -> list[str]:
     """The rooms that ops/__init__.py names."""
     tree = ast.parse((HOUSE / "ops/__init__.py").read_text(encoding="utf-8"))

@@ -15,6 +15,7 @@ from graphnn.ops.convolution.correlation import *
 from graphnn.ops.convolution.largest import *
 from graphnn.ops.convolution.pool import *
 from graphnn.ops.elementwise.arithmetic import *
+from graphnn.ops.elementwise.cast import *
 from graphnn.ops.elementwise.choice import *
 from graphnn.ops.elementwise.functions import *
 from graphnn.ops.elementwise.rounding import *

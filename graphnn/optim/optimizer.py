@@ -14,7 +14,7 @@ from graphnn.context import role
 from graphnn.errors import GraphError
 from graphnn.hints import did_you_mean
 from graphnn.node import Node, Parameter
-from graphnn.ops.elementwise.arithmetic import cast
+from graphnn.ops.elementwise.cast import cast
 from graphnn.ops.training.update import decayed
 from graphnn.values import is_number
 

@@ -47,7 +47,11 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.050700987355480493
     color=ACTIVATION,
 )
 def hard_tanh(x, min_val, max_val):  # type: ignore[no-untyped-def]
-    """Collobert (2004). On a bound the derivative is 0, other than clip's."""
+    """Collobert (2004). On a bound the derivative is 0, other than clip's.
+
+    >>> gn.function([], gn.hard_tanh([-4.0, 0.5, 4.0]))()
+    array([-1. ,  0.5,  1. ], dtype=float32)
+    """
     return min_val if x < min_val else (max_val if x > max_val else x)
 
 
@@ -80,7 +84,11 @@ def relu6(x: NodeLike, name: str | None = None) -> Node:
     color=ACTIVATION,
 )
 def leaky_relu(x, negative_slope):  # type: ignore[no-untyped-def]
-    """Maas, Hannun, Ng, *Rectifier Nonlinearities* (ICML 2013)."""
+    """Maas, Hannun, Ng, *Rectifier Nonlinearities* (ICML 2013).
+
+    >>> gn.function([], gn.leaky_relu([-2.0, 2.0], negative_slope=0.25))()
+    array([-0.5,  2. ], dtype=float32)
+    """
     return x if x > 0 else negative_slope * x
 
 
@@ -139,7 +147,11 @@ def prelu(x: NodeLike, weight: NodeLike, name: str | None = None) -> Node:
     color=ACTIVATION,
 )
 def elu(x, alpha):  # type: ignore[no-untyped-def]
-    """Clevert, Unterthiner, Hochreiter (2016), arXiv:1511.07289, eq. 15."""
+    """Clevert, Unterthiner, Hochreiter (2016), arXiv:1511.07289, eq. 15.
+
+    >>> gn.function([], gn.elu([-1.0, 2.0]))()
+    array([-0.63212055,  2.        ], dtype=float32)
+    """
     return x if x > 0 else alpha * math.expm1(x)
 
 
@@ -158,7 +170,11 @@ def _(dy, x, alpha, y):  # type: ignore[no-untyped-def]
     color=ACTIVATION,
 )
 def selu(x):  # type: ignore[no-untyped-def]
-    """Klambauer et al., *Self-Normalizing Neural Networks* (2017), arXiv:1706.02515, eq. 2."""
+    """Klambauer et al., *Self-Normalizing Neural Networks* (2017), arXiv:1706.02515, eq. 2.
+
+    >>> gn.function([], gn.selu([-1.0, 1.0]))()
+    array([-1.1113307,  1.050701 ], dtype=float32)
+    """
     return SELU_SCALE * (x if x > 0 else SELU_ALPHA * math.expm1(x))
 
 
@@ -175,7 +191,11 @@ def _(dy, x, y):  # type: ignore[no-untyped-def]
     color=ACTIVATION,
 )
 def celu(x, alpha):  # type: ignore[no-untyped-def]
-    """Barron, *Continuously Differentiable Exponential Linear Units* (2017), arXiv:1704.07483."""
+    """Barron, *Continuously Differentiable Exponential Linear Units* (2017), arXiv:1704.07483.
+
+    >>> gn.function([], gn.celu([-1.0, 2.0]))()
+    array([-0.63212055,  2.        ], dtype=float32)
+    """
     return x if x > 0 else alpha * math.expm1(x / alpha)
 
 
@@ -195,7 +215,11 @@ def _(dy, x, alpha, y):  # type: ignore[no-untyped-def]
     color=ACTIVATION,
 )
 def hard_sigmoid(x):  # type: ignore[no-untyped-def]
-    """Howard et al., *Searching for MobileNetV3* (2019), arXiv:1905.02244, section 5.2."""
+    """Howard et al., *Searching for MobileNetV3* (2019), arXiv:1905.02244, section 5.2.
+
+    >>> gn.function([], gn.hard_sigmoid([-4.0, 0.0, 4.0]))()
+    array([0. , 0.5, 1. ], dtype=float32)
+    """
     return 0 if x <= -3 else (1 if x >= 3 else x / 6 + 0.5)
 
 
@@ -211,7 +235,11 @@ def _(dy, x, y):  # type: ignore[no-untyped-def]
     color=ACTIVATION,
 )
 def hard_swish(x):  # type: ignore[no-untyped-def]
-    """Howard et al., *Searching for MobileNetV3* (2019), arXiv:1905.02244, section 5.2."""
+    """Howard et al., *Searching for MobileNetV3* (2019), arXiv:1905.02244, section 5.2.
+
+    >>> gn.function([], gn.hard_swish([-4.0, 1.0, 4.0]))()
+    array([0.       , 0.6666667, 4.       ], dtype=float32)
+    """
     return 0 if x <= -3 else (x if x >= 3 else x * (x / 6 + 0.5))
 
 
@@ -228,7 +256,11 @@ def _(dy, x, y):  # type: ignore[no-untyped-def]
     color=ACTIVATION,
 )
 def softshrink(x, lambd):  # type: ignore[no-untyped-def]
-    """Donoho, *De-noising by soft-thresholding* (1995)."""
+    """Donoho, *De-noising by soft-thresholding* (1995).
+
+    >>> gn.function([], gn.softshrink([-1.0, 0.25, 1.0]))()
+    array([-0.5,  0. ,  0.5], dtype=float32)
+    """
     return x - lambd if x > lambd else (x + lambd if x < -lambd else 0 * x)
 
 
@@ -248,7 +280,11 @@ def _(dy, x, lambd, y):  # type: ignore[no-untyped-def]
     color=ACTIVATION,
 )
 def hardshrink(x, lambd):  # type: ignore[no-untyped-def]
-    """Donoho, Johnstone, *Ideal spatial adaptation by wavelet shrinkage* (1994)."""
+    """Donoho, Johnstone, *Ideal spatial adaptation by wavelet shrinkage* (1994).
+
+    >>> gn.function([], gn.hardshrink([-1.0, 0.25, 1.0]))()
+    array([-1.,  0.,  1.], dtype=float32)
+    """
     return 0 if x >= -lambd and x <= lambd else x
 
 
@@ -264,6 +300,11 @@ def _(dy, x, lambd, y):  # type: ignore[no-untyped-def]
     color=ACTIVATION,
 )
 def threshold(x, threshold, value):  # type: ignore[no-untyped-def]
+    """What is not above the threshold is replaced.
+
+    >>> gn.function([], gn.threshold([0.5, 2.0], 1.0, -7.0))()
+    array([-7.,  2.], dtype=float32)
+    """
     return value if x <= threshold else x
 
 

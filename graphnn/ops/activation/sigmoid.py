@@ -49,6 +49,11 @@ def identity(x: NodeLike) -> Node:
 
 @elementwise(reference=np.tanh, formula="tanh x", color=ACTIVATION)
 def tanh(x):  # type: ignore[no-untyped-def]
+    """LeCun et al., *Efficient BackProp* (1998), section 4.4: a squasher with mean 0.
+
+    >>> gn.function([], gn.tanh([0.0, 1.0]))()
+    array([0.       , 0.7615942], dtype=float32)
+    """
     return math.tanh(x)
 
 
@@ -59,7 +64,11 @@ def _(dy, x, y):  # type: ignore[no-untyped-def]
 
 @elementwise(reference=special.expit, formula="1 / (1 + e⁻ˣ)", color=ACTIVATION)
 def sigmoid(x):  # type: ignore[no-untyped-def]
-    """With z = e^-|x|, nothing overflows, and small results keep their digits."""
+    """With z = e^-|x|, nothing overflows, and small results keep their digits.
+
+    >>> gn.function([], gn.sigmoid([0.0, 1000.0]))()
+    array([0.5, 1. ], dtype=float32)
+    """
     z = math.exp(-math.fabs(x))
     return (1 if x >= 0 else z) / (1 + z)
 
@@ -76,7 +85,11 @@ def _(dy, x, y):  # type: ignore[no-untyped-def]
     color=ACTIVATION,
 )
 def relu(x):  # type: ignore[no-untyped-def]
-    """Nair, Hinton, *Rectified Linear Units* (ICML 2010)."""
+    """Nair, Hinton, *Rectified Linear Units* (ICML 2010).
+
+    >>> gn.function([], gn.relu([-1.0, 2.0]))()
+    array([0., 2.], dtype=float32)
+    """
     return 0 if x < 0 else x
 
 
@@ -87,7 +100,11 @@ def _(dy, x, y):  # type: ignore[no-untyped-def]
 
 @elementwise(reference=special.log_expit, formula="-ln(1 + e⁻ˣ)", color=ACTIVATION)
 def log_sigmoid(x):  # type: ignore[no-untyped-def]
-    """The logarithm of the sigmoid, finite wherever x is."""
+    """The logarithm of the sigmoid, finite wherever x is.
+
+    >>> gn.function([], gn.log_sigmoid([0.0, -1000.0]))()
+    array([-6.931472e-01, -1.000000e+03], dtype=float32)
+    """
     return (x if x < 0 else 0) - math.log1p(math.exp(-math.fabs(x)))
 
 
@@ -108,7 +125,11 @@ def _softplus(x, beta, threshold):  # type: ignore[no-untyped-def]
     color=ACTIVATION,
 )
 def softplus(x, beta, threshold):  # type: ignore[no-untyped-def]
-    """Dugas et al., *Incorporating Second-Order Functional Knowledge* (NIPS 2000), eq. 4."""
+    """Dugas et al., *Incorporating Second-Order Functional Knowledge* (NIPS 2000), eq. 4.
+
+    >>> gn.function([], gn.softplus([0.0, 1000.0]))()
+    array([6.931472e-01, 1.000000e+03], dtype=float32)
+    """
     t = beta * x
     soft = ((t if t > 0 else 0) + math.log1p(math.exp(-math.fabs(t)))) / beta
     return x if t > threshold else soft
@@ -127,7 +148,11 @@ def _(dy, x, beta, threshold, y):  # type: ignore[no-untyped-def]
 
 @elementwise(reference=lambda x: x * special.expit(x), formula="x σ(x)", color=ACTIVATION)
 def silu(x):  # type: ignore[no-untyped-def]
-    """Hendrycks, Gimpel (2016), arXiv:1606.08415; as Swish: Ramachandran et al. (2017)."""
+    """Hendrycks, Gimpel (2016), arXiv:1606.08415; as Swish: Ramachandran et al. (2017).
+
+    >>> gn.function([], gn.silu([0.0, 1.0]))()
+    array([0.       , 0.7310586], dtype=float32)
+    """
     return x * sigmoid(x)
 
 
@@ -146,7 +171,11 @@ swish = silu
     color=ACTIVATION,
 )
 def mish(x):  # type: ignore[no-untyped-def]
-    """Misra (2019), arXiv:1908.08681. In terms of z = e^-|x|, one exponential is enough."""
+    """Misra (2019), arXiv:1908.08681. In terms of z = e^-|x|, one exponential is enough.
+
+    >>> gn.function([], gn.mish([0.0, 1.0]))()
+    array([0.       , 0.8650984], dtype=float32)
+    """
     z = math.exp(-math.fabs(x))
     top = 1 + 2 * z if x >= 0 else z * (z + 2)
     return x * (top / (top + (2 * z * z if x >= 0 else 2)))
@@ -231,7 +260,11 @@ def gelu(x: NodeLike, approximate: str = "none", name: str | None = None) -> Nod
     color=ACTIVATION,
 )  # fmt: skip
 def softsign(x):  # type: ignore[no-untyped-def]
-    """Glorot, Bengio (AISTATS 2010), after Bergstra et al. (2009)."""
+    """Glorot, Bengio (AISTATS 2010), after Bergstra et al. (2009).
+
+    >>> gn.function([], gn.softsign([-1.0, 3.0]))()
+    array([-0.5 ,  0.75], dtype=float32)
+    """
     return x / (1 + math.fabs(x))
 
 
@@ -243,6 +276,11 @@ def _(dy, x, y):  # type: ignore[no-untyped-def]
 
 @elementwise(reference=lambda x: x - np.tanh(x), formula="x - tanh x", color=ACTIVATION)
 def tanhshrink(x):  # type: ignore[no-untyped-def]
+    """What tanh takes away.
+
+    >>> gn.function([], gn.tanhshrink([0.0, 1.0]))()
+    array([0.        , 0.23840582], dtype=float32)
+    """
     return x - math.tanh(x)
 
 
@@ -262,6 +300,9 @@ def cosine_squasher(x):  # type: ignore[no-untyped-def]
     """Gallant, White, *There exists a neural network that does not make avoidable mistakes* (1988).
 
     cos(x + 3π/2) is sin x.
+
+    >>> gn.function([], gn.cosine_squasher([-2.0, 0.0, 2.0]))()
+    array([0. , 0.5, 1. ], dtype=float32)
     """
     inside = 0.5 * (1 + math.sin(x))
     return 0 if x <= -math.pi / 2 else (1 if x >= math.pi / 2 else inside)

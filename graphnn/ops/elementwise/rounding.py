@@ -24,7 +24,11 @@ HALVES = (-2.0, 2.0, -1.5, -0.5, 0.5, 1.5)
     domain=[(-2, 2, 0)], reference=np.sign, floats=False, formula="sign x", color=ARITHMETIC
 )
 def sign(x):  # type: ignore[no-untyped-def]
-    """-1, 0 or 1; nan of nan."""
+    """-1, 0 or 1; nan of nan.
+
+    >>> gn.function([], gn.sign([-3.0, 0.0, 0.5]))()
+    array([-1.,  0.,  1.], dtype=float32)
+    """
     return 1 if x > 0 else (-1 if x < 0 else x)
 
 
@@ -35,6 +39,11 @@ def _(dy, x, y):  # type: ignore[no-untyped-def]
 
 @elementwise(domain=[WHOLE], reference=np.floor, formula="⌊x⌋", color=ARITHMETIC)
 def floor(x):  # type: ignore[no-untyped-def]
+    """The greatest whole number that is not above x, as a float.
+
+    >>> gn.function([], gn.floor([-1.5, 0.2, 2.0]))()
+    array([-2.,  0.,  2.], dtype=float32)
+    """
     return math.floor(x)
 
 
@@ -45,6 +54,11 @@ def _(dy, x, y):  # type: ignore[no-untyped-def]
 
 @elementwise(domain=[WHOLE], reference=np.ceil, formula="⌈x⌉", color=ARITHMETIC)
 def ceil(x):  # type: ignore[no-untyped-def]
+    """The least whole number that is not below x, as a float.
+
+    >>> gn.function([], gn.ceil([-1.5, 0.2, 2.0]))()
+    array([-1.,  1.,  2.], dtype=float32)
+    """
     return math.ceil(x)
 
 
@@ -55,6 +69,11 @@ def _(dy, x, y):  # type: ignore[no-untyped-def]
 
 @elementwise(domain=[WHOLE], reference=np.trunc, formula="x without its fraction", color=ARITHMETIC)
 def trunc(x):  # type: ignore[no-untyped-def]
+    """The whole number next to x on the side of 0, as a float.
+
+    >>> gn.function([], gn.trunc([-1.5, 0.2, 2.0]))()
+    array([-1.,  0.,  2.], dtype=float32)
+    """
     return math.trunc(x)
 
 

@@ -12,7 +12,7 @@ from graphnn.context import declared_at
 from graphnn.errors import GraphError, ShapeError
 from graphnn.node import Constant, Node, NodeLike, apply, as_node
 from graphnn.ops.declare.axes import as_axis
-from graphnn.ops.elementwise.arithmetic import cast
+from graphnn.ops.elementwise.cast import cast
 from graphnn.ops.elementwise.choice import equal, less_equal, where
 from graphnn.ops.movement.broadcast import broadcast_to
 from graphnn.ops.movement.reshape import expand_dims, reshape

@@ -8,7 +8,8 @@ from __future__ import annotations
 from graphnn.context import declared_at
 from graphnn.errors import DTypeError, GraphError, ShapeError
 from graphnn.node import Node, NodeLike, apply, as_node, as_nodes, size_of
-from graphnn.ops.elementwise.arithmetic import cast, divide
+from graphnn.ops.elementwise.arithmetic import divide
+from graphnn.ops.elementwise.cast import cast
 from graphnn.ops.elementwise.choice import not_equal, where
 from graphnn.ops.loss.comparison import ReductionName, reduced, refuse
 from graphnn.ops.loss.labels import COUNTED, CROSS_ENTROPY, NLL, one_hot

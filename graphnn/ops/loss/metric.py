@@ -12,7 +12,7 @@ from graphnn.context import declared_at
 from graphnn.errors import GraphError, ShapeError
 from graphnn.node import Node, NodeLike, apply, as_nodes
 from graphnn.op import Draw, Example, Op, Rows, register
-from graphnn.ops.elementwise.arithmetic import cast
+from graphnn.ops.elementwise.cast import cast
 from graphnn.ops.elementwise.choice import equal, greater
 from graphnn.ops.loss.comparison import LOSS
 from graphnn.ops.loss.labels import label_spec

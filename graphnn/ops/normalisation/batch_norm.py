@@ -6,7 +6,7 @@ from graphnn.context import declared_at, role
 from graphnn.errors import GraphError, ShapeError
 from graphnn.node import Node, NodeLike, Parameter, size_of
 from graphnn.ops.declare.elementwise import REAL, elementwise
-from graphnn.ops.elementwise.arithmetic import cast
+from graphnn.ops.elementwise.cast import cast
 from graphnn.ops.elementwise.choice import maximum
 from graphnn.ops.movement.reshape import reshape
 from graphnn.ops.normalisation.norm import along, checked

@@ -12,7 +12,7 @@ from graphnn.node import Node, NodeLike, apply, as_node, size_of
 from graphnn.op import Draw, Example, Jvp, Mismatch, Op, Reduction, Vjp, register
 from graphnn.ops.declare.axes import as_axes
 from graphnn.ops.declare.tangents import linear
-from graphnn.ops.elementwise.arithmetic import cast
+from graphnn.ops.elementwise.cast import cast
 from graphnn.ops.elementwise.choice import equal
 from graphnn.ops.movement.broadcast import broadcast_to
 from graphnn.ops.movement.reshape import reshape

@@ -9,7 +9,8 @@ from graphnn.context import declared_at
 from graphnn.errors import DTypeError, GraphError
 from graphnn.node import Node, NodeLike, as_node, size_of
 from graphnn.ops.declare.axes import Axes, as_axes, as_axis
-from graphnn.ops.elementwise.arithmetic import abs, cast, exp, log, power, sqrt, square
+from graphnn.ops.elementwise.arithmetic import abs, exp, log, power, sqrt, square
+from graphnn.ops.elementwise.cast import cast
 from graphnn.ops.elementwise.choice import greater, less, not_equal, where
 from graphnn.ops.indexing.sorting import sort
 from graphnn.ops.movement.copy import stop_gradient
