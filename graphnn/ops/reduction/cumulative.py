@@ -42,8 +42,8 @@ def _cumsum_spec(x: TensorSpec, *, reverse: int) -> TensorSpec:
 
 
 def _cumsum_rows(start, stop, x, out, *, reverse):  # type: ignore[no-untyped-def]
-    # What each addition rounds off is added up apart (Knuth, *The Art of Computer Programming*, vol.
-    # 2, §4.2.2, theorem B): a million float32 are as exact as ten. Where inf comes in, it is nan.
+    # What each addition rounds off is added up apart (Knuth, *The Art of Computer Programming* 2,
+    # §4.2.2, theorem B): a million float32 are as exact as ten. Where inf comes in, it is nan.
     count = x.shape[1]
     for i in range(start, stop if count else start):
         place, step = (count - 1, -1) if reverse else (0, 1)
