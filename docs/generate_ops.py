@@ -118,7 +118,7 @@ def details(op: Op) -> list[str]:
 
 
 def sources(op: Op) -> list[str]:
-    """What the docstring of the op's own function cites, or those of the functions that share it."""
+    """What the op's own function cites, or else the functions that share it."""
     names = [n[3:] for n in declared_by.owners().get(op.name, ()) if n.startswith("gn.")]
     if op.name in names:
         return declared_by.cited(getattr(gn, op.name))
