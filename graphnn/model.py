@@ -19,7 +19,7 @@ from graphnn.hints import did_you_mean
 from graphnn.io import load_weights, save_weights
 from graphnn.nn.module import load_parameters
 from graphnn.node import Input, Node, Parameter
-from graphnn.objectives import LOSSES, METRICS, OF_CLASSES, per_sample
+from graphnn.objectives import LOSSES, METRICS, OF_CLASSES, WATCHED, per_sample, told_apart
 from graphnn.ops.random import GENERATOR
 from graphnn.render import render
 from graphnn.spec import BATCH, FLOATS
@@ -79,6 +79,7 @@ class Model:
         self._evaluation: Function | None = None
         self._prediction = Function(self.inputs, outputs, training=False)
         self._epochs_done = 0
+        self._watched: list[str] = []  # metrics of training only
         self._trained: frozenset[Parameter] = frozenset()  # what was trainable at compile
 
     # Declaring how it is trained.
@@ -89,13 +90,14 @@ class Model:
         loss: str | Node = "cross_entropy",
         metrics: Iterable[str] | Mapping[str, Node] = (),
         device: str = "cpu",
+        **settings: Any,
     ) -> None:
         """Say how the model is trained. Kernels are compiled when they are first needed.
 
         Parameters
         ----------
         optimizer
-            An optimizer, or ``"adam"`` or ``"sgd"`` with its default settings.
+            An optimizer, or a name such as ``"adam"`` or ``"sgd"``.
         loss
             A scalar node; its inputs beyond the model's are the targets. Or a name, such as
             ``"cross_entropy"``, ``"bce_with_logits"``, ``"mse"`` or ``"mae"``, which declares the
@@ -103,9 +105,12 @@ class Model:
             mean over the samples, also of a sum over the batch (``reduction="sum"``).
         metrics
             Names (``"accuracy"``, ``"mae"``, ``"mse"``), or scalar nodes by name. ``"accuracy"``
-            counts classes, and yes or no beside a binary cross-entropy.
+            counts classes, and yes or no beside a binary cross-entropy. ``"grad_norm"``, the norm
+            of all gradients before they are clipped, and ``"lr"`` are there in training only.
         device
             ``"cpu"``.
+        settings
+            Of an optimizer that is named: ``compile("adam", lr=0.01, global_clipnorm=1.0)``.
 
         Raises
         ------
@@ -113,23 +118,24 @@ class Model:
             For unknown names, a loss without a gradient, metrics that are no scalars, or several
             candidates for the target; the model stays as it was.
         """
-        rule = optim.by_name(optimizer) if isinstance(optimizer, str) else optimizer
-        if not isinstance(rule, optim.Optimizer):
-            raise _no_optimizer(optimizer)
+        rule = _optimizer(optimizer, settings)
         score = self._declared_loss(loss) if isinstance(loss, str) else loss
         if not isinstance(score, Node):
             raise _no_loss(loss)
         found = Graph(score)
         targets = tuple(node for node in found.inputs if node not in self.inputs)
+        metrics, watched = told_apart(metrics)
         measures = self._declared_metrics(metrics, targets, score)
         results = [per_sample(node) for node in (score, *measures.values())]
         inputs = [*self.inputs, *targets]
         trainable = [p for p in found.parameters if p.trainable]
+        rule.begin_epochs(1, 0)  # fit knows how many steps an epoch has
         updates = rule.updates(score, trainable)
-        training = Function(inputs, results, updates, training=True, device=device)
+        extra = [WATCHED[name](rule) for name in watched]
+        training = Function(inputs, [*results, *extra], updates, training=True, device=device)
         evaluation = Function(inputs, results, training=False, device=device)
         self.optimizer, self.loss, self.targets, self.metrics = rule, score, targets, measures
-        self._trained = frozenset(trainable)
+        self._trained, self._watched = frozenset(trainable), watched
         self.training, self._evaluation = training, evaluation
 
     def _all_inputs(self) -> list[Input]:
@@ -165,8 +171,8 @@ class Model:
         for name in [metrics] if isinstance(metrics, str) else metrics:
             if name not in METRICS:
                 raise GraphError(
-                    f"a metric is one of {sorted(METRICS)}; got {name!r}."
-                    f"{did_you_mean(name, METRICS)}"
+                    f"a metric is one of {sorted([*METRICS, *WATCHED])}; got {name!r}."
+                    f"{did_you_mean(name, [*METRICS, *WATCHED])}"
                 )
             if len(targets) != 1:
                 names = ", ".join(node.name for node in targets) or "none"
@@ -237,11 +243,15 @@ class Model:
         if verbose not in (0, 1, 2):
             raise GraphError(f"verbose is 0, 1 or 2; got {verbose!r}")
         self.history = History()
-        names = ["loss", *self.metrics]
+        assert self.optimizer is not None
+        samples = len(next(iter(data.values())))
+        self.optimizer.begin_epochs(-(-samples // batch_size), self._epochs_done)
+        names = ["loss", *self.metrics, *self._watched]
         with reporter(verbose, epochs, names) as shown:
             fitting = Fitting(
                 function, data, names, self.history, shown,
                 batch_size=batch_size, shuffle=shuffle, first_epoch=self._epochs_done,
+                judged=["loss", *self.metrics],
             )  # fmt: skip
             try:
                 fitting.run(epochs, None if held is None else lambda: self._evaluated(held))
@@ -427,6 +437,20 @@ class Model:
             f"<Model: {', '.join(n.name for n in self.inputs)} -> "
             f"{', '.join(n.name for n in self.outputs)}>"
         )
+
+
+def _optimizer(given: str | optim.Optimizer, settings: Mapping[str, Any]) -> optim.Optimizer:
+    if isinstance(given, str):
+        return optim.by_name(given, **settings)
+    if not isinstance(given, optim.Optimizer):
+        raise _no_optimizer(given)
+    if settings:
+        name, value = next(iter(settings.items()))
+        raise GraphError(
+            f"{name} is a setting of the optimizer: optim.{type(given).__name__}({name}={value!r})."
+            " Beside it, compile takes loss, metrics and device."
+        )
+    return given
 
 
 def _no_optimizer(given: object) -> GraphError:
