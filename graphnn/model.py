@@ -28,6 +28,7 @@ from graphnn.train.epochs import EpochRun
 from graphnn.train.fitting import Fitting
 from graphnn.train.history import History
 from graphnn.train.progress import reporter
+from graphnn.train.rates import RateTable, rate_table
 
 Pass: TypeAlias = Literal["forward", "backward", "joint"]
 
@@ -258,6 +259,55 @@ class Model:
             finally:
                 self._epochs_done += self.history.epochs
         return self.history
+
+    def find_lr(
+        self,
+        x: Data,
+        y: Data | None = None,
+        *,
+        lowest: float = 1e-6,
+        highest: float = 10.0,
+        steps: int = 100,
+        batch_size: int = 32,
+    ) -> RateTable:
+        """A table of learning rates and losses: train while the rate grows, then undo it.
+
+        Smith, *Cyclical learning rates for training neural networks* (WACV 2017), sec. 3.3, with a
+        rate that grows by one factor each step. It ends early when the loss is lost.
+
+        Parameters
+        ----------
+        x, y
+            As for :meth:`fit`.
+        lowest, highest
+            The first rate and the last.
+        steps
+            How many batches are trained.
+        batch_size
+            Samples a step.
+
+        Returns
+        -------
+        RateTable
+            ``rates``, ``losses``, ``smoothed`` losses, and ``steepest``, a rate to begin with.
+
+        Raises
+        ------
+        GraphError, DataError, ShapeError
+            For rates out of range, and data that does not fit.
+        """
+        function = self._compiled().training
+        assert function is not None
+        assert self.loss is not None
+        assert self.optimizer is not None
+        self._check_frozen()
+        _check_whole("steps", steps, 3)
+        _check_whole("batch_size", batch_size, 1)
+        trained = sorted(self._trained, key=lambda parameter: parameter.serial)
+        return rate_table(
+            function.inputs, self.loss, per_sample(self.loss), self.optimizer, trained,
+            self._data(x, y), lowest=lowest, highest=highest, steps=steps, batch_size=batch_size,
+        )  # fmt: skip
 
     def evaluate(self, x: Data, y: Data | None = None) -> dict[str, float]:
         """Loss and metrics on a data set, dropout off.

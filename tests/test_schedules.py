@@ -282,6 +282,59 @@ def test_a_plateau_acts_on_the_compiled_step():
     assert w.value == -(1.0 + 1.0 + 0.5)
 
 
+# --------------------------------------------------------------------------- finding a rate
+
+
+def small_model(rng, rule):
+    x = gn.Input((None, 5), name="x")
+    net = nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.1))
+    model = gn.Model(x, nn.Linear(8, 1)(net(x)))
+    model.compile(rule, loss="mse")
+    X = rng.normal(size=(64, 5)).astype(np.float32)
+    return model, X, X[:, :1] - X[:, 1:2]
+
+
+def test_a_rate_is_found_and_nothing_is_changed(rng):
+    rule = optim.SGD(lr=0.5, momentum=0.9)
+    model, X, Y = small_model(rng, rule)
+    before = model.state_dict()
+    table = model.find_lr(X, Y, lowest=1e-5, highest=100.0, steps=80, batch_size=16)
+    for name, value in model.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+    assert rule.lr == 0.5
+    assert rule.state[0].value.max() == 0
+    np.testing.assert_allclose(table.rates[:2], [1e-5, 1e-5 * 1e7 ** (1 / 79)])
+    assert len(table.rates) == len(table.losses) == len(table.smoothed) < 80  # it was lost
+    assert 1e-3 < table.steepest < 3.0
+    assert table.smoothed.min() < 0.8 * table.smoothed[0]
+    said = str(table).splitlines()
+    assert said[0].split() == ["lr", "loss", "smoothed"]
+    assert said[-1] == f"the loss falls fastest at lr = {table.steepest:.2g}"
+    again = model.find_lr(X, Y, lowest=1e-5, highest=100.0, steps=80, batch_size=16)
+    np.testing.assert_array_equal(again.losses, table.losses)
+
+
+def test_the_first_losses_are_those_of_training(rng):
+    """Rates that hardly move: each loss is that of its batch under the first weights."""
+    x = gn.Input((None, 3), dtype="float64", name="x")
+    w = gn.Parameter(np.ones(3), name="w")
+    model = gn.Model(x, gn.sum(x * w, 1))
+    model.compile("sgd", gn.sum(gn.sum(x * w, 1)), groups=[{"params": w, "lr_scale": 1e-9}])
+    X = rng.normal(size=(12, 3))
+    table = model.find_lr(X, lowest=1e-9, highest=1e-8, steps=3, batch_size=12)
+    np.testing.assert_allclose(table.losses, X.sum(1).mean(), rtol=1e-6)
+
+
+def test_rates_that_cannot_be_looked_at(rng):
+    model, X, Y = small_model(rng, optim.SGD())
+    with pytest.raises(gn.GraphError, match="go from lowest > 0 to a higher one.*lowest=1.0"):
+        model.find_lr(X, Y, lowest=1.0, highest=0.5)
+    with pytest.raises(gn.GraphError, match="steps is a whole number >= 3; got 2"):
+        model.find_lr(X, Y, steps=2)
+    with pytest.raises(gn.GraphError, match="the loss is lost: begin lower"):
+        model.find_lr(X, Y * np.float32(1e30))
+
+
 # --------------------------------------------------------------------------- errors
 
 

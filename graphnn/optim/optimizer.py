@@ -179,6 +179,10 @@ class Optimizer(ABC):
         names = settings_of(type(self))
         return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
+    def with_lr(self, lr: float | Schedule) -> Self:
+        """A new optimizer of the same settings and another learning rate."""
+        return type(self)(**{**self._all_settings(), **self.options.changed(), "lr": lr})
+
     def __repr__(self) -> str:
         shown = {**self.settings, **self.options.changed()}
         settings = [f"{name}={value!r}" for name, value in shown.items()]
@@ -293,7 +297,7 @@ class Optimizer(ABC):
         for name in known:
             if name not in own:
                 raise GraphError(
-                    f"groups need a {type(self).__name__} that remembers its settings: say "
+                    f"this needs a {type(self).__name__} that remembers its settings: say "
                     f"self.{name} = {name} in its __init__"
                 )
         return own | ({"l1": self.options.l1} if self.options.l1 else {})
