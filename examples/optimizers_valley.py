@@ -1,6 +1,6 @@
 """Six optimizers in one narrow valley: how many steps each takes to its floor.
 
-A bowl with curvatures 1 and κ = 50, turned by 30°, so that rules which scale each axis by itself get
+A bowl with curvatures 1 and κ = 50, turned by 30°, so that rules which scale each axis alone get
 no present. With the best rate, gradient descent shrinks the error by (κ - 1) / (κ + 1) a step and
 momentum, in the end, by (√κ - 1) / (√κ + 1); the adaptive rules take the best rate of a grid.
 RMSProp with a constant rate ends in hopping across the floor, and so needs a small one. Polyak,
