@@ -28,6 +28,7 @@ FACTS = {
     "linear_regions": ["1 20 61 21 21", "2 5 21 16 16", "2 8 33 37 37"],
     "minimum_norm": ["the shortest solution has norm 0.985", "From w₀: norm 3.900"],
     "mnist_mlp": ["test error:"],
+    "optimizers_valley": ["gradient descent 0.0392 116 115", "momentum 0.0614 30 16"],
     "perceptron": ["XOR: 1000 epochs, none without a mistake"],
     "see_backprop": ["predictions [0. 1. 1. 0.]"],
     "translation": ["convolution, circular 0.000 0.000 0.000 0.000", "global maximum 0.000 0.000"],
