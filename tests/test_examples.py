@@ -24,6 +24,7 @@ FACTS = {
     "folding": ["1 3 3 at most 4", "2 6 9 at most 7", "5 15 243 at most 16"],
     "forward_and_reverse": ["8 8 20", "64 8,452 2.0 65.5"],
     "gates": ["0 0 0 0 1 1 0 0.0", "0 1 0 1 1 1 1 0.9", "1 0 0 1 1 0 1 0.9", "1 1 1 1 0 0 0 0.0"],
+    "gradients_through_time": ["RNN 6.3e-04 2.5e-17 0.52", "LSTM, forget gate open 3.2e-02"],
     "initial_variance": ["0.02 (He) 0.98"],
     "linear_regions": ["1 20 61 21 21", "2 5 21 16 16", "2 8 33 37 37"],
     "minimum_norm": ["the shortest solution has norm 0.985", "From w₀: norm 3.900"],
