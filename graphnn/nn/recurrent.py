@@ -13,7 +13,7 @@ from graphnn.nn.step import (
     lstm_step,
     rnn_step,
 )
-from graphnn.nn.through_time import Recurrent
+from graphnn.nn.over_time import Recurrent
 from graphnn.node import Node
 
 
