@@ -194,6 +194,7 @@ from graphnn.ops.statistics import (
 )
 from graphnn.ops.structured import op
 from graphnn.render import render
+from graphnn.scan import scan
 
 __version__ = "0.1.0"
 
@@ -373,6 +374,7 @@ __all__ = [
     "roll",
     "round",
     "rsqrt",
+    "scan",
     "scatter_add",
     "scope",
     "selu",
