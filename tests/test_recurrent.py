@@ -93,6 +93,53 @@ def test_finite_differences(kind):
     check_grads(loss, np.random.default_rng(0).normal(size=(2, 3, 2)), order=2)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_number_of_steps_is_one_graph(kind):
+    gn.set_seed(0)
+    layer = getattr(nn, kind)(IN, HIDDEN, num_layers=2, bidirectional=True, dtype="float64")
+    marks = gn.Input((None,), "int64", name="lengths")
+
+    def run(x):
+        output, last = layer(x, lengths=marks)
+        loss = gn.sum(output**2.0) + sum(gn.sum(part) for part in as_tuple(last))
+        return gn.function([x, marks], [output, *as_tuple(last), gn.grad(loss, x)])
+
+    free = run(gn.Input((None, "T", IN), "float64", name="x"))
+    for steps in (1, 2, 7):
+        fixed = run(gn.Input((None, steps, IN), "float64", name="x"))
+        data = np.random.default_rng(0).standard_normal((3, steps, IN))
+        lengths = np.array([steps, 1, (steps + 1) // 2])
+        for a, b in zip(free(data, lengths), fixed(data, lengths), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_layer_is_one_product_and_one_loop_for_each_direction(kind):
+    layer = getattr(nn, kind)(IN, HIDDEN, num_layers=2, bidirectional=True)
+    x = gn.Input((None, 50, IN), name="x")
+    ops = [node.op.name for node in gn.Graph(layer(x)[0]).nodes]
+    assert ops.count("scan") == ops.count("matmul") == 4
+    step = gn.function(x, gn.grad(gn.sum(layer(x)[0]), layer.parameters()))
+    assert len(step.plan.steps) < 100  # whatever the number of steps in time
+
+
+def test_truncation_stops_gradients_and_changes_no_value():
+    gn.set_seed(0)
+    whole = nn.LSTM(IN, HIDDEN, dtype="float64")
+    cut = nn.LSTM(IN, HIDDEN, truncate=4, dtype="float64")
+    cut.load_state_dict(whole.state_dict())
+    x = gn.Input((None, 12, IN), "float64", name="x")
+    data = np.random.default_rng(0).standard_normal((2, 12, IN))
+    (a, da), (b, db) = (
+        gn.function(x, [layer(x)[0], gn.grad(gn.sum(layer(x)[0][:, -1]), x)])(data)
+        for layer in (whole, cut)
+    )
+    np.testing.assert_allclose(a, b, rtol=1e-12)
+    np.testing.assert_allclose(da[:, 8:], db[:, 8:], rtol=1e-10)
+    assert np.all(db[:, :8] == 0)
+    assert np.all(da[:, :8] != 0)
+
+
 def test_dropout_stands_between_layers_alone():
     x = gn.Input((None, 4, IN), name="x")
     one, two = nn.LSTM(IN, 5, dropout=0.5), nn.LSTM(IN, 5, num_layers=3, dropout=0.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from graphnn.context import declared_at
 from graphnn.errors import GraphError
+from graphnn.nn.over_time import Recurrent
 from graphnn.nn.step import (
     Probe,
     State,
@@ -13,7 +14,6 @@ from graphnn.nn.step import (
     lstm_step,
     rnn_step,
 )
-from graphnn.nn.over_time import Recurrent
 from graphnn.node import Node
 
 
