@@ -4,7 +4,8 @@ Each step shows a number, uniform over [0, 1], and a mark; two marks are 1, one 
 sequence, all others 0. Who says 1 every time has a squared error of 1/6 = 0.167. The marks are so
 far apart that a simple recurrent network never learns more, while gates that begin open carry the
 gradient to them. Hochreiter, Schmidhuber, *Long Short-Term Memory* (Neural Computation 9, 1997),
-experiment 4. GRAPHNN_QUICK=1 takes short sequences and two epochs.
+experiment 4; first biases as in Tallec, Ollivier, *Can recurrent neural networks warp time?* (ICLR
+2018). GRAPHNN_QUICK=1 takes short sequences and two epochs.
 """
 
 import os
@@ -17,7 +18,7 @@ import graphnn as gn
 from graphnn import nn, optim
 
 quick = bool(os.environ.get("GRAPHNN_QUICK"))
-STEPS, SAMPLES, EPOCHS = (8, 512, 2) if quick else (100, 10_000, 30)
+STEPS, SAMPLES, EPOCHS = (8, 512, 2) if quick else (100, 10_000, 20)
 WIDTH = 64
 
 
@@ -38,8 +39,12 @@ class Adder(nn.Module):
     def __init__(self, kind):
         super().__init__()
         self.layer, self.line = kind(2, WIDTH), nn.Linear(WIDTH, 1)
-        if kind is not nn.RNN:  # the gate that keeps is second: i, f, g, o and r, z, n
-            self.layer.bias_ih_l0.value[WIDTH : 2 * WIDTH] = 3.0
+        if kind is not nn.RNN:  # units that keep for 1 to STEPS steps: σ(log k) = k / (k + 1)
+            keep = np.log(np.random.default_rng(0).uniform(1, STEPS - 1, WIDTH))
+            gates = self.layer.bias_ih_l0.value.reshape(-1, WIDTH)
+            gates[1] = keep  # the second gate keeps: i, f, g, o, and r, z, n
+            if kind is nn.LSTM:
+                gates[0] = -keep  # what keeps long takes in little
 
     def forward(self, x):
         """The sum, (N,), from numbers and marks (N, STEPS, 2)."""
@@ -75,5 +80,5 @@ Console().print(table)
 assert abs(alone - 1 / 6) < 0.01
 if not quick:
     assert errors[nn.RNN] > 0.1
-    assert errors[nn.GRU] < 0.005
-    assert errors[nn.LSTM] < 0.005
+    assert errors[nn.GRU] < 0.01
+    assert errors[nn.LSTM] < 0.01
