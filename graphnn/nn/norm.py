@@ -89,7 +89,8 @@ def _check_layout(
 class BatchNorm1d(_BatchNorm):
     """Batch normalisation of (batch, features) or (batch, channels, length).
 
-    In training by the mean and variance of the batch, in inference by their running averages.
+    In training by the mean and variance of the batch, in inference by their running averages; a
+    layer that is frozen (``layer.freeze()``) by its running averages always, and they stay.
     Ioffe, Szegedy (2015); see :func:`graphnn.batch_norm`.
 
     Parameters

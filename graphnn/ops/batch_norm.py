@@ -10,7 +10,7 @@ from graphnn.ops.choice import maximum
 from graphnn.ops.elementwise import REAL, elementwise
 from graphnn.ops.movement import reshape
 from graphnn.ops.norm import along, checked
-from graphnn.ops.phase import phase, updating
+from graphnn.ops.phase import unless_held, updating
 from graphnn.ops.standardize import NORM, inverse_deviation, standardized, statistics
 from graphnn.spec import DimLike, Shape, format_shape, product
 
@@ -42,7 +42,9 @@ def batch_norm(
     Ioffe, Szegedy, *Batch normalization* (2015), algorithm 1. In training μ and σ² (biased) are
     those of the batch, and move the running averages: ``running ← (1 - momentum) running +
     momentum · batch``, with the unbiased variance. In inference they are the running averages; no
-    derivative flows into those. Without running averages the batch's are taken in both.
+    derivative flows into those. So it is in training too once ``running_mean`` is held, as
+    ``module.freeze()`` does with all of a layer: its averages stay then. Without running averages
+    the batch's are taken in both.
 
     Parameters
     ----------
@@ -103,8 +105,8 @@ def batch_norm(
     pairs = _moved(
         (running_mean, running_var), (average, variance), count, momentum, num_batches_tracked
     )
-    m = phase(updating(average, pairs), reshape(running_mean, to))
-    v = phase(variance, reshape(running_var, to))
+    m = unless_held(running_mean, updating(average, pairs), reshape(running_mean, to))
+    v = unless_held(running_mean, variance, reshape(running_var, to))
     return _scaled(node, m, v, weight, bias, eps, to, name)
 
 

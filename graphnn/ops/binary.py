@@ -8,7 +8,8 @@ import numpy as np
 
 from graphnn.context import declared_at
 from graphnn.errors import GraphError, ShapeError
-from graphnn.node import Node, NodeLike, apply, as_node, as_nodes, size_of
+from graphnn.node import Node, NodeLike, Parameter, apply, as_node, as_nodes, size_of
+from graphnn.op import Alias, Convolution, Gemm, Strided
 from graphnn.ops.activation import relu
 from graphnn.ops.arithmetic import divide, sqrt
 from graphnn.ops.choice import equal, maximum, not_equal, where
@@ -50,15 +51,24 @@ def _(dy, p, t, y):  # type: ignore[no-untyped-def]
     )
 
 
+def _logit_reference(x, t):  # type: ignore[no-untyped-def]
+    certain = np.isinf(x) & (t == (x > 0))
+    linear = x * ((x >= 0) - t)
+    return np.where(certain, 0, linear) + np.log1p(np.exp(-np.abs(x)))
+
+
 @elementwise(
     name="binary_cross_entropy_with_logits",
     domain=[(-5.0, 5.0), REAL],
-    reference=lambda x, t: np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x))),
+    reference=_logit_reference,
     formula="max(x, 0) - x t + ln(1 + e^-|x|)",
     color=LOSS,
 )
 def logit_loss(x, t):  # type: ignore[no-untyped-def]
-    return (0 if x < 0 else x) - x * t + math.log1p(math.exp(-math.fabs(x)))
+    # Of an infinite logit and the target that it is certain of this is 0; torch's formula is nan.
+    above = 0 if t == 1 else x * (1 - t)
+    below = 0 if t == 0 else x * t
+    return (-below if x < 0 else above) + math.log1p(math.exp(-math.fabs(x)))
 
 
 @logit_loss.backward
@@ -91,6 +101,8 @@ def binary_cross_entropy(
     ------
     ShapeError, DTypeError
         If prediction and target differ.
+    GraphError
+        If ``prediction`` is the output of a layer with nothing behind it that keeps it in [0, 1].
 
     Examples
     --------
@@ -100,6 +112,7 @@ def binary_cross_entropy(
     0.6931
     """
     p, t = paired("binary_cross_entropy", prediction, target)
+    _refuse_raw(p)
     return reduced(_weighted(log_loss(p, t), weight), reduction, name)
 
 
@@ -148,6 +161,40 @@ def binary_cross_entropy_with_logits(
         # The positive part is t ln(1 + exp(-x)), the loss with target 1.
         losses = losses + (as_node(pos_weight, x) - 1.0) * t * logit_loss(x, 1.0)
     return reduced(_weighted(losses, weight), reduction, name)
+
+
+# Activations and the like that leave a layer's output without the bounds of a probability.
+_UNBOUNDED = frozenset(
+    {"relu", "leaky_relu", "elu", "selu", "celu", "softplus", "silu", "gelu", "mish", "tanh"}
+    | {"dropout", "log_sigmoid", "log_softmax"}
+)
+
+
+def _refuse_raw(p: Node) -> None:
+    """Raise where a probability is the plain output of a layer: a product with what is learned."""
+    source = p
+    while True:
+        learned = [_is_learned(value) for value in source.inputs]
+        if isinstance(source.op.kernel, Alias | Strided) or source.op.name in _UNBOUNDED:
+            source = source.inputs[0]
+        elif source.op.name == "add" and any(learned):
+            source = source.inputs[learned.index(True) - 1]  # without the bias
+        else:
+            break
+    if isinstance(source.op.kernel, Gemm | Convolution) and any(learned):
+        raise GraphError(
+            f"binary_cross_entropy takes probabilities, outputs of a sigmoid; {p.name!r} is raw: "
+            f"it comes out of a {source.op.name} (declared at {source.origin}), and nothing keeps "
+            f"it in [0, 1]. Declared at {declared_at()}. For logits use "
+            "gn.binary_cross_entropy_with_logits, in compile loss='bce_with_logits'; or pass "
+            "gn.sigmoid of them."
+        )
+
+
+def _is_learned(value: Node) -> bool:
+    while isinstance(value.op.kernel, Alias | Strided):
+        value = value.inputs[0]
+    return isinstance(value, Parameter) and value.learned
 
 
 def _weighted(losses: Node, weight: NodeLike | None) -> Node:

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from graphnn.context import declared_at
 from graphnn.errors import GraphError, ShapeError
 from graphnn.node import Node, NodeLike, apply, as_node, as_nodes
-from graphnn.op import Concat, Draw, Example, Mismatch, Op, register
+from graphnn.op import Concat, Draw, Example, Mismatch, Op, Rows, register
 from graphnn.ops.axes import as_axis, as_new_axes
-from graphnn.ops.movement import MOVEMENT, broadcast_to, expand_dims, reshape
+from graphnn.ops.movement import FAR, MOVEMENT, broadcast_to, expand_dims, reshape
 from graphnn.ops.slicing import narrow
-from graphnn.ops.tangents import additive
+from graphnn.ops.tangents import additive, linear
+from graphnn.source import Body
 from graphnn.spec import DimLike, TensorSpec, divide, format_shape
 
 
@@ -178,6 +179,50 @@ def split(x: NodeLike, parts: int | Sequence[int], axis: int = 0) -> list[Node]:
     return [narrow(node, place, a, b - a) for a, b in pairs]
 
 
+# Rolling along an axis of unknown size, which may be shorter than the shift: no slice is known.
+
+
+def _roll_spec(x: TensorSpec, *, axis: int, shift: int) -> TensorSpec:
+    if not 0 <= axis < x.ndim:
+        raise Mismatch(f"an axis {axis}", "Use gn.roll.")
+    return x
+
+
+def _roll_flat(start, stop, x, out, *, shift):  # type: ignore[no-untyped-def]
+    count, inner = out.shape[1], out.shape[2]
+    for row in range(start // inner, (stop - 1) // inner + 1 if start < stop else 0):
+        outer = row // count
+        j = row - outer * count
+        source = (j - shift) % count
+        begin = min(max(start - row * inner, 0), FAR)
+        for k in range(min(stop - row * inner, inner) - begin):
+            out[outer, j, begin + k] = x[outer, source, begin + k]
+
+
+def _roll_vjp(node: Node, dy: Node) -> list[Node | None]:
+    return [apply(ROLL, [dy], {**node.attrs, "shift": -node.attrs["shift"]})]
+
+
+ROLL = register(
+    Op(
+        name="roll",
+        spec=_roll_spec,
+        kernel=Rows(Body(_roll_flat), ("around", "around")),
+        reference=lambda x, *, axis, shift: np.roll(x, shift, axis),
+        vjp=_roll_vjp,
+        jvp=linear,
+        examples=(
+            Example((Draw((5, 3)),), {"axis": 0, "shift": 2}),
+            Example((Draw((2, 4, 3)),), {"axis": 1, "shift": -9}),
+            Example((Draw((7,)),), {"axis": 0, "shift": -1}),
+            Example((Draw((3, 40), 0, 9, "int64"),), {"axis": 1, "shift": 45}),
+        ),
+        formula="out[j] = x[(j - shift) mod n]",
+        color=MOVEMENT,
+    )
+)
+
+
 def roll(x: NodeLike, shift: int | Sequence[int], axis: int | Sequence[int] | None = None) -> Node:
     """Move elements along axes; what leaves at one end comes back at the other.
 
@@ -208,8 +253,10 @@ def _rolled(node: Node, shift: int, axis: int) -> Node:
         shift = shift % total if total else 0
     if shift == 0:
         return node
-    cut = total - shift if shift > 0 else -shift
-    return concat([narrow(node, axis, cut, total - cut), narrow(node, axis, 0, cut)], axis)
+    if not isinstance(total, int):
+        return apply(ROLL, [node], {"axis": axis, "shift": int(shift)})
+    cut = total - shift
+    return concat([narrow(node, axis, cut, shift), narrow(node, axis, 0, cut)], axis)
 
 
 def repeat(x: NodeLike, repeats: int, axis: int | None = None) -> Node:

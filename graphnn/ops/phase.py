@@ -9,6 +9,7 @@ graph before it is scheduled.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from graphnn.errors import GraphError, ShapeError
 from graphnn.node import Constant, Node, NodeLike, Parameter, apply, as_nodes
@@ -19,7 +20,7 @@ from graphnn.spec import TensorSpec
 PHASE_COLOR = "#f5f3ff"
 
 
-def _phase_spec(train: TensorSpec, infer: TensorSpec) -> TensorSpec:
+def _phase_spec(train: TensorSpec, infer: TensorSpec, **_attrs: Any) -> TensorSpec:
     if train.dtype != infer.dtype:
         raise Mismatch("one dtype in both phases", "Cast one: gn.cast(x, 'float32').", dtype=True)
     if train.shape != infer.shape:
@@ -31,9 +32,9 @@ def _nothing_like(node: Node) -> Node:
     return broadcast_to(Constant(0, dtype=node.dtype), node.spec.shape)
 
 
-def _phase_vjp(_node: Node, dy: Node) -> list[Node | None]:
+def _phase_vjp(node: Node, dy: Node) -> list[Node | None]:
     zero = _nothing_like(dy)
-    return [apply(PHASE, [dy, zero]), apply(PHASE, [zero, dy])]
+    return [apply(PHASE, [dy, zero], node.attrs), apply(PHASE, [zero, dy], node.attrs)]
 
 
 def _phase_jvp(node: Node, tangents: Sequence[Node | None]) -> Node | None:
@@ -43,7 +44,7 @@ def _phase_jvp(node: Node, tangents: Sequence[Node | None]) -> Node | None:
     moved = [
         _nothing_like(node) if t is None else broadcast_to(t, node.spec.shape) for t in tangents
     ]
-    return apply(PHASE, moved)
+    return apply(PHASE, moved, node.attrs)
 
 
 PHASE = register(
@@ -51,7 +52,7 @@ PHASE = register(
         name="phase",
         spec=_phase_spec,
         kernel=Alias(),
-        reference=lambda train, _infer: train,
+        reference=lambda train, _infer, **_attrs: train,
         vjp=_phase_vjp,
         jvp=_phase_jvp,
         examples=(Example((Draw((3, 4)), Draw((3, 4)))), Example((Draw(()), Draw(())))),
@@ -92,6 +93,11 @@ def phase(train: NodeLike, infer: NodeLike, name: str | None = None) -> Node:
     return apply(PHASE, as_nodes(train, infer), name=name)
 
 
+def unless_held(average: Parameter, train: Node, infer: Node) -> Node:
+    """A value of the two phases; that of inference in both, once ``average`` is held."""
+    return apply(PHASE, [train, infer], {"_average": average})
+
+
 def _updating_spec(y: TensorSpec, *pairs: TensorSpec) -> TensorSpec:
     if any(old != new for old, new in zip(pairs[::2], pairs[1::2], strict=True)):
         raise Mismatch("new values of the shape and dtype of their parameters")
@@ -128,7 +134,7 @@ def updating(y: Node, pairs: Sequence[tuple[Parameter, Node]]) -> Node:
     All new values of one call are computed from the old ones. Where a function holds several such
     nodes for one parameter, they act in the order of their declaration: in the new values of a
     later one the parameter stands for what the earlier ones made of it. No derivative flows
-    through the new values.
+    through the new values. A parameter that is held (``parameter.hold()``) gets none.
 
     Parameters
     ----------

@@ -160,14 +160,16 @@ RECURRENCE = register(
 )
 
 
-def running_product(x: Node, reverse: bool = False) -> Node:
-    """The product of all elements up to each one, along the last axis, which is not empty."""
+def running_product(x: Node) -> Node:
+    """The product of all elements up to each one, along the last axis: not one of known size 0."""
     total = x.spec.shape[-1]
-    first = narrow(x, -1, total - 1 if reverse else 0, 1)
     none = (0,) * (x.ndim - 1)
-    rest = (*none, total - 1)
-    alone = padded(first, *((rest, (*none, 0)) if reverse else ((*none, 0), rest)))
-    return apply(RECURRENCE, [x, alone], {"reverse": int(reverse)})
+    if not isinstance(total, int):  # may be 0: begin with a 1, and take it off again
+        one = broadcast_to(Constant(1, dtype=x.dtype), (*x.spec.shape[:-1], 1))
+        terms = [padded(x, (*none, 1), (*none, 0)), padded(one, (*none, 0), (*none, total))]
+        return narrow(apply(RECURRENCE, terms, {"reverse": 0}), -1, 1, total)
+    alone = padded(narrow(x, -1, 0, 1), (*none, 0), (*none, total - 1))
+    return apply(RECURRENCE, [x, alone], {"reverse": 0})
 
 
 def product_of_others(x: Node) -> Node:
