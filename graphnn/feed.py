@@ -15,8 +15,9 @@ from graphnn.graph import Graph
 from graphnn.loop import with_bodies
 from graphnn.node import Constant, Input, Node, Parameter
 from graphnn.op import Loop
-from graphnn.ops.arithmetic import CAST
-from graphnn.ops.movement import BROADCAST, TRANSPOSE
+from graphnn.ops.elementwise.cast import CAST
+from graphnn.ops.movement.broadcast import BROADCAST
+from graphnn.ops.movement.transpose import TRANSPOSE
 from graphnn.spec import (
     DTYPES,
     FLOATS,

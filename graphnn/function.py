@@ -32,8 +32,8 @@ from graphnn.loop import offset_of, with_bodies
 from graphnn.loop_passes import settled
 from graphnn.memory import Layout, lay_out
 from graphnn.node import Constant, Input, Node, Parameter, Size, apply
-from graphnn.ops.movement import COPY
-from graphnn.ops.random import GENERATOR, advanced
+from graphnn.ops.movement.copy import COPY
+from graphnn.ops.random.generator import GENERATOR, advanced
 from graphnn.plan import Memory, Plan
 from graphnn.program import Updates, checked_updates, gradients_of, scheduled
 from graphnn.schedule import with_reuse

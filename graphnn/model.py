@@ -20,7 +20,7 @@ from graphnn.io import load_weights, save_weights
 from graphnn.nn.module import load_parameters
 from graphnn.node import Input, Node, Parameter
 from graphnn.objectives import LOSSES, METRICS, OF_CLASSES, per_sample
-from graphnn.ops.random import GENERATOR
+from graphnn.ops.random.generator import GENERATOR
 from graphnn.render import render
 from graphnn.spec import BATCH, FLOATS
 from graphnn.summary import print_summary

@@ -24,12 +24,14 @@ from graphnn.nn.step import (
     zero_state,
 )
 from graphnn.node import Constant, Node, NodeLike, Parameter, apply, as_node
-from graphnn.ops.choice import less, where
-from graphnn.ops.dropout import checked_share, dropout
-from graphnn.ops.indexing import TAKE
-from graphnn.ops.joining import concat, stack
-from graphnn.ops.movement import broadcast_to, expand_dims, reshape, swapaxes
-from graphnn.ops.scan import cumsum
+from graphnn.ops.elementwise.choice import less, where
+from graphnn.ops.indexing.take import TAKE
+from graphnn.ops.movement.broadcast import broadcast_to
+from graphnn.ops.movement.joining import concat, stack
+from graphnn.ops.movement.reshape import expand_dims, reshape
+from graphnn.ops.movement.transpose import swapaxes
+from graphnn.ops.random.dropout import checked_share, dropout
+from graphnn.ops.reduction.cumulative import cumsum
 from graphnn.scan import scan
 from graphnn.spec import DimLike, Shape, format_shape
 

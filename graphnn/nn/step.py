@@ -14,11 +14,11 @@ from graphnn.context import declared_at
 from graphnn.errors import GraphError, ShapeError
 from graphnn.nn import init
 from graphnn.node import Constant, Node, NodeLike, Parameter, as_node
-from graphnn.ops.activation import relu, sigmoid, tanh
-from graphnn.ops.joining import concat, split
-from graphnn.ops.linalg import product_of
-from graphnn.ops.movement import broadcast_to
-from graphnn.ops.slicing import narrow
+from graphnn.ops.activation.sigmoid import relu, sigmoid, tanh
+from graphnn.ops.linalg.matmul import product_of
+from graphnn.ops.movement.broadcast import broadcast_to
+from graphnn.ops.movement.joining import concat, split
+from graphnn.ops.movement.slicing import narrow
 from graphnn.spec import DimLike, format_shape
 
 State: TypeAlias = tuple[Node, ...]

@@ -17,7 +17,7 @@ from graphnn.context import declared_at
 from graphnn.errors import NotFiniteWarning
 from graphnn.function import Function
 from graphnn.node import Input
-from graphnn.ops.binary import log_loss
+from graphnn.ops.loss.binary import log_loss
 from graphnn.train.epochs import EpochRun
 from graphnn.train.history import History
 from graphnn.train.progress import Reporter, Silent

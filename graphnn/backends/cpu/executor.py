@@ -25,7 +25,7 @@ from graphnn.backends.cpu.binding import Address, Bound, address_of, aligned
 from graphnn.backends.cpu.compile import kernel_address
 from graphnn.backends.cpu.team import Team
 from graphnn.errors import GraphnnError
-from graphnn.ops.random import mulhilo
+from graphnn.ops.random.generator import mulhilo
 
 # Rough speeds of one core, only to choose the number of threads.
 _FLOPS, _BYTES = 5e10, 2e10
