@@ -36,6 +36,7 @@ FACTS = {
     "minimum_norm": ["the shortest solution has norm 0.985", "From w₀: norm 3.900"],
     "mnist_mlp": ["test error:"],
     "nyse": ["AR(5), least squares 16 0.382", "AR(5), least squares + day of week 20 0.451"],
+    "optimizers_valley": ["gradient descent 0.0392 116 115", "momentum 0.0614 30 16"],
     "perceptron": ["XOR: 1000 epochs, none without a mistake"],
     "see_backprop": ["predictions [0. 1. 1. 0.]"],
     "translation": ["convolution, circular 0.000 0.000 0.000 0.000", "global maximum 0.000 0.000"],
