@@ -177,7 +177,9 @@ class Recurrent(Module):
             kept = tuple(where(now["alive"], a, b) for a, b in zip(new, state, strict=True))
             return kept, where(now["alive"], new[0], 0.0)
 
-        last, output = scan(step, before, given, reverse=reverse, truncate=self.truncate)
+        last, output = scan(
+            step, before, given, reverse=reverse, truncate=self.truncate, name=suffix[1:]
+        )
         return output, last
 
     def _biases(self, suffix: str) -> tuple[Node | None, Node | None]:
