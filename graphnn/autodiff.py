@@ -15,9 +15,10 @@ from graphnn.errors import DTypeError, GraphError, ShapeError
 from graphnn.graph import needed
 from graphnn.node import Constant, Node, NodeLike, apply, as_node, rebuilt
 from graphnn.op import Loop, Part
-from graphnn.ops.arithmetic import accumulate
-from graphnn.ops.movement import COPY, broadcast_to
-from graphnn.ops.reduce import sum_to
+from graphnn.ops.elementwise.arithmetic import accumulate
+from graphnn.ops.movement.broadcast import broadcast_to
+from graphnn.ops.movement.copy import COPY
+from graphnn.ops.reduction.reduce import sum_to
 from graphnn.spec import FLOATS, Shape
 
 

@@ -15,9 +15,11 @@ from graphnn.graph import Graph
 from graphnn.loop import with_bodies
 from graphnn.node import Constant, Input, Node, Parameter
 from graphnn.op import Loop
-from graphnn.ops.arithmetic import CAST
-from graphnn.ops.movement import BROADCAST, TRANSPOSE
+from graphnn.ops.elementwise.cast import CAST
+from graphnn.ops.movement.broadcast import BROADCAST
+from graphnn.ops.movement.transpose import TRANSPOSE
 from graphnn.spec import (
+    DTYPES,
     FLOATS,
     Dim,
     DimLike,
@@ -27,7 +29,7 @@ from graphnn.spec import (
     symbol_name,
     symbols_in,
 )
-from graphnn.values import check_range, refuse_masked
+from graphnn.values import check_range, in_range, refuse_masked
 
 Data: TypeAlias = "ArrayLike | Sequence[ArrayLike] | Mapping[str, ArrayLike]"
 
@@ -70,6 +72,8 @@ def fitting(node: Input, value: ArrayLike) -> NDArray[Any]:
     DTypeError, ShapeError
         If it does not fit. Only lossless casts within whole numbers or within floats are made.
     """
+    if type(value) is np.ndarray and _is_ready(node, value):
+        return value
     if isinstance(value, Node):
         raise DataError(f"input {node.name} takes an array, not a node; got {value!r}")
     refuse_masked(f"input {node.name}", value)
@@ -87,6 +91,16 @@ def fitting(node: Input, value: ArrayLike) -> NDArray[Any]:
     # A 0-d array stays one: ascontiguousarray would make it 1-d.
     array = np.asarray(array, dtype=node.dtype, order="C")
     return array if array.flags.aligned else array.copy()
+
+
+_KINDS = {name: np.dtype(name) for name in DTYPES}
+
+
+def _is_ready(node: Input, array: NDArray[Any]) -> bool:
+    """Whether nothing has to be asked or done: most calls give just such an array."""
+    spec, flags = node.spec, array.flags
+    own = array.dtype is _KINDS[spec.dtype] and array.ndim == len(spec.shape)
+    return own and flags.c_contiguous and flags.aligned
 
 
 def _declared(node: Input, array: NDArray[Any]) -> str:
@@ -246,6 +260,8 @@ def check_limits(
     for low, bound, reader in limits:
         if symbols_in(bound) <= set(sizes):
             high = evaluate(bound, sizes)
+            if in_range(array, low, high):
+                continue  # before words are made of it
             ignored = reader.attrs.get("ignore_index")
             kind = "input" if isinstance(node, Input) else node.op.name
             who = f"{reader.name} (declared at {reader.origin})"

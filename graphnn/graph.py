@@ -170,7 +170,7 @@ def equation(node: Node, names: Mapping[Node, str]) -> str:
     arguments += [
         _argument(node, key, value)
         for key, value in node.attrs.items()
-        if (isinstance(value, Node) or value not in (None, False)) and not key.startswith("_")
+        if not key.startswith("_") and (isinstance(value, Node) or value not in (None, False))
     ]
     return f"{node.op.name}({', '.join(arguments)})"
 

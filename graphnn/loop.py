@@ -19,8 +19,9 @@ from graphnn.errors import GraphError
 from graphnn.graph import needed
 from graphnn.node import Constant, Node, Size, apply, rebuilt
 from graphnn.op import Alias, Leaf, Loop, Op, Part
-from graphnn.ops.movement import BROADCAST, TRANSPOSE, broadcast_to
-from graphnn.ops.phase import UPDATING
+from graphnn.ops.movement.broadcast import BROADCAST, broadcast_to
+from graphnn.ops.movement.transpose import TRANSPOSE
+from graphnn.ops.training.phase import UPDATING
 from graphnn.spec import FLOATS, DimLike, Shape, TensorSpec, product
 
 

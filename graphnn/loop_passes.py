@@ -14,7 +14,7 @@ from graphnn.graph import needed
 from graphnn.loop import LAST, STACK, TRAIL, VIEW, LoopBody
 from graphnn.node import Node, apply, rebuilt
 from graphnn.op import Loop, Part
-from graphnn.ops.movement import reshape
+from graphnn.ops.movement.reshape import reshape
 
 
 def settled(outputs: Sequence[Node]) -> list[Node]:

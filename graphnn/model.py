@@ -20,7 +20,7 @@ from graphnn.io import load_weights, save_weights
 from graphnn.nn.module import load_parameters
 from graphnn.node import Input, Node, Parameter
 from graphnn.objectives import LOSSES, METRICS, OF_CLASSES, WATCHED, per_sample, told_apart
-from graphnn.ops.random import GENERATOR
+from graphnn.ops.random.generator import GENERATOR
 from graphnn.render import render
 from graphnn.spec import BATCH, FLOATS
 from graphnn.summary import print_summary
@@ -81,7 +81,7 @@ class Model:
         self._prediction = Function(self.inputs, outputs, training=False)
         self._epochs_done = 0
         self._watched: list[str] = []  # metrics of training only
-        self._trained: frozenset[Parameter] = frozenset()  # what was trainable at compile
+        self._fixed: frozenset[Parameter] = frozenset()  # what was frozen at compile
 
     # Declaring how it is trained.
 
@@ -136,7 +136,8 @@ class Model:
         training = Function(inputs, [*results, *extra], updates, training=True, device=device)
         evaluation = Function(inputs, results, training=False, device=device)
         self.optimizer, self.loss, self.targets, self.metrics = rule, score, targets, measures
-        self._trained, self._watched = frozenset(trainable), watched
+        self._fixed = frozenset(p for p in found.parameters if p.fixed)
+        self._watched = watched
         self.training, self._evaluation = training, evaluation
 
     def _all_inputs(self) -> list[Input]:
@@ -303,7 +304,7 @@ class Model:
         self._check_frozen()
         _check_whole("steps", steps, 3)
         _check_whole("batch_size", batch_size, 1)
-        trained = sorted(self._trained, key=lambda parameter: parameter.serial)
+        trained = [p for p in Graph(self.loss).parameters if p.trainable]
         return rate_table(
             function.inputs, self.loss, per_sample(self.loss), self.optimizer, trained,
             self._data(x, y), lowest=lowest, highest=highest, steps=steps, batch_size=batch_size,
@@ -358,11 +359,11 @@ class Model:
     def _check_frozen(self) -> None:
         """What is frozen or released after compile would go on as before, and nobody would know."""
         assert self.loss is not None
-        changed = [p for p in Graph(self.loss).parameters if p.trainable != (p in self._trained)]
+        changed = [p for p in Graph(self.loss).parameters if p.fixed != (p in self._fixed)]
         if changed:
             p = changed[0]
             raise GraphError(
-                f"{p.name} was {'released' if p.trainable else 'frozen'} after compile; what is "
+                f"{p.name} was {'frozen' if p.fixed else 'released'} after compile; what is "
                 "trained is fixed there. Call model.compile(...) again."
             )
 
@@ -466,7 +467,7 @@ class Model:
         return render(self.graph, path, passes=passes, **options)
 
     def summary(self) -> None:
-        """Print a table: layer, output shape, parameters, FLOPs a sample."""
+        """Print a table: layer, output shape, parameters, what is trainable, FLOPs a sample."""
         print_summary(self.graph, self.parameters)
 
     def __call__(self, *_values: Any) -> Any:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from graphnn.graph import needed
 from graphnn.node import Constant, Node, Size, apply, rebuilt
 from graphnn.op import Alias, Gemm, Leaf, Loop, Part, Reduction
-from graphnn.ops.movement import RESHAPE, TRANSPOSE
+from graphnn.ops.movement.reshape import RESHAPE
+from graphnn.ops.movement.transpose import TRANSPOSE
 from graphnn.spec import TensorSpec
 
 Visit = Callable[[Node, tuple[Node, ...]], Node]

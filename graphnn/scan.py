@@ -16,8 +16,9 @@ from graphnn.loop import (
 )
 from graphnn.nest import flatten_nest, rebuild_nest
 from graphnn.node import Constant, Node, as_node, rebuilt
-from graphnn.ops.joining import concat
-from graphnn.ops.movement import reshape, stop_gradient
+from graphnn.ops.movement.copy import stop_gradient
+from graphnn.ops.movement.joining import concat
+from graphnn.ops.movement.reshape import reshape
 from graphnn.spec import DimLike, divide, format_shape
 from graphnn.through_time import SCAN
 

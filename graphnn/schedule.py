@@ -34,7 +34,7 @@ from graphnn.op import (
     Scalar,
     Strided,
 )
-from graphnn.ops.movement import COPY
+from graphnn.ops.movement.copy import COPY
 from graphnn.spec import DimLike, Shape, product
 
 

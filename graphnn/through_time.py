@@ -28,10 +28,11 @@ from graphnn.loop import (
 )
 from graphnn.node import Constant, Node, Size, apply, rebuilt
 from graphnn.op import Loop, Op, Part
-from graphnn.ops.arithmetic import accumulate
-from graphnn.ops.linalg import MATMUL, product_of
-from graphnn.ops.movement import RESHAPE, TRANSPOSE, reshape, transpose
-from graphnn.ops.reduce import sum as sum_over
+from graphnn.ops.elementwise.arithmetic import accumulate
+from graphnn.ops.linalg.matmul import MATMUL, product_of
+from graphnn.ops.movement.reshape import RESHAPE, reshape
+from graphnn.ops.movement.transpose import TRANSPOSE, transpose
+from graphnn.ops.reduction.reduce import sum as sum_over
 from graphnn.spec import FLOATS
 
 # Reverse mode.

@@ -9,7 +9,7 @@ import numpy as np
 
 from graphnn.context import role
 from graphnn.node import Node, Parameter
-from graphnn.ops.choice import equal, where
+from graphnn.ops.elementwise.choice import equal, where
 
 if TYPE_CHECKING:
     from graphnn.optim.optimizer import Optimizer, Pairs

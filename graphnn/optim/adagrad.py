@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Unpack
 
 from graphnn.node import Node, Parameter
-from graphnn.ops.arithmetic import cast, square
-from graphnn.ops.update import normalized_gradient, sgd_update
+from graphnn.ops.elementwise.arithmetic import square
+from graphnn.ops.elementwise.cast import cast
+from graphnn.ops.training.update import normalized_gradient, sgd_update
 from graphnn.optim.checks import check_at_least_0, check_positive
-from graphnn.optim.common import Common
 from graphnn.optim.optimizer import Optimizer, Pairs
+from graphnn.optim.options import Common
 from graphnn.optim.schedule import Schedule
 
 

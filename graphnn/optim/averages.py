@@ -10,9 +10,9 @@ import numpy as np
 
 from graphnn.context import role
 from graphnn.node import Constant, Parameter
-from graphnn.ops.arithmetic import cast
-from graphnn.ops.choice import where
-from graphnn.ops.update import moment_update
+from graphnn.ops.elementwise.cast import cast
+from graphnn.ops.elementwise.choice import where
+from graphnn.ops.training.update import moment_update
 
 if TYPE_CHECKING:
     from graphnn.optim.optimizer import Optimizer, Pairs

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from graphnn.context import role
 from graphnn.errors import GraphError
 from graphnn.node import Node
-from graphnn.ops.arithmetic import abs, cast, power, sqrt, square
-from graphnn.ops.choice import minimum
-from graphnn.ops.joining import concat
-from graphnn.ops.movement import reshape
-from graphnn.ops.reduce import max, sum
-from graphnn.ops.rounding import clip
+from graphnn.ops.elementwise.arithmetic import abs, power, sqrt, square
+from graphnn.ops.elementwise.cast import cast
+from graphnn.ops.elementwise.choice import minimum
+from graphnn.ops.elementwise.rounding import clip
+from graphnn.ops.movement.joining import concat
+from graphnn.ops.movement.reshape import reshape
+from graphnn.ops.reduction.reduce import max, sum
 from graphnn.optim.checks import check_positive, number
 from graphnn.spec import FLOATS
 

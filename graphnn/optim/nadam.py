@@ -7,11 +7,12 @@ from typing import Unpack
 import numpy as np
 
 from graphnn.node import Constant, Node, Parameter
-from graphnn.ops.arithmetic import cast, power, sqrt
-from graphnn.ops.update import moment_update, nadam_update, square_update
+from graphnn.ops.elementwise.arithmetic import power, sqrt
+from graphnn.ops.elementwise.cast import cast
+from graphnn.ops.training.update import moment_update, nadam_update, square_update
 from graphnn.optim.checks import check_at_least_0, check_pair, check_positive
-from graphnn.optim.common import Common
 from graphnn.optim.optimizer import Optimizer, Pairs
+from graphnn.optim.options import Common
 from graphnn.optim.schedule import Schedule
 
 

@@ -15,15 +15,15 @@ from graphnn.context import role
 from graphnn.errors import GraphError
 from graphnn.hints import did_you_mean
 from graphnn.node import Node, Parameter
-from graphnn.ops.arithmetic import cast
-from graphnn.ops.rounding import sign
-from graphnn.ops.update import decayed
+from graphnn.ops.elementwise.cast import cast
+from graphnn.ops.elementwise.rounding import sign
+from graphnn.ops.training.update import decayed
 from graphnn.optim.accumulation import Accumulation
 from graphnn.optim.averages import Averages, swapped_in
 from graphnn.optim.checks import check_at_least_0, check_positive, check_rate
 from graphnn.optim.clip import get_total_norm
-from graphnn.optim.common import Common, Options
 from graphnn.optim.groups import Group, as_groups, flattened, group_of, settings_of
+from graphnn.optim.options import Common, Options
 from graphnn.optim.schedule.base import EpochClock, Schedule
 
 Pairs = list[tuple[Parameter, Node]]

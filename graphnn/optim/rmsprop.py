@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Unpack
 
 from graphnn.node import Node, Parameter
-from graphnn.ops.arithmetic import square
-from graphnn.ops.update import (
+from graphnn.ops.elementwise.arithmetic import square
+from graphnn.ops.training.update import (
     moment_update,
     momentum_update,
     normalized_gradient,
@@ -14,8 +14,8 @@ from graphnn.ops.update import (
     square_update,
 )
 from graphnn.optim.checks import check_positive, check_share
-from graphnn.optim.common import Common
 from graphnn.optim.optimizer import Optimizer, Pairs
+from graphnn.optim.options import Common
 from graphnn.optim.schedule import Schedule
 
 

@@ -8,12 +8,12 @@ import numpy as np
 
 from graphnn.errors import GraphError
 from graphnn.node import Constant, Node, Parameter
-from graphnn.ops.arithmetic import cast
-from graphnn.ops.choice import where
-from graphnn.ops.update import moment_update, momentum_update, sgd_update
+from graphnn.ops.elementwise.cast import cast
+from graphnn.ops.elementwise.choice import where
+from graphnn.ops.training.update import moment_update, momentum_update, sgd_update
 from graphnn.optim.checks import check_share, number
-from graphnn.optim.common import Common
 from graphnn.optim.optimizer import Optimizer, Pairs
+from graphnn.optim.options import Common
 from graphnn.optim.schedule import Schedule
 
 

@@ -16,7 +16,7 @@ from graphnn.errors import GraphError
 from graphnn.function import Function
 from graphnn.fusion import is_computed, root
 from graphnn.node import Input, Node
-from graphnn.ops.random import GENERATOR
+from graphnn.ops.random.generator import GENERATOR
 from graphnn.spec import BATCH, evaluate
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from graphnn.errors import GraphError
 from graphnn.function import Function
 from graphnn.node import Input, Node, Parameter
-from graphnn.ops.random import GENERATOR
+from graphnn.ops.random.generator import GENERATOR
 from graphnn.optim import Optimizer
 from graphnn.optim.schedule import ExponentialLR
 from graphnn.plan import aligned_table

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -27,6 +28,7 @@ from graphnn.schedule import Inner, Step
 from graphnn.spec import evaluate
 
 Address: TypeAlias = int
+Places: TypeAlias = NDArray[np.int64]
 
 
 def aligned(nbytes: int) -> NDArray[np.uint8]:
@@ -63,6 +65,8 @@ class Bound:
         beginning.
     offsets
         For each value in the arena where it begins.
+    multiplies
+        Whether a step calls BLAS.
     keep
         Memory that must live as long as the tables.
     """
@@ -72,13 +76,18 @@ class Bound:
     table: NDArray[np.int64]
     rows: int
     apart: int
-    inputs: dict[Node, tuple[NDArray[np.int64], NDArray[np.int64]]]
+    inputs: dict[Node, tuple[Places, Places]]
     offsets: dict[Node, int]
+    multiplies: bool
     keep: list[Any]
 
-    def give(self, node: Node, address: Address) -> None:
-        """Say where the array of an input lies."""
-        places, offsets = self.inputs[node]
+    @cached_property
+    def work(self) -> tuple[int, int]:
+        """FLOPs and bytes of one run."""
+        return self.plan.work
+
+    def give(self, places: Places, offsets: Places, address: Address) -> None:
+        """Say where the array of an input lies: its :attr:`inputs`, and its address."""
         self.table[places] = offsets + address
 
 
@@ -179,6 +188,7 @@ class _Tables:
     def __init__(self, plan: Plan, memory: Memory) -> None:
         self.plan, self.memory = plan, memory
         self.keep: list[Any] = []
+        self.multiplies = False
         self.rows: list[tuple[int, int, int, int]] = []
         self.data: list[_Place] = []
         self.meta: list[int] = []
@@ -202,6 +212,7 @@ class _Tables:
         meta = kernel.meta_values(self.plan.sizes)
         form = step.group.last.op.kernel
         if isinstance(form, Gemm | Convolution):
+            self.multiplies = True
             operands.append(_Place(blas.gemm_address(step.group.last.dtype)))
         if isinstance(form, Convolution):
             scratch = scope.layout.scratch
@@ -378,6 +389,7 @@ class _Tables:
             8 * words if self.loops else 0,
             found,
             self.plan.layout.offsets,
+            self.multiplies,
             self.keep,
         )
 

@@ -12,6 +12,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -24,7 +25,7 @@ from graphnn.backends.cpu.binding import Address, Bound, address_of, aligned
 from graphnn.backends.cpu.compile import kernel_address
 from graphnn.backends.cpu.team import Team
 from graphnn.errors import GraphnnError
-from graphnn.ops.random import mulhilo
+from graphnn.ops.random.generator import mulhilo
 
 # Rough speeds of one core, only to choose the number of threads.
 _FLOPS, _BYTES = 5e10, 2e10
@@ -32,6 +33,7 @@ SPLIT_SECONDS = 30e-6  # less work than this runs on one lane
 THREAD_SECONDS = 300e-6  # a single call must be longer than this to be worth starting threads
 
 
+@cache  # asking the system takes as long as a small graph
 def machine_lanes() -> int:
     """Into how many lanes work is split: the processors of the machine, whatever runs on them.
 
@@ -121,9 +123,9 @@ def _execute() -> Callable[[int, int, int], int]:
     return ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 3)(address)
 
 
-def seconds_for(bound: Bound) -> float:
-    """About how long one core works on a plan."""
-    return seconds_of(*bound.plan.work)
+def is_short(bound: Bound) -> bool:
+    """Whether one run of a plan is not worth starting threads for."""
+    return bound.plan.lanes == 1 or seconds_of(*bound.work) < THREAD_SECONDS
 
 
 def prepare() -> None:
@@ -199,6 +201,7 @@ class Job:
     def __init__(self, bound: Bound, tail: Bound | None = None) -> None:
         self.bound = bound
         self.fields = np.zeros(loop.FIELDS, np.int64)
+        self.address = address_of(self.fields)
         self.control = aligned(loop.CONTROL_BYTES)
         self.progress = np.zeros(1, np.int64)  # batches done, of all epochs
         self.keep: list[Any] = [bound, tail]
@@ -224,10 +227,13 @@ class Job:
         """End the run after the step that is under way."""
         self.control.view(np.int32)[loop.STOP // 4] = 1
 
+    def _guarded(self) -> AbstractContextManager[None]:
+        return blas.single_threaded() if self.bound.multiplies else nullcontext()
+
     def run_here(self) -> None:
         """Run on the calling thread alone."""
-        with blas.single_threaded():
-            _execute()(address_of(self.fields), 0, 1)
+        with self._guarded():
+            _execute()(self.address, 0, 1)
 
     def run(self, threads: int, watch: Callable[[], None] | None = None) -> None:
         """Run on ``threads`` threads; the calling thread sleeps and calls ``watch`` now and then.
@@ -237,7 +243,7 @@ class Job:
         KeyboardInterrupt
             After Ctrl-C, once the step under way is whole.
         """
-        execute, job = _execute(), address_of(self.fields)
+        execute, job = _execute(), self.address
         threads = min(threads, self.bound.plan.lanes)  # more would find nothing to do
-        with blas.single_threaded():
+        with self._guarded():
             Team(lambda number, size: execute(job, number, size), threads).run(watch, self.stop)

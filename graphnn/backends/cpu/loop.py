@@ -20,7 +20,7 @@ from graphnn.backends.cpu.intrinsics import (
     pointer_i64,
     share,
 )
-from graphnn.ops.random import mulhilo
+from graphnn.ops.random.generator import mulhilo
 
 # The fields of a job.
 LANES = 0

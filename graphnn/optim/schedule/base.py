@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from graphnn.backends.reference import evaluate
 from graphnn.errors import GraphError
 from graphnn.node import Constant, Node, Parameter
-from graphnn.ops.choice import where
-from graphnn.ops.rounding import floor
+from graphnn.ops.elementwise.choice import where
+from graphnn.ops.elementwise.rounding import floor
 from graphnn.optim.checks import check_count, check_positive
 
 Unit: TypeAlias = Literal["step", "epoch"]

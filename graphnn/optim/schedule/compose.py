@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from graphnn.errors import GraphError
 from graphnn.node import Node
-from graphnn.ops.choice import greater_equal, maximum
+from graphnn.ops.elementwise.choice import greater_equal, maximum
 from graphnn.optim.schedule.base import Schedule, either
 from graphnn.optim.schedule.decay import checked_milestones
 

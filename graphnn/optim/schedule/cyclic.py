@@ -7,9 +7,9 @@ from typing import Literal
 
 from graphnn.errors import GraphError
 from graphnn.node import Node
-from graphnn.ops.arithmetic import cos, log, power
-from graphnn.ops.choice import minimum
-from graphnn.ops.rounding import floor
+from graphnn.ops.elementwise.arithmetic import cos, log, power
+from graphnn.ops.elementwise.choice import minimum
+from graphnn.ops.elementwise.rounding import floor
 from graphnn.optim.checks import check, check_at_least_0, check_count, check_positive, number
 from graphnn.optim.schedule.base import Schedule, Unit, either
 

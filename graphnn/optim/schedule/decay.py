@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 
 from graphnn.errors import GraphError
 from graphnn.node import Node
-from graphnn.ops.arithmetic import cast, power
-from graphnn.ops.choice import greater_equal, minimum
-from graphnn.ops.rounding import floor
+from graphnn.ops.elementwise.arithmetic import power
+from graphnn.ops.elementwise.cast import cast
+from graphnn.ops.elementwise.choice import greater_equal, minimum
+from graphnn.ops.elementwise.rounding import floor
 from graphnn.optim.checks import check_at_least_0, check_count, check_positive
 from graphnn.optim.schedule.base import Schedule, Unit, either
 
