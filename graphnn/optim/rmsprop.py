@@ -6,6 +6,7 @@ from typing import Unpack
 
 from graphnn.node import Node, Parameter
 from graphnn.ops.elementwise.arithmetic import square
+from graphnn.ops.elementwise.choice import maximum
 from graphnn.ops.training.update import (
     moment_update,
     momentum_update,
@@ -85,7 +86,7 @@ class RMSprop(Optimizer):
             mean = self.keep(parameter, "mean")
             new_mean = moment_update(mean, gradient, self.alpha, 1 - self.alpha)
             pairs.append((mean, new_mean))
-            new = new - square(new_mean)
+            new = maximum(new - square(new_mean), 0.0)  # rounding takes it below 0, and √ to nan
         direction = normalized_gradient(gradient, new, self.eps)
         if self.momentum:
             before = self.keep(parameter, "momentum")
