@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from graphnn import passes, phases
-from graphnn.backends.cpu import executor
-from graphnn.backends.cpu.executor import Bound, Job, address_of
+from graphnn.backends.cpu import binding, executor
+from graphnn.backends.cpu.binding import Bound, address_of
+from graphnn.backends.cpu.executor import Job
 from graphnn.backends.cpu.kernels import kernel_of
 from graphnn.errors import GraphError
 from graphnn.feed import (
@@ -27,6 +28,8 @@ from graphnn.feed import (
 )
 from graphnn.fusion import is_computed, root
 from graphnn.graph import Graph
+from graphnn.loop import offset_of, with_bodies
+from graphnn.loop_passes import settled
 from graphnn.memory import Layout, lay_out
 from graphnn.node import Constant, Input, Node, Parameter, Size, apply
 from graphnn.ops.movement.copy import COPY
@@ -93,7 +96,7 @@ class Function:
             wanted.append(advanced())
             targets.append(GENERATOR)
         count = len(self.outputs)
-        wanted = passes.with_updates(passes.simplified(wanted), count)
+        wanted = settled(passes.with_updates(passes.simplified(wanted), count))
         # What is returned is the old value, like all that is computed from it.
         wanted[:count] = [
             apply(COPY, [node]) if root(node) in targets else node for node in wanted[:count]
@@ -106,7 +109,7 @@ class Function:
         self.graph = Graph([*self._results, *self._new.keys()])
         self.parameters = self._all_parameters(targets)
         _settle(self.parameters)
-        self._memory = executor.Memory()
+        self._memory = binding.Memory()
         self._bound: dict[object, Bound] = {}
         self._jobs: dict[int, Job] = {}
         self._last: Plan | None = None
@@ -131,7 +134,7 @@ class Function:
             found = ", ".join(f"{node.name} (declared at {node.origin})" for node in unknown)
             raise GraphError(f"the outputs need inputs that are not given: {found}")
         known = symbols(self.inputs)
-        for value in dict.fromkeys([*self.inputs, *graph.nodes]):
+        for value in dict.fromkeys([*self.inputs, *with_bodies(graph.nodes)]):
             missing = {name for dim in value.spec.shape for name in symbols_in(dim)} - known
             if missing:
                 raise GraphError(
@@ -211,7 +214,7 @@ class Function:
                 while len(self._bound) >= MOST_SIZES:  # what was bound first goes first
                     old = self._bound.pop(next(iter(self._bound)))
                     self._jobs.pop(id(old), None)
-                self._bound[key] = executor.bind(plan, self._kernels, self._memory)
+                self._bound[key] = binding.bind(plan, self._kernels, self._memory)
             if like is None:
                 self._last = self._bound[key].plan
             return self._bound[key]
@@ -242,12 +245,16 @@ class Function:
             arrays = [self.apart(array) for array in arrays]
             for node, array in zip(self.inputs, arrays, strict=True):
                 if node in bound.inputs:
-                    bound.data[bound.inputs[node]] = address_of(array)
+                    bound.give(node, address_of(array))
             job = self._jobs.get(id(bound))
             if job is None:
                 job = self._jobs[id(bound)] = Job(bound)
             threads = executor.get_num_threads()
-            if bound.plan.lanes == 1 or threads == 1 or bound.seconds < executor.THREAD_SECONDS:
+            if (
+                bound.plan.lanes == 1
+                or threads == 1
+                or executor.seconds_for(bound) < executor.THREAD_SECONDS
+            ):
                 job.run_here()
             else:
                 job.run(threads)
@@ -295,7 +302,7 @@ class Function:
 
     def view(self, node: Node, bound: Bound) -> NDArray[Any]:
         """A computed value where it lies in the arena."""
-        start = bound.offsets[root(node)]
+        start = bound.offsets[root(node)] + evaluate(offset_of(node), bound.plan.sizes)
         count = evaluate(node.spec.nbytes, bound.plan.sizes)
         flat = bound.arena[start : start + count].view(node.dtype)
         return flat.reshape(node.spec.concrete(bound.plan.sizes))
@@ -377,7 +384,7 @@ def _settle(parameters: Sequence[Parameter]) -> None:
     """Give parameters that have none yet a home: one aligned slab, each after the other."""
     homeless = [p for p in parameters if not p.settled]
     spans = [-(-p.value.nbytes // 64) * 64 for p in homeless]
-    slab = executor.aligned(sum(spans))
+    slab = binding.aligned(sum(spans))
     at = 0
     for parameter, span in zip(homeless, spans, strict=True):
         value = parameter.value

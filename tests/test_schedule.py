@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import graphnn as gn
 from graphnn.backends import reference
 from graphnn.backends.cpu import blas, executor
+from graphnn.backends.cpu.binding import Bound, address_of
 from graphnn.errors import GraphError, PlanError, ShapeError
 from graphnn.fusion import fuse, root
 from graphnn.graph import needed
@@ -217,13 +218,13 @@ def test_the_order_keeps_to_the_dependencies(program):
     assert all(before < after for before, after in graph.edges)
 
 
-def run_lanes(bound: executor.Bound, arrays, function, order: Sequence[int]) -> None:
+def run_lanes(bound: Bound, arrays, function, order: Sequence[int]) -> None:
     """Run a bound plan's kernels, each lane as far as the next barrier before another one starts."""
     for node, array in zip(function.inputs, arrays, strict=True):
         if node in bound.inputs:
-            bound.data[bound.inputs[node]] = executor.address_of(array)
+            bound.give(node, address_of(array))
     call = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4)
-    rows = [tuple(map(int, row)) for row in bound.table[: len(bound.plan.steps)]]
+    rows = [tuple(map(int, row)) for row in bound.table[: 4 * bound.rows].reshape(-1, 4)]
     segments: list[list[tuple[int, ...]]] = [[]]
     for row in rows:
         if row[3]:
