@@ -66,6 +66,7 @@ from graphnn.ops.arithmetic import (
     square,
     subtract,
 )
+from graphnn.ops.attention import scaled_dot_product_attention
 from graphnn.ops.batch_norm import batch_norm
 from graphnn.ops.binary import (
     binary_cross_entropy,
@@ -373,6 +374,7 @@ __all__ = [
     "roll",
     "round",
     "rsqrt",
+    "scaled_dot_product_attention",
     "scatter_add",
     "scope",
     "selu",

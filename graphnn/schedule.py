@@ -21,6 +21,7 @@ from graphnn.fusion import Group, awaited, root
 from graphnn.node import Input, Node, Parameter
 from graphnn.op import (
     LAST_AXES,
+    Attention,
     Concat,
     Convolution,
     Gemm,
@@ -95,7 +96,7 @@ def parts_of(group: Group) -> DimLike:
     kernel, out = group.last.op.kernel, group.last.spec.shape
     if isinstance(kernel, Convolution):
         return _columns_of(group.last) if kernel.kind == "weight" else out[0]
-    if isinstance(kernel, Gemm):
+    if isinstance(kernel, Gemm | Attention):
         return out[0]
     if isinstance(kernel, Rows):
         return _parts_in_view(out, kernel.views[-1])
@@ -129,6 +130,8 @@ def _own_part(group: Group, value: Node) -> bool:
         return kernel.kind != "weight" and value is images and value is not other
     if isinstance(kernel, Gemm):
         return _own_factor(last, value)
+    if isinstance(kernel, Attention):
+        return not kernel.whole(last) and leading(shape) == (0, out[0])
     if isinstance(kernel, Rows):
         parts = _parts_in_view(out, kernel.views[-1])
         views = {v for v, node in zip(kernel.views, last.inputs, strict=False) if node is value}
@@ -176,15 +179,17 @@ def step_of(group: Group, targets: Mapping[Node, Node]) -> Step:
 
 
 def _writes_across(group: Group) -> bool:
-    """Whether a part of the work is no part of the result: columns of a kernel's gradient."""
+    """Whether a part of the work is no part of the result: columns, or blocks of any sample."""
     kernel = group.last.op.kernel
+    if isinstance(kernel, Attention):
+        return kernel.whole(group.last)
     return isinstance(kernel, Convolution) and kernel.kind == "weight"
 
 
 def _scratch(node: Node) -> DimLike:
     """Bytes that each lane needs for itself while the node is computed."""
     kernel = node.op.kernel
-    if not isinstance(kernel, Convolution):
+    if not isinstance(kernel, Convolution | Attention):
         return 0
     return kernel.scratch(node.spec, *(value.spec for value in node.inputs), **node.attrs)
 

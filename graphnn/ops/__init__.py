@@ -1,6 +1,7 @@
 """The ops: each declared in one place, and entered into the registry."""
 
 from graphnn.ops import (
+    attention_tiles,
     batch_norm,
     binary,
     cross_entropy,
@@ -32,6 +33,7 @@ from graphnn.ops import (
 )
 
 __all__ = [
+    "attention_tiles",
     "batch_norm",
     "binary",
     "cross_entropy",

@@ -27,7 +27,7 @@ from graphnn.errors import GraphnnError
 from graphnn.fusion import root
 from graphnn.memory import ALIGNMENT
 from graphnn.node import Constant, Input, Node, Parameter, Size
-from graphnn.op import Convolution, Gemm
+from graphnn.op import Attention, Convolution, Gemm
 from graphnn.ops.random import mulhilo
 from graphnn.plan import Plan
 from graphnn.spec import evaluate
@@ -221,9 +221,9 @@ def bind(plan: Plan, kernels: Sequence[Kernel], memory: Memory) -> Bound:
             if isinstance(source, Input):
                 places.setdefault(source, []).append(len(data))
             data.append(_leaf_address(source, plan.sizes, memory, keep))
-        if isinstance(step.group.last.op.kernel, Gemm | Convolution):
+        if isinstance(step.group.last.op.kernel, Gemm | Convolution | Attention):
             data.append(blas.gemm_address(step.group.last.dtype))
-        if isinstance(step.group.last.op.kernel, Convolution):
+        if isinstance(step.group.last.op.kernel, Convolution | Attention):
             data.append(arena + scratch[i].offset if i in scratch else 0)
             meta.append(plan.layout.lane_bytes)
     data_table = np.array(data or [0], np.int64)
