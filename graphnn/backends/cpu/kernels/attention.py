@@ -18,7 +18,7 @@ from graphnn.backends.cpu.kernels.source import Kernel
 from graphnn.node import Node
 from graphnn.op import Attention
 from graphnn.ops.attention_formula import threshold
-from graphnn.ops.attention_tiles import FORWARD, INPUTS, kind_of, tile_of, way_of
+from graphnn.ops.attention_tiles import FORWARD, INPUTS, is_small, kind_of, tile_of, way_of
 from graphnn.ops.random import MASK_BODY
 from graphnn.schedule import Step
 from graphnn.source import SUFFIX
@@ -43,6 +43,18 @@ first, last, jump = lane, batch * each, lanes
 if not whole:
     first, last, jump = share(batch, lane, lanes) * each, share(batch, lane + 1, lanes) * each, 1"""
 
+# What a lane has for itself, one behind the other: see attention_tiles.scratch.
+_FORWARD_SCRATCH = """\
+greatest = pointer_T(tile + rows * columns * SIZE)
+total = pointer_T(tile + rows * columns * SIZE + rows * SIZE)
+turned_key = tile + (rows * columns + 2 * rows) * SIZE
+kept = turned_key + (columns * width * SIZE if small else 0)"""
+_BACKWARD_SCRATCH = """\
+slope = tile + rows * columns * SIZE
+turned_key = slope + rows * columns * SIZE
+turned_value = turned_key + (columns * width * SIZE if small else 0)
+kept = turned_value + (columns * depth * SIZE if small else 0)"""
+
 _PLACE = """\
 piece, head, sample = unit % pieces, unit // pieces % heads, unit // each
 query_row = sample * heads * queries + head * query_hop
@@ -63,9 +75,13 @@ def NAME(data, meta, lane, lanes):
         for left in range(0, seen_keys, columns):
             m = min(columns, seen_keys - left)
             there = key_row + left * line
+            key, apart, turn = k + there * width * SIZE, line * width, 1
+            if small:
+                turned_T(key, apart, m, width, turned_key)
+                key, apart, turn = turned_key, m, 0
             product_T(
-                gemm, 0, 1, n, m, width, q + query_row * width * SIZE, line * width,
-                k + there * width * SIZE, line * width, tile, m, 0,
+                gemm, 0, turn, n, m, width, q + query_row * width * SIZE, line * width,
+                key, apart, tile, m, 0,
             )
             <<keep>>
             for i in range(n):
@@ -112,16 +128,22 @@ def NAME(data, meta, lane, lanes):
         for left in range(begin, end, columns):
             m = min(columns, end - left)
             there = key_row + left * line
+            key = k + there * width * SIZE
+            tall_key, apart, turn = key, line * width, 1
+            <<value>>
+            if small:
+                turned_T(key, line * width, m, width, turned_key)
+                tall_key, apart, turn = turned_key, m, 0
+                <<turned value>>
             done = 0
             for top in range(low, high, rows):
                 n = min(rows, high - top)
                 if causal and left >= top + n:
                     continue
                 here = query_row + top * line
-                query, key = q + here * width * SIZE, k + there * width * SIZE
-                cotangent = dy + here * depth * SIZE
+                query, cotangent = q + here * width * SIZE, dy + here * depth * SIZE
                 product_T(
-                    gemm, 0, 1, n, m, width, query, line * width, key, line * width, tile, m, 0
+                    gemm, 0, turn, n, m, width, query, line * width, tall_key, apart, tile, m, 0
                 )
                 <<slope>>
                 <<keep>>
@@ -153,10 +175,13 @@ _PIECES = {
     "query": "(queries + rows - 1) // rows",
     "key": "(keys + columns - 1) // columns",
 }
+_VALUE = "value, value_apart = v + there * depth * SIZE, line * depth"
+_TURNED_VALUE = """\
+turned_T(value, line * depth, m, depth, turned_value)
+value, value_apart = turned_value, m"""
 _SLOPE = """\
 product_T(
-    gemm, 0, 1, n, m, depth, cotangent, line * depth,
-    v + there * depth * SIZE, line * depth, slope, m, 0,
+    gemm, 0, turn, n, m, depth, cotangent, line * depth, value, value_apart, slope, m, 0
 )"""
 _MAKE = {
     "query": """\
@@ -264,6 +289,16 @@ def clear_T(address, first, count, line, wide):
         row = pointer_T(address + (first + i * line) * wide * SIZE)
         for j in range(wide):
             row[j] = 0
+
+
+@helper
+def turned_T(matrix, apart, rows, columns, into):
+    """A matrix of rows that lie apart, transposed."""
+    t = pointer_T(into)
+    for i in range(rows):
+        row = pointer_T(matrix + i * apart * SIZE)
+        for j in range(columns):
+            t[j * rows + i] = row[j]
 
 
 @helper
@@ -375,13 +410,15 @@ class _Writer:
                 "mean": _MEAN if made else "",
                 "finish": "\n".join([*finish, *[_FINISH_SUM] * ("logsumexp" in self.kinds)]),
             }
-        way = way_of(self.node)
+        way, sloped = way_of(self.node), self.kinds != ["value"]
         return {
             **shared,
             "pieces": _PIECES[way],
             "bounds": _BOUNDS[way],
-            "slope": _SLOPE if self.kinds != ["value"] else "",
-            "mean of row": "delta[here + i * line]" if self.kinds != ["value"] else "real(0)",
+            "slope": _SLOPE if sloped else "",
+            "value": _VALUE if sloped else "",
+            "turned value": _TURNED_VALUE if sloped else "",
+            "mean of row": "delta[here + i * line]" if sloped else "real(0)",
             "kept": "kept + i * m, boost, " if self.dropout else "",
             "make": "\n".join(_MAKE[kind] for kind in self.kinds),
             "clear queries": _CLEAR["query"] if "query" in self.kinds else "",
@@ -400,16 +437,10 @@ class _Writer:
         lines = [
             f"{name} = {typed.get(name, '{}').format(f'data[{i}]')}" for i, name in enumerate(names)
         ]
-        lines.append(f"gemm, tile = data[{len(names)}], data[{len(names) + 1}] + lane * meta[19]")
-        behind = "tile + rows * columns * SIZE"
-        if self.forward:
-            lines.append(f"greatest = pointer_T({behind})")
-            lines.append(f"total = pointer_T({behind} + rows * SIZE)")
-        else:
-            lines.append(f"slope = {behind}")
+        place = f"data[{len(names)}], data[{len(names) + 1}] + lane * meta[20]"
+        lines.append(f"gemm, tile, small = {place}, meta[19]")
+        lines += (_FORWARD_SCRATCH if self.forward else _BACKWARD_SCRATCH).split("\n")
         if self.dropout:
-            tiles = 1 if self.forward else 2
-            lines.append(f"kept = tile + ({tiles} * rows * columns + 2 * rows) * SIZE")
             lines.append("boost = real(float_of_bits_f64(meta[18]))")
         return lines
 
@@ -457,6 +488,7 @@ class _Writer:
             k.shape[3 - heads], q.shape[3], depth, *tile_of(q, k, heads, attrs["tile"]),
             float(attrs["scale"]), int(attrs["causal"]), int(heads == 2), *_strides(self.mask),
             threshold(self.dropout), attrs["stream"], 1 / keep,
+            int(is_small(q, k, heads, attrs["tile"])),
         )  # fmt: skip
 
 
