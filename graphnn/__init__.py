@@ -161,6 +161,7 @@ from graphnn.ops.pool import (
     max_pool1d,
     max_pool2d,
 )
+from graphnn.ops.position import rotary, sinusoidal_encoding
 from graphnn.ops.random import set_seed
 from graphnn.ops.rectifier import (
     celu,
@@ -372,6 +373,7 @@ __all__ = [
     "reshape",
     "rms_norm",
     "roll",
+    "rotary",
     "round",
     "rsqrt",
     "scaled_dot_product_attention",
@@ -385,6 +387,7 @@ __all__ = [
     "silu",
     "sin",
     "sinh",
+    "sinusoidal_encoding",
     "smooth_l1_loss",
     "soft_margin_loss",
     "softmax",

@@ -20,6 +20,7 @@ from graphnn.nn.activation import (
     Tanh,
     Tanhshrink,
 )
+from graphnn.nn.attention import MultiheadAttention
 from graphnn.nn.bilinear import Bilinear
 from graphnn.nn.branches import Concat, Lambda, Residual
 from graphnn.nn.container import ModuleDict, ModuleList, Sequential
@@ -65,6 +66,7 @@ from graphnn.nn.pool import (
     MaxPool1d,
     MaxPool2d,
 )
+from graphnn.nn.position import LearnedPositionalEncoding, SinusoidalPositionalEncoding
 from graphnn.nn.rectifier import (
     CELU,
     ELU,
@@ -81,6 +83,8 @@ from graphnn.nn.rectifier import (
     Threshold,
 )
 from graphnn.nn.reshape import Flatten
+from graphnn.nn.transformer import Transformer, TransformerDecoder, TransformerEncoder
+from graphnn.nn.transformer_layers import TransformerDecoderLayer, TransformerEncoderLayer
 
 __all__ = [
     "CELU",
@@ -130,6 +134,7 @@ __all__ = [
     "Lambda",
     "LayerNorm",
     "LeakyReLU",
+    "LearnedPositionalEncoding",
     "Linear",
     "LogSigmoid",
     "LogSoftmax",
@@ -141,6 +146,7 @@ __all__ = [
     "ModuleDict",
     "ModuleList",
     "MultiMarginLoss",
+    "MultiheadAttention",
     "NLLLoss",
     "PReLU",
     "PoissonNLLLoss",
@@ -151,6 +157,7 @@ __all__ = [
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SinusoidalPositionalEncoding",
     "SmoothL1Loss",
     "SoftMarginLoss",
     "Softmax",
@@ -161,6 +168,11 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "init",
 ]
 

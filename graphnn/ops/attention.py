@@ -92,7 +92,7 @@ def scaled_dot_product_attention(
     wide = [_with_two(broadcast_to(x, (*lead, *x.spec.shape[-2:])), lead) for x in (q, k, v)]
     masked = None if mask is None else _mask_with_two(mask, lead)
     factor = default_scale(q.spec.shape[-1]) if scale is None else checked_scale(scale)
-    out = attend(*wide, masked, p, is_causal, factor, 1, name)
+    out = attend(wide[0], wide[1], wide[2], masked, p, is_causal, factor, 1, name)
     return reshape(out, (*lead, q.spec.shape[-2], v.spec.shape[-1]))
 
 

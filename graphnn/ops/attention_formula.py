@@ -63,7 +63,7 @@ class Formula:
 
     def scores(self) -> Node:
         """``scale Q Kᵀ`` with what is masked at -∞."""
-        found = matmul(self.query, self.key.mT) * self.scale
+        found: Node = matmul(self.query, self.key.mT) * self.scale
         if self.mask is not None:
             masked = self.mask.dtype == "bool"
             found = where(self.mask, found, -math.inf) if masked else found + self.mask
@@ -168,11 +168,11 @@ def _logsumexp(scores: Array) -> Array:
 
 
 def _weights(scores: Array, lse: Array) -> Array:
-    return np.exp(scores - np.where(np.isinf(lse), 0, lse)[..., None])
+    return np.asarray(np.exp(scores - np.where(np.isinf(lse), 0, lse)[..., None]))
 
 
 def _kept(shape: tuple[int, ...], rng: Array, dropout: float, stream: int) -> Array:
     size = math.prod(shape)
     words = words_of(rng, size, stream)
     chosen = np.take_along_axis(words, (np.arange(size) % 64 // 16)[None], 0)[0]
-    return (chosen < threshold(dropout)).reshape(shape) / (1 - dropout)
+    return np.asarray((chosen < threshold(dropout)).reshape(shape) / (1 - dropout))
