@@ -12,6 +12,7 @@ from graphnn.backends.cpu.executor import get_num_threads, set_num_threads
 from graphnn.checkpoint import checkpoint
 from graphnn.context import scope
 from graphnn.data import datasets
+from graphnn.decode import Decoder
 from graphnn.errors import (
     DataError,
     DTypeError,
@@ -101,6 +102,7 @@ from graphnn.ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from graphnn.ops.cross_entropy import cross_entropy, nll_loss
 from graphnn.ops.diagonal import diag, diagonal, eye, trace, tril, triu
 from graphnn.ops.dropout import alpha_dropout, dropout, dropout1d, dropout2d, gaussian_noise
+from graphnn.ops.dynamic import dynamic_update_slice
 from graphnn.ops.einsum import dot, einsum, inner, outer, tensordot
 from graphnn.ops.elementwise import elementwise
 from graphnn.ops.functions import (
@@ -205,6 +207,7 @@ __all__ = [
     "Constant",
     "DTypeError",
     "DataError",
+    "Decoder",
     "Function",
     "Graph",
     "GraphError",
@@ -270,6 +273,7 @@ __all__ = [
     "dropout",
     "dropout1d",
     "dropout2d",
+    "dynamic_update_slice",
     "einsum",
     "elementwise",
     "elu",

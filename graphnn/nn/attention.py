@@ -15,9 +15,10 @@ from graphnn.nn.module import Module
 from graphnn.node import Constant, Node, NodeLike, Parameter, as_node
 from graphnn.ops.attention_formula import Formula
 from graphnn.ops.attention_tiles import attend
-from graphnn.ops.choice import logical_not, logical_or, where
-from graphnn.ops.diagonal import triu
+from graphnn.ops.choice import less_equal, logical_not, logical_or, where
+from graphnn.ops.diagonal import counted, triu
 from graphnn.ops.dropout import checked_share
+from graphnn.ops.dynamic import dynamic_update_slice
 from graphnn.ops.joining import concat
 from graphnn.ops.linalg import product_of
 from graphnn.ops.movement import broadcast_to, reshape, swapaxes
@@ -204,6 +205,60 @@ class MultiheadAttention(Module):
         found = softmax(Formula({"query": q, "key": k}, rest, attrs).scores())
         found = mean(found, 1) if average_attn_weights else found
         return y, reshape(found, found.spec.shape[1:]) if single else found
+
+    def extend(self, x: Node, keys: Node, values: Node, position: Node) -> tuple[Node, Node, Node]:
+        """Attend from one element to itself and to those before it, whose heads are kept.
+
+        Parameters
+        ----------
+        x
+            (batch, 1, embed_dim): the element at ``position``.
+        keys, values
+            (batch, longest, num_heads, width): heads of the elements before it; see
+            :meth:`empty`.
+        position
+            A whole number, ().
+
+        Returns
+        -------
+        tuple of Node
+            The result (batch, 1, embed_dim); keys and values with those of ``x`` at ``position``.
+
+        Raises
+        ------
+        GraphError
+            With ``add_bias_kv`` or ``add_zero_attn``.
+        """
+        if self.extras:
+            raise GraphError(
+                "extend has no add_bias_kv and add_zero_attn, whose keys stand behind all others. "
+                f"Declared at {declared_at()}."
+            )
+        keys = dynamic_update_slice(keys, self.heads_of("key", x), position, 1)
+        values = dynamic_update_slice(values, self.heads_of("value", x), position, 1)
+        seen = less_equal(counted(keys.spec.shape[1]), position)
+        return self.attend_to(x, keys, values, reshape(seen, (1, 1, 1, -1))), keys, values
+
+    def attend_to(self, x: Node, keys: Node, values: Node, mask: Node | None = None) -> Node:
+        """Attend to heads that are projected already.
+
+        Parameters
+        ----------
+        x
+            (batch, queries, embed_dim).
+        keys, values
+            (batch, keys, num_heads, width).
+        mask
+            Broadcasts to (batch, num_heads, queries, keys); True takes part.
+        """
+        scale = 1 / math.sqrt(self.embed_dim // self.num_heads)
+        q = self.heads_of("query", x)
+        return self.joined(attend(q, keys, values, mask, self.dropout, False, scale, INSIDE))
+
+    def empty(self, batch: DimLike, longest: int) -> list[Node]:
+        """Keys and values of no element yet, for :meth:`extend`."""
+        shape = (batch, longest, self.num_heads, self.embed_dim // self.num_heads)
+        return [broadcast_to(Constant(0, dtype=self.dtype), shape) for _ in range(2)]
 
     def heads_of(self, which: str, x: Node) -> Node:
         """Queries, keys or values of all heads, (batch, length, num_heads, width), projected."""

@@ -6,13 +6,14 @@ Vaswani et al., *Attention is all you need* (2017).
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graphnn.errors import GraphError
 from graphnn.nn import init
-from graphnn.nn.container import ModuleList
 from graphnn.nn.module import Module
 from graphnn.nn.norm import LayerNorm
 from graphnn.nn.transformer_layers import (
@@ -22,14 +23,16 @@ from graphnn.nn.transformer_layers import (
     TransformerEncoderLayer,
 )
 from graphnn.node import Node
-from graphnn.spec import as_dtype
+from graphnn.spec import DimLike, as_dtype
+
+L = TypeVar("L", bound=Module)
 
 
-def _copies(layer: Module, count: int) -> ModuleList:
+def _copies(layer: L, count: int) -> list[L]:
     """Copies with the same initial weights, as torch makes them."""
     if count < 1:
         raise GraphError(f"num_layers is a whole number >= 1; got {count!r}")
-    return ModuleList(copy.deepcopy(layer) for _ in range(count))
+    return [copy.deepcopy(layer) for _ in range(count)]
 
 
 class TransformerEncoder(Module):
@@ -84,6 +87,18 @@ class TransformerEncoder(Module):
             src = layer(src, mask, src_key_padding_mask, is_causal)
         return src if self.norm is None else self.norm(src)
 
+    def empty(self, batch: DimLike, longest: int) -> list[Node]:
+        """What :meth:`extend` keeps of all layers, before the first element."""
+        return [node for layer in self.layers for node in layer.empty(batch, longest)]
+
+    def extend(self, src: Node, state: Sequence[Node], position: Node) -> tuple[Node, list[Node]]:
+        """One element more, (batch, 1, d_model), as with ``is_causal=True``; see ``gn.Decoder``."""
+        kept: list[Node] = []
+        for i, layer in enumerate(self.layers):
+            src, new = layer.extend(src, state[2 * i : 2 * i + 2], position)
+            kept += new
+        return (src if self.norm is None else self.norm(src)), kept
+
 
 class TransformerDecoder(Module):
     """Layers one after the other, copies of one; then a norm, if one is given.
@@ -132,6 +147,23 @@ class TransformerDecoder(Module):
                 tgt_is_causal, memory_is_causal,
             )  # fmt: skip
         return tgt if self.norm is None else self.norm(tgt)
+
+    def begin(self, memory: Node, longest: int) -> list[Node]:
+        """What :meth:`extend` keeps of all layers, before the first element."""
+        return [node for layer in self.layers for node in layer.begin(memory, longest)]
+
+    def extend(
+        self, tgt: Node, state: Sequence[Node], position: Node, memory_mask: Node | None = None
+    ) -> tuple[Node, list[Node]]:
+        """One element more, (batch, 1, d_model), as with ``tgt_is_causal=True``.
+
+        See ``gn.Decoder``. ``memory_mask`` broadcasts to (batch, nhead, 1, keys); True takes part.
+        """
+        kept: list[Node] = []
+        for i, layer in enumerate(self.layers):
+            tgt, new = layer.extend(tgt, state[4 * i : 4 * i + 4], position, memory_mask)
+            kept += new
+        return (tgt if self.norm is None else self.norm(tgt)), kept
 
 
 class Transformer(Module):

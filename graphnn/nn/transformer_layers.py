@@ -6,7 +6,7 @@ sublayers (Xiong et al., *On layer normalization in the transformer architecture
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -19,6 +19,7 @@ from graphnn.nn.norm import LayerNorm
 from graphnn.node import Node, NodeLike
 from graphnn.ops.activation import gelu, relu
 from graphnn.ops.dropout import checked_share, dropout
+from graphnn.spec import DimLike
 
 Activation: TypeAlias = Literal["relu", "gelu"] | Callable[[Node], Node]
 Mask: TypeAlias = "NodeLike | None"
@@ -187,6 +188,22 @@ class TransformerEncoderLayer(_Layer):
         x = self.around(src, self.norm1, attention)
         return self.around(x, self.norm2, self.feedforward)
 
+    def empty(self, batch: DimLike, longest: int) -> list[Node]:
+        """What :meth:`extend` keeps, before the first element: keys and values."""
+        return self.self_attn.empty(batch, longest)
+
+    def extend(self, src: Node, state: Sequence[Node], position: Node) -> tuple[Node, list[Node]]:
+        """One element more, (batch, 1, d_model), which sees those before it; see ``gn.Decoder``."""
+        kept: list[Node] = []
+
+        def attention(x: Node) -> Node:
+            y, *new = self.self_attn.extend(x, state[0], state[1], position)
+            kept.extend(new)
+            return y
+
+        x = self.around(src, self.norm1, attention)
+        return self.around(x, self.norm2, self.feedforward), kept
+
 
 class TransformerDecoderLayer(_Layer):
     """Self-attention, attention to a memory, and a feedforward network.
@@ -254,3 +271,30 @@ class TransformerDecoderLayer(_Layer):
         x = self.around(tgt, self.norm1, to_itself)
         x = self.around(x, self.norm2, to_memory)
         return self.around(x, self.norm3, self.feedforward)
+
+    def begin(self, memory: Node, longest: int) -> list[Node]:
+        """What :meth:`extend` keeps, before the first element: keys, values, and the memory's."""
+        heads = (self.multihead_attn.heads_of(which, memory) for which in ("key", "value"))
+        return [*self.self_attn.empty(memory.spec.shape[0], longest), *heads]
+
+    def extend(
+        self, tgt: Node, state: Sequence[Node], position: Node, memory_mask: Node | None = None
+    ) -> tuple[Node, list[Node]]:
+        """One element more, (batch, 1, d_model), which sees those before it and the memory.
+
+        ``memory_mask`` broadcasts to (batch, nhead, 1, keys); True takes part. See ``gn.Decoder``.
+        """
+        keys, values, memory_keys, memory_values = state
+        kept: list[Node] = []
+
+        def to_itself(x: Node) -> Node:
+            y, *new = self.self_attn.extend(x, keys, values, position)
+            kept.extend(new)
+            return y
+
+        def to_memory(x: Node) -> Node:
+            return self.multihead_attn.attend_to(x, memory_keys, memory_values, memory_mask)
+
+        x = self.around(tgt, self.norm1, to_itself)
+        x = self.around(x, self.norm2, to_memory)
+        return self.around(x, self.norm3, self.feedforward), [*kept, memory_keys, memory_values]

@@ -175,10 +175,10 @@ def _triangle(x: NodeLike, k: int, what: str, lower: bool) -> Node:
 
 def _beyond(rows: DimLike, columns: DimLike) -> Node:
     """How far each element of a matrix lies to the right of the main diagonal."""
-    return expand_dims(_counted(columns), 0) - expand_dims(_counted(rows), 1)
+    return expand_dims(counted(columns), 0) - expand_dims(counted(rows), 1)
 
 
-def _counted(size: DimLike) -> Node:
+def counted(size: DimLike) -> Node:
     """0, 1, 2, ... up to a size that may be known only at run time."""
     if isinstance(size, int):
         return Constant(np.arange(size))
