@@ -5,24 +5,23 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from graphnn.context import declared_at
-from graphnn.errors import DTypeError, GraphError, ShapeError
+from graphnn.errors import GraphError, ShapeError
 from graphnn.nn import init
+from graphnn.nn.attention_mask import Masks
 from graphnn.nn.linear import Linear
 from graphnn.nn.module import Module
-from graphnn.node import Constant, Node, NodeLike, Parameter, as_node
+from graphnn.node import Constant, Node, NodeLike, Parameter
 from graphnn.ops.attention_formula import Formula
 from graphnn.ops.attention_tiles import attend
-from graphnn.ops.choice import less_equal, logical_not, logical_or, where
-from graphnn.ops.diagonal import counted, triu
+from graphnn.ops.choice import less_equal
+from graphnn.ops.diagonal import counted
 from graphnn.ops.dropout import checked_share
 from graphnn.ops.dynamic import dynamic_update_slice
 from graphnn.ops.joining import concat
 from graphnn.ops.linalg import product_of
 from graphnn.ops.movement import broadcast_to, reshape, swapaxes
-from graphnn.ops.padding import pad
 from graphnn.ops.reduce import mean
 from graphnn.ops.softmax import softmax
 from graphnn.spec import DimLike, as_dtype, format_shape
@@ -191,7 +190,9 @@ class MultiheadAttention(Module):
         self._check(query, key, value)
         single = query.ndim == 2
         q, k, v = (self._batch_first(x, single) for x in (query, key, value))
-        masks = _Masks(self, q, k, key_padding_mask, attn_mask, is_causal, single)
+        masks = Masks(
+            q, k, self.num_heads, self.extras, key_padding_mask, attn_mask, is_causal, single
+        )
         q, k, v = self.heads_of("query", q), self.heads_of("key", k), self.heads_of("value", v)
         k, v = self._with_extras(k, v)
         mask = masks.joined()
@@ -327,90 +328,3 @@ class MultiheadAttention(Module):
 
     def __repr__(self) -> str:
         return f"MultiheadAttention({self.embed_dim}, {self.num_heads})"
-
-
-class _Masks:
-    """What a call of multi-head attention masks, as the one mask that the tiles take.
-
-    A mask that is the causal one is no mask: the tiles know which keys to leave out.
-    """
-
-    def __init__(
-        self,
-        layer: MultiheadAttention,
-        q: Node,
-        k: Node,
-        padding: NodeLike | None,
-        mask: NodeLike | None,
-        causal: bool,
-        single: bool,
-    ) -> None:
-        self.layer, self.like = layer, q
-        batch, queries = q.spec.shape[:2]
-        keys = k.spec.shape[1]
-        self.causal = (causal and mask is None) or _is_causal(mask, queries, keys)
-        if self.causal and layer.extras:  # which every query sees, though they stand last
-            every = broadcast_to(Constant(True), (queries, keys))
-            self.causal, mask = False, triu(every, 1)
-        heads = layer.num_heads
-        self.parts: list[Node] = []
-        if mask is not None and not self.causal:
-            given = self._checked(mask, "attn_mask")
-            shapes = [(queries, keys), (batch * heads, queries, keys)]
-            self._check_shape(given, shapes, "attn_mask")
-            full = (1, 1, queries, keys) if given.ndim == 2 else (batch, heads, queries, keys)
-            self.parts.append(reshape(given, full))
-        if padding is not None:
-            given = self._checked(padding, "key_padding_mask")
-            self._check_shape(given, [(keys,) if single else (batch, keys)], "key_padding_mask")
-            self.parts.append(reshape(given, (batch, 1, 1, keys)))
-
-    def _checked(self, given: NodeLike, what: str) -> Node:
-        mask = as_node(given, self.like)
-        if mask.dtype not in ("bool", self.like.dtype):
-            raise DTypeError(
-                f"{what} is of bools, or {self.like.dtype} as the query; got {mask.spec} for "
-                f"{mask.name!r}. Declared at {declared_at()}. Cast it: gn.cast(mask, 'bool')."
-            )
-        return mask
-
-    def _check_shape(self, mask: Node, shapes: list[tuple[DimLike, ...]], what: str) -> None:
-        if mask.spec.shape not in shapes:
-            wanted = " or ".join(map(format_shape, shapes))
-            raise ShapeError(
-                f"{what} needs shape {wanted}; got {format_shape(mask.spec.shape)} for "
-                f"{mask.name!r}. Declared at {declared_at()}."
-            )
-
-    def joined(self) -> Node | None:
-        """One mask: True takes part, or numbers that are added; None if nothing is masked."""
-        parts = self.parts
-        if not parts:
-            return None
-        if all(part.dtype == "bool" for part in parts):
-            left_out = parts[0] if len(parts) == 1 else logical_or(parts[0], parts[1])
-            return self._for_extras(logical_not(left_out), True)
-        zero = Constant(0.0, dtype=self.like.dtype)
-        added = [where(p, -math.inf, zero) if p.dtype == "bool" else p for p in parts]
-        return self._for_extras(added[0] if len(added) == 1 else added[0] + added[1], 0.0)
-
-    def _for_extras(self, mask: Node, value: float) -> Node:
-        """The mask with columns for the keys behind the given ones, which all queries see."""
-        extras = self.layer.extras
-        return (
-            pad(mask, ((0, 0), (0, 0), (0, 0), (0, extras)), constant_values=value)
-            if extras
-            else mask
-        )
-
-
-def _is_causal(mask: NodeLike | None, queries: DimLike, keys: DimLike) -> bool:
-    """Whether a mask is known to be the causal one, of bools or of floats."""
-    array: ArrayLike | None = mask.array if isinstance(mask, Constant) else None
-    if isinstance(mask, np.ndarray):
-        array = mask
-    if array is None or np.shape(array) != (queries, keys):
-        return False
-    found = np.asarray(array)
-    above = np.triu(np.ones(found.shape, bool), 1)
-    return np.array_equal(found, above if found.dtype == bool else np.where(above, -np.inf, 0.0))
