@@ -20,7 +20,7 @@ from graphnn.io import load_weights, save_weights
 from graphnn.nn.module import load_parameters
 from graphnn.node import Input, Node, Parameter
 from graphnn.objectives import LOSSES, METRICS, OF_CLASSES, per_sample
-from graphnn.ops.random import GENERATOR
+from graphnn.ops.random.generator import GENERATOR
 from graphnn.render import render
 from graphnn.spec import BATCH, FLOATS
 from graphnn.summary import print_summary
@@ -79,7 +79,7 @@ class Model:
         self._evaluation: Function | None = None
         self._prediction = Function(self.inputs, outputs, training=False)
         self._epochs_done = 0
-        self._trained: frozenset[Parameter] = frozenset()  # what was trainable at compile
+        self._fixed: frozenset[Parameter] = frozenset()  # what was frozen at compile
 
     # Declaring how it is trained.
 
@@ -129,7 +129,7 @@ class Model:
         training = Function(inputs, results, updates, training=True, device=device)
         evaluation = Function(inputs, results, training=False, device=device)
         self.optimizer, self.loss, self.targets, self.metrics = rule, score, targets, measures
-        self._trained = frozenset(trainable)
+        self._fixed = frozenset(p for p in found.parameters if p.fixed)
         self.training, self._evaluation = training, evaluation
 
     def _all_inputs(self) -> list[Input]:
@@ -298,11 +298,11 @@ class Model:
     def _check_frozen(self) -> None:
         """What is frozen or released after compile would go on as before, and nobody would know."""
         assert self.loss is not None
-        changed = [p for p in Graph(self.loss).parameters if p.trainable != (p in self._trained)]
+        changed = [p for p in Graph(self.loss).parameters if p.fixed != (p in self._fixed)]
         if changed:
             p = changed[0]
             raise GraphError(
-                f"{p.name} was {'released' if p.trainable else 'frozen'} after compile; what is "
+                f"{p.name} was {'frozen' if p.fixed else 'released'} after compile; what is "
                 "trained is fixed there. Call model.compile(...) again."
             )
 
@@ -406,7 +406,7 @@ class Model:
         return render(self.graph, path, passes=passes, **options)
 
     def summary(self) -> None:
-        """Print a table: layer, output shape, parameters, FLOPs a sample."""
+        """Print a table: layer, output shape, parameters, what is trainable, FLOPs a sample."""
         print_summary(self.graph, self.parameters)
 
     def __call__(self, *_values: Any) -> Any:

@@ -238,6 +238,8 @@ class Parameter(Node):
     ----------
     learned
         Whether it was made for optimizers to change, be it frozen now or not.
+    held
+        Whether a counter or a running average stays as it is, also in training.
 
     Raises
     ------
@@ -256,9 +258,10 @@ class Parameter(Node):
     array([1., 1.], dtype=float32)
     """
 
-    __slots__ = ("_given_name", "_home", "learned", "trainable")
+    __slots__ = ("_given_name", "_home", "held", "learned", "trainable")
 
     trainable: bool
+    held: bool
     learned: bool
     _home: list[NDArray[Any]]
     _given_name: str | None
@@ -276,6 +279,7 @@ class Parameter(Node):
         object.__setattr__(self, "trainable", trainable and array.dtype.name in FLOATS)
         object.__setattr__(self, "_given_name", name)
         object.__setattr__(self, "learned", self.trainable)
+        object.__setattr__(self, "held", False)
         object.__setattr__(self, "_home", [np.array(array, order="C", copy=True)])
 
     @property
@@ -331,6 +335,19 @@ class Parameter(Node):
         object.__setattr__(self, "trainable", requires_grad)
         return self
 
+    def hold(self, held: bool = True) -> Parameter:
+        """Keep a counter or a running average as it is, or let it go, in what is compiled next.
+
+        What no optimizer may move, training moves by :func:`updating`; not so what is held.
+        """
+        object.__setattr__(self, "held", held and not self.learned)
+        return self
+
+    @property
+    def fixed(self) -> bool:
+        """Whether neither an optimizer nor a phase of training changes it."""
+        return not self.trainable if self.learned else self.held
+
     def name_once(self, name: str) -> None:
         """Take the name and the present scope, if the parameter has none yet."""
         if self.label is None:
@@ -339,7 +356,8 @@ class Parameter(Node):
 
     def __reduce_ex__(self, _protocol: Any) -> Any:
         # A copy has a value of its own, and is named by the module that keeps it.
-        return _copied, (self.value.copy(), self._given_name, self.learned, self.trainable)
+        state = (self.value.copy(), self._given_name, self.learned, self.trainable, self.held)
+        return _copied, state
 
     @property
     def settled(self) -> bool:
@@ -352,8 +370,10 @@ class Parameter(Node):
         self._home[:] = [home, home]
 
 
-def _copied(value: NDArray[Any], name: str | None, learned: bool, trainable: bool) -> Parameter:
-    made = Parameter(value, name, trainable=learned)
+def _copied(
+    value: NDArray[Any], name: str | None, learned: bool, trainable: bool, held: bool
+) -> Parameter:
+    made = Parameter(value, name, trainable=learned).hold(held)
     return made if trainable == learned else made.requires_grad_(trainable)
 
 

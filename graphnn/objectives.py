@@ -9,23 +9,17 @@ from graphnn.fusion import root
 from graphnn.graph import Graph
 from graphnn.node import Node, Size, size_of
 from graphnn.op import Alias
-from graphnn.ops.binary import (
+from graphnn.ops.loss.binary import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     hinge_loss,
     log_loss,
     logit_loss,
 )
-from graphnn.ops.cross_entropy import cross_entropy, nll_loss
-from graphnn.ops.loss import (
-    huber_loss,
-    kl_div,
-    l1_loss,
-    mse_loss,
-    poisson_nll_loss,
-    smooth_l1_loss,
-)
-from graphnn.ops.metric import accuracy, binary_accuracy
+from graphnn.ops.loss.cross_entropy import cross_entropy, nll_loss
+from graphnn.ops.loss.distance import huber_loss, l1_loss, mse_loss, smooth_l1_loss
+from graphnn.ops.loss.likelihood import kl_div, poisson_nll_loss
+from graphnn.ops.loss.metric import accuracy, binary_accuracy
 from graphnn.spec import BATCH, FLOATS, product, symbol_name, symbols_in
 
 _N = symbol_name(BATCH)

@@ -12,7 +12,7 @@ from graphnn.errors import GraphError, PlanError, ShapeError
 from graphnn.fusion import Group, fuse, is_computed, root
 from graphnn.node import Node, Parameter, apply
 from graphnn.op import Leaf, Scalar
-from graphnn.ops.movement import COPY
+from graphnn.ops.movement.copy import COPY
 from graphnn.schedule import Step, schedule
 
 Updates: TypeAlias = "Iterable[tuple[Parameter, Node]] | Mapping[Parameter, Node]"

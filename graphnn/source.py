@@ -12,6 +12,7 @@ import builtins
 import hashlib
 import inspect
 import math
+import os
 import textwrap
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -432,8 +433,16 @@ def _parse(function: Callable[..., object]) -> ast.FunctionDef:
         raise KernelError(
             f"a kernel body must be a plain Python function; got {type(function).__name__}"
         )
+    code = function.__code__
+    if code.co_name == "<lambda>":
+        place = f"{os.path.basename(code.co_filename)}:{code.co_firstlineno}"
+        raise KernelError(
+            f"the lambda at {place} has no lines of its own to be read; define it with `def` in a "
+            "file or a notebook cell"
+        )
     try:
-        text = textwrap.dedent(inspect.getsource(function))
+        # Its code, not the function: functools.wraps would have the lines of another one read.
+        text = textwrap.dedent(inspect.getsource(code))
         defs = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef)]
         problem = "" if defs else "it is no `def`"
     except (OSError, TypeError, SyntaxError) as error:

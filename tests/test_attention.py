@@ -10,7 +10,7 @@ import pytest
 import graphnn as gn
 from graphnn.backends import reference
 from graphnn.errors import DTypeError, GraphError, ShapeError
-from graphnn.ops.attention_tiles import OPS, TILE
+from graphnn.ops.attention.tiles import OPS, TILE
 from graphnn.testing import check_grads, check_values
 
 attention = gn.scaled_dot_product_attention

@@ -23,28 +23,30 @@ from graphnn.nn.activation import (
 from graphnn.nn.attention import MultiheadAttention
 from graphnn.nn.bilinear import Bilinear
 from graphnn.nn.branches import Concat, Lambda, Residual
+from graphnn.nn.classification import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CosineEmbeddingLoss,
+    CosineSimilarity,
+    CrossEntropyLoss,
+    HingeEmbeddingLoss,
+    MultiMarginLoss,
+    NLLLoss,
+    SoftMarginLoss,
+)
 from graphnn.nn.container import ModuleDict, ModuleList, Sequential
 from graphnn.nn.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from graphnn.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, GaussianNoise
 from graphnn.nn.embedding import Embedding
 from graphnn.nn.linear import Linear
 from graphnn.nn.loss import (
-    BCELoss,
-    BCEWithLogitsLoss,
-    CosineEmbeddingLoss,
-    CosineSimilarity,
-    CrossEntropyLoss,
     GaussianNLLLoss,
-    HingeEmbeddingLoss,
     HuberLoss,
     KLDivLoss,
     L1Loss,
     MSELoss,
-    MultiMarginLoss,
-    NLLLoss,
     PoissonNLLLoss,
     SmoothL1Loss,
-    SoftMarginLoss,
 )
 from graphnn.nn.module import Module
 from graphnn.nn.norm import (

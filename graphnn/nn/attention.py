@@ -13,17 +13,18 @@ from graphnn.nn.attention_mask import Masks
 from graphnn.nn.linear import Linear
 from graphnn.nn.module import Module
 from graphnn.node import Constant, Node, NodeLike, Parameter
-from graphnn.ops.attention_formula import Formula
-from graphnn.ops.attention_tiles import attend
-from graphnn.ops.choice import less_equal
-from graphnn.ops.diagonal import counted
-from graphnn.ops.dropout import checked_share
-from graphnn.ops.dynamic import dynamic_update_slice
-from graphnn.ops.joining import concat
-from graphnn.ops.linalg import product_of
-from graphnn.ops.movement import broadcast_to, reshape, swapaxes
-from graphnn.ops.reduce import mean
-from graphnn.ops.softmax import softmax
+from graphnn.ops.attention.formula import Formula
+from graphnn.ops.attention.tiles import attend
+from graphnn.ops.elementwise.choice import less_equal
+from graphnn.ops.indexing.dynamic import dynamic_update_slice
+from graphnn.ops.linalg.matmul import product_of
+from graphnn.ops.movement.broadcast import broadcast_to
+from graphnn.ops.movement.joining import concat
+from graphnn.ops.movement.reshape import reshape
+from graphnn.ops.movement.transpose import swapaxes
+from graphnn.ops.normalisation.softmax import softmax
+from graphnn.ops.random.dropout import checked_share
+from graphnn.ops.reduction.reduce import mean
 from graphnn.spec import DimLike, as_dtype, format_shape
 
 INSIDE = 2  # heads stand inside: (batch, length, heads, width), as the projections leave them
@@ -237,7 +238,9 @@ class MultiheadAttention(Module):
             )
         keys = dynamic_update_slice(keys, self.heads_of("key", x), position, 1)
         values = dynamic_update_slice(values, self.heads_of("value", x), position, 1)
-        seen = less_equal(counted(keys.spec.shape[1]), position)
+        longest = keys.spec.shape[1]
+        assert isinstance(longest, int)  # else the update has refused it
+        seen = less_equal(np.arange(longest), position)
         return self.attend_to(x, keys, values, reshape(seen, (1, 1, 1, -1))), keys, values
 
     def attend_to(self, x: Node, keys: Node, values: Node, mask: Node | None = None) -> Node:

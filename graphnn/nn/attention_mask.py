@@ -10,10 +10,11 @@ from numpy.typing import ArrayLike
 from graphnn.context import declared_at
 from graphnn.errors import DTypeError, ShapeError
 from graphnn.node import Constant, Node, NodeLike, as_node
-from graphnn.ops.choice import logical_not, logical_or, where
-from graphnn.ops.diagonal import triu
-from graphnn.ops.movement import broadcast_to, reshape
-from graphnn.ops.padding import pad
+from graphnn.ops.elementwise.choice import logical_not, logical_or, where
+from graphnn.ops.linalg.diagonal import triu
+from graphnn.ops.movement.broadcast import broadcast_to
+from graphnn.ops.movement.padding import pad
+from graphnn.ops.movement.reshape import reshape
 from graphnn.spec import DimLike, format_shape
 
 

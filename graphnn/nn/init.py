@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphnn.errors import ShapeError
-from graphnn.ops.random import seed_and_stream
+from graphnn.ops.random.generator import seed_and_stream
 from graphnn.spec import as_dtype
 
 __all__ = [

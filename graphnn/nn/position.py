@@ -7,10 +7,10 @@ from graphnn.errors import GraphError, ShapeError
 from graphnn.nn import init
 from graphnn.nn.module import Module
 from graphnn.node import Node, NodeLike, Parameter
-from graphnn.ops.dropout import checked_share, dropout
-from graphnn.ops.indexing import take
-from graphnn.ops.position import sinusoidal_encoding
-from graphnn.ops.slicing import narrow
+from graphnn.ops.attention.position import sinusoidal_encoding
+from graphnn.ops.indexing.take import take
+from graphnn.ops.movement.slicing import narrow
+from graphnn.ops.random.dropout import checked_share, dropout
 from graphnn.spec import format_shape
 
 

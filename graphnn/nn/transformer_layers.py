@@ -17,8 +17,8 @@ from graphnn.nn.linear import Linear
 from graphnn.nn.module import Module
 from graphnn.nn.norm import LayerNorm
 from graphnn.node import Node, NodeLike
-from graphnn.ops.activation import gelu, relu
-from graphnn.ops.dropout import checked_share, dropout
+from graphnn.ops.activation.sigmoid import gelu, relu
+from graphnn.ops.random.dropout import checked_share, dropout
 from graphnn.spec import DimLike
 
 Activation: TypeAlias = Literal["relu", "gelu"] | Callable[[Node], Node]

@@ -6,8 +6,9 @@ import numpy as np
 
 from graphnn.errors import GraphError
 from graphnn.node import Constant, Node, Parameter
-from graphnn.ops.arithmetic import cast, sqrt
-from graphnn.ops.update import adam_update, moment_update, square_update
+from graphnn.ops.elementwise.arithmetic import sqrt
+from graphnn.ops.elementwise.cast import cast
+from graphnn.ops.training.update import adam_update, moment_update, square_update
 from graphnn.optim.optimizer import Optimizer, Pairs, check, check_share, number
 
 

@@ -14,8 +14,8 @@ from graphnn.context import role
 from graphnn.errors import GraphError
 from graphnn.hints import did_you_mean
 from graphnn.node import Node, Parameter
-from graphnn.ops.arithmetic import cast
-from graphnn.ops.update import decayed
+from graphnn.ops.elementwise.cast import cast
+from graphnn.ops.training.update import decayed
 from graphnn.values import is_number
 
 Pairs = list[tuple[Parameter, Node]]

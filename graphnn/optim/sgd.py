@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graphnn.errors import GraphError
 from graphnn.node import Node, Parameter
-from graphnn.ops.update import momentum_update, sgd_update
+from graphnn.ops.training.update import momentum_update, sgd_update
 from graphnn.optim.optimizer import Optimizer, Pairs, check_share
 
 

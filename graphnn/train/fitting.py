@@ -17,6 +17,7 @@ from graphnn.context import declared_at
 from graphnn.errors import NotFiniteWarning
 from graphnn.function import Function
 from graphnn.node import Input
+from graphnn.ops.loss.binary import log_loss
 from graphnn.train.epochs import EpochRun
 from graphnn.train.history import History
 from graphnn.train.progress import Reporter, Silent
@@ -128,11 +129,20 @@ class Fitting:
         epoch, loss = first + int(wrong[0]), losses[wrong[0]]
         here = declared_at()
         warnings.warn_explicit(
-            f"epoch {epoch + 1}: the loss is {loss}, and the weights will hardly recover. Look for "
-            "NaN or Inf in the data (np.isfinite(x).all()) and for logarithms and quotients at 0, "
-            "or lower the learning rate. warnings.simplefilter('error', gn.NotFiniteWarning) stops "
-            "training there.",
+            f"epoch {epoch + 1}: the loss is {loss}, and the weights will hardly recover. "
+            f"{self._suspect()}Look for NaN or Inf in the data (np.isfinite(x).all()) and for "
+            "logarithms and quotients at 0, or lower the learning rate. "
+            "warnings.simplefilter('error', gn.NotFiniteWarning) stops training there.",
             NotFiniteWarning,
             here.file,
             here.line,
+        )
+
+    def _suspect(self) -> str:
+        """The first thing to look at, where the graph shows one."""
+        if not any(node.op is log_loss.op for node in self.function.graph.nodes):
+            return ""
+        return (
+            "Its binary_cross_entropy is NaN outside of [0, 1]: does a sigmoid make what it takes? "
+            "For logits use binary_cross_entropy_with_logits. "
         )

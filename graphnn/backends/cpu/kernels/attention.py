@@ -15,9 +15,9 @@ from graphnn.backends.cpu.kernels import attention_text as texts
 from graphnn.backends.cpu.kernels.source import Kernel
 from graphnn.node import Node
 from graphnn.op import Attention
-from graphnn.ops.attention_formula import threshold
-from graphnn.ops.attention_tiles import FORWARD, INPUTS, is_small, kind_of, tile_of, way_of
-from graphnn.ops.random import MASK_BODY
+from graphnn.ops.attention.formula import threshold
+from graphnn.ops.attention.tiles import FORWARD, INPUTS, is_small, kind_of, tile_of, way_of
+from graphnn.ops.random.generator import MASK_BODY
 from graphnn.schedule import Step
 from graphnn.source import SUFFIX
 from graphnn.spec import DimLike
