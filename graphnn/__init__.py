@@ -21,6 +21,7 @@ from graphnn.backends.cpu.executor import set_num_threads as set_num_threads
 from graphnn.checkpoint import checkpoint as checkpoint
 from graphnn.context import scope as scope
 from graphnn.data import datasets as datasets
+from graphnn.decode import Decoder as Decoder
 from graphnn.errors import DataError as DataError
 from graphnn.errors import DTypeError as DTypeError
 from graphnn.errors import GraphError as GraphError
@@ -58,6 +59,7 @@ if not TYPE_CHECKING:
             "Constant",
             "DTypeError",
             "DataError",
+            "Decoder",
             "Function",
             "Graph",
             "GraphError",
