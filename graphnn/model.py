@@ -80,8 +80,8 @@ class Model:
         self._evaluation: Function | None = None
         self._prediction = Function(self.inputs, outputs, training=False)
         self._epochs_done = 0
-        self._watched: list[str] = []  # metrics of training only
         self._fixed: frozenset[Parameter] = frozenset()  # what was frozen at compile
+        self._watched: list[str] = []  # metrics of training only
 
     # Declaring how it is trained.
 

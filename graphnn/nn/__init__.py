@@ -22,6 +22,7 @@ from graphnn.nn.activation import (
 )
 from graphnn.nn.bilinear import Bilinear
 from graphnn.nn.branches import Concat, Lambda, Residual
+from graphnn.nn.cell import GRUCell, LSTMCell, RNNCell
 from graphnn.nn.classification import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -82,12 +83,16 @@ from graphnn.nn.rectifier import (
     Step,
     Threshold,
 )
+from graphnn.nn.recurrent import GRU, LSTM, RNN
 from graphnn.nn.reshape import Flatten
 
 __all__ = [
     "CELU",
     "ELU",
     "GELU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
@@ -115,6 +120,7 @@ __all__ = [
     "Dropout2d",
     "Embedding",
     "Flatten",
+    "GRUCell",
     "GaussianNLLLoss",
     "GaussianNoise",
     "GroupNorm",
@@ -129,6 +135,7 @@ __all__ = [
     "InstanceNorm2d",
     "KLDivLoss",
     "L1Loss",
+    "LSTMCell",
     "Lambda",
     "LayerNorm",
     "LeakyReLU",
@@ -147,6 +154,7 @@ __all__ = [
     "PReLU",
     "PoissonNLLLoss",
     "RMSNorm",
+    "RNNCell",
     "ReLU",
     "ReLU6",
     "Residual",
