@@ -90,7 +90,7 @@ def _safe_in_place(group: Group, node: Node, target: Parameter) -> bool:
 
 def gradients_of(steps: Sequence[Step], targets: Sequence[Parameter]) -> list[Node]:
     """The gradients that the update steps of trainable parameters read."""
-    trained = [p for p in targets if p.trainable]
+    trained = {p for p in targets if p.trainable}
     found: dict[Node, None] = {}
     for step in steps:
         if not any(target in trained for target in step.targets):

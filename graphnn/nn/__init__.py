@@ -23,6 +23,7 @@ from graphnn.nn.activation import (
 from graphnn.nn.attention import MultiheadAttention
 from graphnn.nn.bilinear import Bilinear
 from graphnn.nn.branches import Concat, Lambda, Residual
+from graphnn.nn.cell import GRUCell, LSTMCell, RNNCell
 from graphnn.nn.classification import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -84,6 +85,7 @@ from graphnn.nn.rectifier import (
     Step,
     Threshold,
 )
+from graphnn.nn.recurrent import GRU, LSTM, RNN
 from graphnn.nn.reshape import Flatten
 from graphnn.nn.transformer import Transformer, TransformerDecoder, TransformerEncoder
 from graphnn.nn.transformer_layers import TransformerDecoderLayer, TransformerEncoderLayer
@@ -92,6 +94,9 @@ __all__ = [
     "CELU",
     "ELU",
     "GELU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
@@ -119,6 +124,7 @@ __all__ = [
     "Dropout2d",
     "Embedding",
     "Flatten",
+    "GRUCell",
     "GaussianNLLLoss",
     "GaussianNoise",
     "GroupNorm",
@@ -133,6 +139,7 @@ __all__ = [
     "InstanceNorm2d",
     "KLDivLoss",
     "L1Loss",
+    "LSTMCell",
     "Lambda",
     "LayerNorm",
     "LeakyReLU",
@@ -153,6 +160,7 @@ __all__ = [
     "PReLU",
     "PoissonNLLLoss",
     "RMSNorm",
+    "RNNCell",
     "ReLU",
     "ReLU6",
     "Residual",

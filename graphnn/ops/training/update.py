@@ -50,3 +50,33 @@ def square_update(v, g, beta, rest):  # type: ignore[no-untyped-def]
 )  # fmt: skip
 def adam_update(p, m, v, rate, root, eps):  # type: ignore[no-untyped-def]
     return p - rate * m / (math.sqrt(v) / root + eps)
+
+
+@elementwise(
+    domain=[_ANY, _POSITIVE, (0.01, 0.1)],
+    reference=lambda g, v, eps: g / (np.sqrt(v) + eps),
+    formula="g / (√v + ε)",
+    color=UPDATE,
+)
+def normalized_gradient(g, v, eps):  # type: ignore[no-untyped-def]
+    return g / (math.sqrt(v) + eps)
+
+
+@elementwise(
+    domain=[_ANY, _POSITIVE, _POSITIVE, (0.01, 0.1)],
+    reference=lambda g, u, v, eps: g * np.sqrt(u + eps) / np.sqrt(v + eps),
+    formula="√(u + ε) / √(v + ε) g",
+    color=UPDATE,
+)
+def adadelta_step(g, u, v, eps):  # type: ignore[no-untyped-def]
+    return math.sqrt(u + eps) / math.sqrt(v + eps) * g
+
+
+@elementwise(
+    domain=[_ANY, _ANY, _ANY, *[_POSITIVE] * 4, (0.01, 0.1)],
+    reference=lambda p, g, m, v, a, b, root, eps: p - (a * g + b * m) / (np.sqrt(v) / root + eps),
+    formula="p - (a g + b m) / (√v / root + ε)",
+    color=UPDATE,
+)
+def nadam_update(p, g, m, v, a, b, root, eps):  # type: ignore[no-untyped-def]
+    return p - (a * g + b * m) / (math.sqrt(v) / root + eps)
