@@ -113,7 +113,8 @@ def test_queries_keys_and_values():
     grads = gn.grad(gn.sum(gn.sin(y)), [x, W, b])
     assert [ops for ops in kernels([y]) if "add" in ops] == [["slice", "slice", "add"]] * 3
     ops = [op for ops in kernels([y, *grads]) for op in ops]
-    assert "pad" not in ops and ops.count("concat") == 1
+    assert "pad" not in ops
+    assert ops.count("concat") == 1
     check_values([y, *grads], values([x, W, b], n=3))
 
 
@@ -280,11 +281,13 @@ def test_pieces_are_written_where_they_belong(axis, short_runs, many_lanes):
     pieces = [gn.exp(a), gn.sin(a * b), gn.exp(a)]
     joined = gn.concat(pieces, axis)
     (group,) = fuse([joined])
-    assert group.stores == (joined,) and group.outputs == (joined,)
+    assert group.stores == (joined,)
+    assert group.outputs == (joined,)
     assert group.last.op.name in {"exp", "sin"}
     check_values([joined], values([a, b]))
     both = fuse([joined, pieces[1]])
-    assert len(both) == 1 and set(both[0].outputs) == {joined, pieces[1]}
+    assert len(both) == 1
+    assert set(both[0].outputs) == {joined, pieces[1]}
     after = gn.tanh(joined) + 1.0
     check_values([joined, pieces[1], after, gn.sum(joined, 0)], values([a, b]))
 
@@ -367,8 +370,11 @@ def test_pads_side_by_side_are_one_concat(parts):
     p, q, r = parts
     total = summed(padded(q, 2, 4), padded(p, 0, 7), padded(r, 5, 0))
     (made,) = with_joined_pads([total])
-    assert made.op.name == "concat" and made.inputs == (p, q, r)
-    assert made.role == total.role and made.origin == total.origin and made.scope == total.scope
+    assert made.op.name == "concat"
+    assert made.inputs == (p, q, r)
+    assert made.role == total.role
+    assert made.origin == total.origin
+    assert made.scope == total.scope
     assert_same_bits([total], [made], parts)
 
 
@@ -431,7 +437,8 @@ def assert_same_bits(before, after, inputs):
     given = values(inputs)
     for old, new in zip(before, after, strict=True):
         a, b = reference.evaluate(old, given), reference.evaluate(new, given)
-        assert a.dtype == b.dtype and a.tobytes() == b.tobytes()
+        assert a.dtype == b.dtype
+        assert a.tobytes() == b.tobytes()
 
 
 # -------------------------------------------------------------------------------- early slices
@@ -443,7 +450,8 @@ def test_slices_go_before_what_only_they_read(short_runs):
     z = gn.tanh(x * b + column)
     halves = gn.split(z, 2, axis=1)
     made = with_early_slices(halves)
-    assert [n.op.name for n in made] == ["tanh", "tanh"] and made[0].spec == halves[0].spec
+    assert [n.op.name for n in made] == ["tanh", "tanh"]
+    assert made[0].spec == halves[0].spec
     assert {n.inputs[0] for n in needed(made) if n.op.name == "slice"} == {x, b}
     assert made[0].origin == z.origin
     assert_same_bits(halves, made, [x, b, column])
@@ -481,12 +489,16 @@ def test_a_group_keeps_its_form():
     late = x[:, 32:]
     joined = gn.concat([gn.sin(a), a * late], 1)
     (group,) = fuse([joined])
-    assert group.last.op.name == "multiply" and group.shape == (4, 32)
-    assert group.loads == (late,) and group.stores == (joined,)
-    assert group.inputs == (y, x) and group.operands == (y,)
+    assert group.last.op.name == "multiply"
+    assert group.shape == (4, 32)
+    assert group.loads == (late,)
+    assert group.stores == (joined,)
+    assert group.inputs == (y, x)
+    assert group.operands == (y,)
     assert group.name == "exp_sin_multiply"
     assert evaluate(group.walks[late].offset, {}) == 32
     (alone,) = fuse([x[:, 32:]])
-    assert alone.last.op.name == "slice" and alone.loads == ()
+    assert alone.last.op.name == "slice"
+    assert alone.loads == ()
     assert fusion.MOST_NODES == 64
     assert rebuilt(joined, joined.inputs) is joined
