@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from graphnn.fusion import is_long
 from graphnn.graph import needed
 from graphnn.node import Constant, Node, apply, rebuilt
 from graphnn.op import Op, Scalar
@@ -16,7 +17,7 @@ from graphnn.ops.joining import CONCAT
 from graphnn.ops.movement import RESHAPE, broadcast_to
 from graphnn.ops.slicing import PAD, SLICE, is_negative
 from graphnn.spec import DimLike, Shape, divide
-from graphnn.walks import is_load
+from graphnn.walks import is_even, is_load
 
 MOST_COPIES = 16  # of elementwise nodes that slices go through: kernels should stay of one size
 
@@ -233,19 +234,23 @@ def _cut(outputs: Sequence[Node]) -> set[Node]:
     kept = set(outputs)
     cuts: dict[Node, frozenset[tuple[Sizes, Sizes]]] = {}
     depth: dict[Node, int] = {}
+    even: dict[Node, bool] = {}
     for node in reversed(order):
         if not isinstance(node.op.kernel, Scalar) or node in kept or "shape" in node.attrs:
             continue
         read = readers[node]
         if all(_is_plain(one) for one in read):
             found = frozenset((one.attrs["low"], one.attrs["high"]) for one in read)
-            depth[node] = 1
+            depth[node], even[node] = 1, all(map(is_even, read))
         elif all(one in cuts and one.spec.shape == node.spec.shape for one in read):
             found = cuts[read[0]]
             depth[node] = 1 + max(depth[one] for one in read)
+            even[node] = even[read[0]]
             if any(cuts[one] != found for one in read):
                 continue
         else:
+            continue
+        if is_long(node) and not even[node]:
             continue
         if depth[node] * len(found) <= MOST_COPIES and _are_beside(node.spec.shape, found):
             cuts[node] = found
