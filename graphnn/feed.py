@@ -12,10 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 from graphnn.errors import DataError, DTypeError, ShapeError
 from graphnn.fusion import root
 from graphnn.graph import Graph
+from graphnn.loop import with_bodies
 from graphnn.node import Constant, Input, Node, Parameter
-from graphnn.ops.arithmetic import CAST
-from graphnn.ops.movement import BROADCAST, TRANSPOSE
+from graphnn.op import Loop
+from graphnn.ops.elementwise.cast import CAST
+from graphnn.ops.movement.broadcast import BROADCAST
+from graphnn.ops.movement.transpose import TRANSPOSE
 from graphnn.spec import (
+    DTYPES,
     FLOATS,
     Dim,
     DimLike,
@@ -25,7 +29,7 @@ from graphnn.spec import (
     symbol_name,
     symbols_in,
 )
-from graphnn.values import check_range, refuse_masked
+from graphnn.values import check_range, in_range, refuse_masked
 
 Data: TypeAlias = "ArrayLike | Sequence[ArrayLike] | Mapping[str, ArrayLike]"
 
@@ -68,6 +72,8 @@ def fitting(node: Input, value: ArrayLike) -> NDArray[Any]:
     DTypeError, ShapeError
         If it does not fit. Only lossless casts within whole numbers or within floats are made.
     """
+    if type(value) is np.ndarray and _is_ready(node, value):
+        return value
     if isinstance(value, Node):
         raise DataError(f"input {node.name} takes an array, not a node; got {value!r}")
     refuse_masked(f"input {node.name}", value)
@@ -85,6 +91,16 @@ def fitting(node: Input, value: ArrayLike) -> NDArray[Any]:
     # A 0-d array stays one: ascontiguousarray would make it 1-d.
     array = np.asarray(array, dtype=node.dtype, order="C")
     return array if array.flags.aligned else array.copy()
+
+
+_KINDS = {name: np.dtype(name) for name in DTYPES}
+
+
+def _is_ready(node: Input, array: NDArray[Any]) -> bool:
+    """Whether nothing has to be asked or done: most calls give just such an array."""
+    spec, flags = node.spec, array.flags
+    own = array.dtype is _KINDS[spec.dtype] and array.ndim == len(spec.shape)
+    return own and flags.c_contiguous and flags.aligned
 
 
 def _declared(node: Input, array: NDArray[Any]) -> str:
@@ -187,7 +203,7 @@ def check_fits(graph: Graph, sizes: Mapping[str, int]) -> None:
     ShapeError
         With the node, the sizes, and the user's line.
     """
-    for node in graph.nodes:
+    for node in with_bodies(graph.nodes):
         if node.op.fits is None:
             continue
         for dim in node.op.fits(*(v.spec for v in node.inputs), **node.attrs):
@@ -206,21 +222,32 @@ Limits: TypeAlias = tuple[int, DimLike, Node]
 def limits_of(graph: Graph) -> dict[Node, list[Limits]]:
     """For leaves that are labels or indices: the ranges they must keep to, and who says so."""
     found: dict[Node, list[Limits]] = {}
-    for node in graph.nodes:
+    filled: dict[Node, Node] = {}  # what stands in the slots of loops
+    for node in with_bodies(graph.nodes):
+        if isinstance(node.op.kernel, Loop):
+            filled.update(zip(node.attrs["body"].slots, node.inputs, strict=True))
         if node.op.bounds is None:
             continue
         bounds = node.op.bounds(*(v.spec for v in node.inputs), **node.attrs)
         for place, (low, high) in bounds.items():
-            found.setdefault(_source(node.inputs[place]), []).append((low, high, node))
+            source = _source(node.inputs[place], filled)
+            found.setdefault(source, []).append((low, high, node))
     return found
 
 
-def _source(node: Node) -> Node:
-    """Where all values of a node come from: views, transposes and repetitions keep each of them."""
+def _source(node: Node, filled: Mapping[Node, Node]) -> Node:
+    """Where all values of a node come from: views, transposes and repetitions keep each of them.
+
+    A state of a loop that stays as it begins, too.
+    """
     node = root(node)
-    while node.op in (TRANSPOSE, BROADCAST, CAST) and node.dtype not in (*FLOATS, "bool"):
-        node = root(node.inputs[0])
-    return node
+    while True:
+        if node in filled:
+            node = root(filled[node])
+        elif node.op in (TRANSPOSE, BROADCAST, CAST) and node.dtype not in (*FLOATS, "bool"):
+            node = root(node.inputs[0])
+        else:
+            return node
 
 
 def check_limits(
@@ -233,6 +260,8 @@ def check_limits(
     for low, bound, reader in limits:
         if symbols_in(bound) <= set(sizes):
             high = evaluate(bound, sizes)
+            if in_range(array, low, high):
+                continue  # before words are made of it
             ignored = reader.attrs.get("ignore_index")
             kind = "input" if isinstance(node, Input) else node.op.name
             who = f"{reader.name} (declared at {reader.origin})"

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from graphnn import passes, phases
-from graphnn.backends.cpu import executor
-from graphnn.backends.cpu.executor import Bound, Job, address_of
+from graphnn.backends.cpu import binding, executor
+from graphnn.backends.cpu.binding import Bound, Places, address_of
+from graphnn.backends.cpu.executor import Job
 from graphnn.backends.cpu.kernels import kernel_of
 from graphnn.errors import GraphError
 from graphnn.feed import (
@@ -27,10 +28,12 @@ from graphnn.feed import (
 )
 from graphnn.fusion import is_computed, root
 from graphnn.graph import Graph
+from graphnn.loop import offset_of, with_bodies
+from graphnn.loop_passes import settled
 from graphnn.memory import Layout, lay_out
 from graphnn.node import Constant, Input, Node, Parameter, Size, apply
-from graphnn.ops.movement import COPY
-from graphnn.ops.random import GENERATOR, advanced
+from graphnn.ops.movement.copy import COPY
+from graphnn.ops.random.generator import GENERATOR, advanced
 from graphnn.plan import Memory, Plan
 from graphnn.program import Updates, checked_updates, gradients_of, scheduled
 from graphnn.schedule import with_reuse
@@ -38,6 +41,29 @@ from graphnn.spec import evaluate, format_shape, symbols_in
 
 MOST_SIZES = 64  # for which bound plans are kept
 SHOWN_BATCH = 32  # the batch for which a plan is shown before any call has said another
+
+
+Shapes: TypeAlias = tuple[tuple[int, ...], ...]
+
+
+@dataclass
+class _Call:
+    """What a call runs for arrays of some shapes.
+
+    Parameters
+    ----------
+    bound, job
+        The plan and its run.
+    read
+        For each input where its address is written; nothing for one that nothing reads.
+    found
+        For each result where it lies afterwards; None for what is an input's.
+    """
+
+    bound: Bound
+    job: Job
+    read: list[tuple[Places, Places] | tuple[()]]
+    found: list[NDArray[Any] | None]
 
 
 class Function:
@@ -93,7 +119,7 @@ class Function:
             wanted.append(advanced())
             targets.append(GENERATOR)
         count = len(self.outputs)
-        wanted = passes.with_updates(passes.simplified(wanted), count)
+        wanted = settled(passes.with_updates(passes.simplified(wanted), count))
         # What is returned is the old value, like all that is computed from it.
         wanted[:count] = [
             apply(COPY, [node]) if root(node) in targets else node for node in wanted[:count]
@@ -106,9 +132,12 @@ class Function:
         self.graph = Graph([*self._results, *self._new.keys()])
         self.parameters = self._all_parameters(targets)
         _settle(self.parameters)
-        self._memory = executor.Memory()
+        homes = [(address_of(target.value), target.value.nbytes) for target in targets]
+        self._homes = [(home, home + nbytes) for home, nbytes in homes]
+        self._memory = binding.Memory()
         self._bound: dict[object, Bound] = {}
-        self._jobs: dict[int, Job] = {}
+        self._calls: dict[Shapes, _Call] = {}
+        self._sizes: dict[Shapes, dict[str, int]] = {}
         self._last: Plan | None = None
         self.lock = threading.RLock()
         self._limits = limits_of(self.graph)
@@ -131,7 +160,7 @@ class Function:
             found = ", ".join(f"{node.name} (declared at {node.origin})" for node in unknown)
             raise GraphError(f"the outputs need inputs that are not given: {found}")
         known = symbols(self.inputs)
-        for value in dict.fromkeys([*self.inputs, *graph.nodes]):
+        for value in dict.fromkeys([*self.inputs, *with_bodies(graph.nodes)]):
             missing = {name for dim in value.spec.shape for name in symbols_in(dim)} - known
             if missing:
                 raise GraphError(
@@ -207,11 +236,11 @@ class Function:
                 plan = self.plan_for(sizes, gathered=gathered, layout=layout)
                 if self._memory.reserve(plan.layout.nbytes):
                     self._bound.clear()
-                    self._jobs.clear()
+                    self._calls.clear()
                 while len(self._bound) >= MOST_SIZES:  # what was bound first goes first
-                    old = self._bound.pop(next(iter(self._bound)))
-                    self._jobs.pop(id(old), None)
-                self._bound[key] = executor.bind(plan, self._kernels, self._memory)
+                    self._bound.pop(next(iter(self._bound)))
+                    self._calls.clear()
+                self._bound[key] = binding.bind(plan, self._kernels, self._memory)
             if like is None:
                 self._last = self._bound[key].plan
             return self._bound[key]
@@ -238,21 +267,34 @@ class Function:
         """
         arrays, sizes = self.checked(values)
         with self.lock:
-            bound = self.bind(sizes)
-            arrays = [self.apart(array) for array in arrays]
-            for node, array in zip(self.inputs, arrays, strict=True):
-                if node in bound.inputs:
-                    bound.data[bound.inputs[node]] = address_of(array)
-            job = self._jobs.get(id(bound))
-            if job is None:
-                job = self._jobs[id(bound)] = Job(bound)
-            threads = executor.get_num_threads()
-            if bound.plan.lanes == 1 or threads == 1 or bound.seconds < executor.THREAD_SECONDS:
-                job.run_here()
+            call = self._call(tuple(array.shape for array in arrays), sizes)
+            bound = call.bound
+            self._last = bound.plan
+            arrays = [self.apart(array) for array in arrays] if self._homes else arrays
+            for read, array in zip(call.read, arrays, strict=True):
+                if read:
+                    bound.give(*read, address_of(array))
+            threads = 1 if executor.is_short(bound) else executor.get_num_threads()
+            if threads == 1:
+                call.job.run_here()
             else:
-                job.run(threads)
-            results = [self.read(node, bound, arrays) for node in self._results]
+                call.job.run(threads)
+            results = [
+                self.read(node, bound, arrays) if found is None else found.copy()
+                for node, found in zip(self._results, call.found, strict=True)
+            ]
         return results[0] if self.single else results
+
+    def _call(self, shapes: Shapes, sizes: Mapping[str, int]) -> _Call:
+        """What to run for arrays of some shapes: made once for each."""
+        call = self._calls.get(shapes)
+        if call is None:
+            executor.get_num_threads()  # a setting that is no number is said at the first call
+            bound = self.bind(sizes)
+            read = [bound.inputs.get(node, ()) for node in self.inputs]
+            found = [self._found(node, bound) for node in self._results]
+            call = self._calls[shapes] = _Call(bound, Job(bound), read, found)
+        return call
 
     def checked(self, values: Sequence[ArrayLike]) -> tuple[list[NDArray[Any]], dict[str, int]]:
         """Arrays that fit the inputs, and the size of each symbol."""
@@ -262,40 +304,57 @@ class Function:
                 f"the function takes {len(self.inputs)} arrays ({names}); got {len(values)}"
             )
         arrays = [fitting(node, v) for node, v in zip(self.inputs, values, strict=True)]
-        sizes: dict[str, int] = {}
+        sizes = self._solved(tuple(array.shape for array in arrays))
         for node, array in zip(self.inputs, arrays, strict=True):
-            solve(node, array.shape, sizes)
-        for node, array in zip(self.inputs, arrays, strict=True):
-            check_shape(node, array.shape, sizes)
-            check_limits(node, array, self._limits.get(node, ()), sizes)
+            if node in self._limits:
+                check_limits(node, array, self._limits[node], sizes)
         return arrays, sizes
+
+    def _solved(self, shapes: Shapes) -> dict[str, int]:
+        """The size of each symbol for arrays of some shapes; those that fitted once fit again."""
+        known = self._sizes.get(shapes)
+        if known is not None:
+            return known
+        sizes: dict[str, int] = {}
+        for node, shape in zip(self.inputs, shapes, strict=True):
+            solve(node, shape, sizes)
+        for node, shape in zip(self.inputs, shapes, strict=True):
+            check_shape(node, shape, sizes)
+        if len(self._sizes) >= MOST_SIZES:
+            self._sizes.clear()
+        self._sizes[shapes] = sizes
+        return sizes
 
     def apart(self, array: NDArray[Any]) -> NDArray[Any]:
         """The array, copied if it shows memory of a parameter that the function changes."""
         start = address_of(array)
-        for target, _ in self.updates:
-            home = address_of(target.value)
-            if start < home + target.value.nbytes and home < start + array.nbytes:
-                return array.copy()
-        return array
+        end = start + array.nbytes
+        shared = any(start < home_end and home < end for home, home_end in self._homes)
+        return array.copy() if shared else array
 
     def read(self, node: Node, bound: Bound, arrays: Sequence[NDArray[Any]] = ()) -> NDArray[Any]:
         """A copy of a value after a run."""
+        found = self._found(node, bound)
+        if found is None:
+            given = arrays[self.inputs.index(root(node))]
+            found = given.reshape(node.spec.concrete(bound.plan.sizes))
+        return found.copy()
+
+    def _found(self, node: Node, bound: Bound) -> NDArray[Any] | None:
+        """Where a value lies after a run, for good; None for what is an input's."""
         source = self._new.get(root(node), root(node))
         shape = node.spec.concrete(bound.plan.sizes)
         if isinstance(source, Parameter):
-            return source.value.reshape(shape).copy()
+            return source.value.reshape(shape)
         if isinstance(source, Constant):
-            return source.array.reshape(shape).copy()
+            return source.array.reshape(shape)
         if isinstance(source, Size):
             return np.array(evaluate(source.dim, bound.plan.sizes), node.dtype)
-        if isinstance(source, Input):
-            return arrays[self.inputs.index(source)].reshape(shape).copy()
-        return self.view(node, bound).copy()
+        return None if isinstance(source, Input) else self.view(node, bound)
 
     def view(self, node: Node, bound: Bound) -> NDArray[Any]:
         """A computed value where it lies in the arena."""
-        start = bound.offsets[root(node)]
+        start = bound.offsets[root(node)] + evaluate(offset_of(node), bound.plan.sizes)
         count = evaluate(node.spec.nbytes, bound.plan.sizes)
         flat = bound.arena[start : start + count].view(node.dtype)
         return flat.reshape(node.spec.concrete(bound.plan.sizes))
@@ -377,7 +436,7 @@ def _settle(parameters: Sequence[Parameter]) -> None:
     """Give parameters that have none yet a home: one aligned slab, each after the other."""
     homeless = [p for p in parameters if not p.settled]
     spans = [-(-p.value.nbytes // 64) * 64 for p in homeless]
-    slab = executor.aligned(sum(spans))
+    slab = binding.aligned(sum(spans))
     at = 0
     for parameter, span in zip(homeless, spans, strict=True):
         value = parameter.value

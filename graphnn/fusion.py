@@ -16,12 +16,13 @@ from functools import cache
 from graphnn.errors import PlanError
 from graphnn.graph import needed
 from graphnn.node import Node
-from graphnn.op import Alias, Concat, Leaf, Reduction, Scalar, Strided
+from graphnn.op import Alias, Attention, Concat, Leaf, Loop, Part, Reduction, Scalar, Strided
 from graphnn.source import Body
 from graphnn.spec import DimLike, Shape
 from graphnn.walks import Walk, is_even, is_load, is_store, load_walk
 
 MOST_NODES = 64  # of one kernel: compiling takes more than proportionally long
+MOST_PARTS = 1 << 30  # of a loop: as many as are read
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,8 @@ class Group:
     @property
     def name(self) -> str:
         """What the kernel is called: its ops, joined."""
+        if isinstance(self.last.op.kernel, Loop):
+            return self.last.op.name
         computes = [node for node in self.nodes if _is(node, Scalar, Reduction)]
         ops = [node.op.name for node in computes or self.nodes]
         return "_".join(ops if len(ops) <= 4 else [*ops[:2], f"{len(ops) - 3}_more", ops[-1]])
@@ -129,6 +132,7 @@ def fuse(outputs: Sequence[Node], apart: Iterable[Node] = ()) -> list[Group]:
     kept = {root(node) for node in outputs}
     _take_in_loads(order, members, readers, kept)
     _take_in_producers(order, members, readers, kept)
+    _put_together(order, members)
     groups: dict[int, list[Node]] = {}
     for node in order:
         if is_computed(node):
@@ -168,6 +172,8 @@ class _Joined:
             self.members[node] = [node]
             if node in apart:
                 continue
+            if isinstance(node.op.kernel, Part):
+                self._join(self.members[node.inputs[0]], self.members[node], most=MOST_PARTS)
             if isinstance(node.op.kernel, Scalar):
                 for value in node.inputs:
                     if value in self.members and _alike(node, value):
@@ -186,10 +192,10 @@ class _Joined:
                     mask |= self.before[value]
         return mask
 
-    def _join(self, *groups: list[Node]) -> None:
+    def _join(self, *groups: list[Node], most: int = MOST_NODES) -> None:
         """Make one group of several, if that is sound: all of them or none."""
         union = sorted({node for nodes in groups for node in nodes}, key=self.bit.__getitem__)
-        if len(union) > MOST_NODES or len(union) == len(groups[-1]) or not _in_vectors(union):
+        if len(union) > most or len(union) == len(groups[-1]) or not _in_vectors(union):
             return
         inside = sum(self.bit[node] for node in union)
         outside = self._needed_by(union)
@@ -277,6 +283,8 @@ def _take_in_loads(
 
 def _form(nodes: Sequence[Node]) -> Node:
     """The node that gives a group its form: the last that is no load and no store."""
+    if isinstance(nodes[0].op.kernel, Loop):
+        return nodes[0]
     computes = (n for n in reversed(nodes) if isinstance(n.op.kernel, Scalar | Reduction))
     return next(computes, nodes[-1])
 
@@ -302,6 +310,35 @@ def _take_in_producers(
             union = [*producers, node]
             for one in union:
                 members[one] = union
+
+
+def _put_together(order: Sequence[Node], members: dict[Node, list[Node]]) -> None:
+    """Results of attention that come from the same tiles are one kernel.
+
+    Where neither needs the other, no two kernels can wait for each other: what comes before the
+    one comes before the other, but for the values, which nothing but gradients makes of results.
+    """
+    found: dict[Node, list[list[Node]]] = {}
+    for node in order:
+        kernel = node.op.kernel
+        if isinstance(kernel, Attention):
+            groups = found.setdefault(node.inputs[0], [])
+            fits = (
+                group
+                for group in groups
+                if all(kernel.together(node, one) and _unneeded(one, node) for one in group)
+            )
+            group = next(fits, [])
+            if not group:
+                groups.append(group)
+            group.append(node)
+            members[node] = group
+
+
+def _unneeded(early: Node, late: Node) -> bool:
+    """Whether a node needs none that was declared before it."""
+    after = [value for value in late.inputs if value.serial > early.serial]
+    return not after or early not in needed(after)
 
 
 def _group(nodes: Sequence[Node], readers: Mapping[Node, Sequence[Node]], kept: set[Node]) -> Group:

@@ -10,14 +10,24 @@ import numpy as np
 from graphnn.autodiff import check_floats, grad, jvp, vjp, zeros
 from graphnn.errors import GraphError, ShapeError
 from graphnn.node import Constant, Node, NodeLike
-from graphnn.ops.joining import stack
-from graphnn.ops.movement import flatten, reshape
+from graphnn.ops.movement.joining import stack
+from graphnn.ops.movement.reshape import flatten, reshape
 from graphnn.spec import format_shape
 
 Mode: TypeAlias = Literal["forward", "reverse"]
 
 
-def jacobian(output: Node, wrt: Node, mode: Mode | None = None) -> Node:
+@overload
+def jacobian(output: Node, wrt: Node, mode: Mode | None = ...) -> Node: ...
+
+
+@overload
+def jacobian(output: Node, wrt: Sequence[Node], mode: Mode | None = ...) -> list[Node]: ...
+
+
+def jacobian(
+    output: Node, wrt: Node | Sequence[Node], mode: Mode | None = None
+) -> Node | list[Node]:
     """All partial derivatives of ``output`` with respect to ``wrt``.
 
     Reverse mode makes a row for each element of ``output``, forward mode a column for each element
@@ -28,14 +38,15 @@ def jacobian(output: Node, wrt: Node, mode: Mode | None = None) -> Node:
     output
         Shape (m...), float; no axis of unknown size.
     wrt
-        Shape (n...), float; no axis of unknown size.
+        Shape (n...), float; no axis of unknown size. Or several such nodes.
     mode
         ``"forward"`` or ``"reverse"``, where one is wanted.
 
     Returns
     -------
-    Node
-        Shape (m..., n...): ``J[i..., j...] = d output[i...] / d wrt[j...]``.
+    Node or list of Node
+        Shape (m..., n...): ``J[i..., j...] = d output[i...] / d wrt[j...]``; one for each of
+        several.
 
     Raises
     ------
@@ -55,21 +66,52 @@ def jacobian(output: Node, wrt: Node, mode: Mode | None = None) -> Node:
     array([[2., 0.],
            [0., 4.]], dtype=float32)
     """
-    check_floats("jacobian", (output, wrt))
-    m, n = _known_size(output), _known_size(wrt)
+    several = [wrt] if isinstance(wrt, Node) else list(wrt)
+    check_floats("jacobian", (output, *several))
+    m, n = _known_size(output), sum(_known_size(node) for node in several)
     if mode not in (None, "forward", "reverse"):
         raise GraphError(f"mode is 'forward', 'reverse' or None; got {mode!r}")
-    shape = (*output.spec.shape, *wrt.spec.shape)
-    if m == 0 or n == 0:
-        return zeros(shape, output.dtype)
     if (mode or ("reverse" if m <= n else "forward")) == "reverse":
-        parts = [_row(output, wrt, unit) for unit in _units(output, m)]
-        return reshape(stack(parts), shape)
-    parts = [jvp(output, wrt, unit) for unit in _units(wrt, n)]
-    return reshape(stack([flatten(part, 0) for part in parts], axis=1), shape)
+        found = _by_rows(output, several)
+    else:
+        found = [_by_columns([output], node)[0] for node in several]
+    return found[0] if isinstance(wrt, Node) else found
 
 
-def hessian(loss: Node, wrt: Node) -> Node:
+def _by_rows(output: Node, wrt: Sequence[Node]) -> list[Node]:
+    """Reverse mode: one pass for each element of the output gives a row of every Jacobian."""
+    rows = [vjp(output, wrt, unit) for unit in _units(output)]
+    return [
+        _stacked([_or_zeros(row[i], node) for row in rows], 0, output, node)
+        for i, node in enumerate(wrt)
+    ]
+
+
+def _by_columns(outputs: Sequence[Node], wrt: Node) -> list[Node]:
+    """Forward mode: one pass for each element of ``wrt`` gives a column of every Jacobian."""
+    columns = [jvp(outputs, wrt, unit) for unit in _units(wrt)]
+    return [
+        _stacked([flatten(column[i], 0) for column in columns], 1, output, wrt)
+        for i, output in enumerate(outputs)
+    ]
+
+
+def _stacked(parts: Sequence[Node], axis: int, output: Node, wrt: Node) -> Node:
+    shape = (*output.spec.shape, *wrt.spec.shape)
+    if 0 in shape:
+        return zeros(shape, output.dtype)
+    return reshape(stack(parts, axis), shape)
+
+
+@overload
+def hessian(loss: Node, wrt: Node) -> Node: ...
+
+
+@overload
+def hessian(loss: Node, wrt: Sequence[Node]) -> list[list[Node]]: ...
+
+
+def hessian(loss: Node, wrt: Node | Sequence[Node]) -> Node | list[list[Node]]:
     """All second derivatives of a scalar: forward over reverse, a column for each element.
 
     Parameters
@@ -77,12 +119,13 @@ def hessian(loss: Node, wrt: Node) -> Node:
     loss
         A scalar, float.
     wrt
-        Shape (n...), float; no axis of unknown size.
+        Shape (n...), float; no axis of unknown size. Or several such nodes.
 
     Returns
     -------
-    Node
-        Shape (n..., n...), symmetric where the second derivatives are continuous.
+    Node or list of list of Node
+        Shape (n..., n...), symmetric where the second derivatives are continuous. Of several
+        nodes the blocks: ``H[i][j]`` of shape (n_i..., n_j...), second derivatives by both.
 
     Raises
     ------
@@ -99,7 +142,13 @@ def hessian(loss: Node, wrt: Node) -> Node:
     array([[6., 2.],
            [2., 0.]], dtype=float32)
     """
-    return jacobian(grad(loss, wrt), wrt, mode="forward")
+    several = [wrt] if isinstance(wrt, Node) else list(wrt)
+    slopes = grad(loss, several)
+    for node in several:
+        _known_size(node)
+    columns = [_by_columns(slopes, node) for node in several]
+    blocks = [list(row) for row in zip(*columns, strict=True)]
+    return blocks[0][0] if isinstance(wrt, Node) else blocks
 
 
 def _known_size(node: Node) -> int:
@@ -112,16 +161,16 @@ def _known_size(node: Node) -> int:
     return size
 
 
-def _units(node: Node, count: int) -> Iterator[Node]:
+def _units(node: Node) -> Iterator[Node]:
     """The unit vectors of a node's shape."""
+    count = _known_size(node)
     for i in range(count):
         unit = np.zeros(count, node.dtype)
         unit[i] = 1
         yield reshape(Constant(unit), node.spec.shape)
 
 
-def _row(output: Node, wrt: Node, unit: Node) -> Node:
-    found = vjp(output, wrt, unit)
+def _or_zeros(found: Node | None, wrt: Node) -> Node:
     return zeros(wrt.spec.shape, wrt.dtype) if found is None else found
 
 

@@ -11,23 +11,23 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from graphnn import optim
-from graphnn.errors import DataError, GraphError, GraphnnError, ShapeError
+from graphnn.errors import DataError, GraphError, GraphnnError
 from graphnn.feed import Data, by_input, fitting
 from graphnn.function import Function
 from graphnn.graph import Graph
-from graphnn.hints import did_you_mean
 from graphnn.io import load_weights, save_weights
 from graphnn.nn.module import load_parameters
 from graphnn.node import Input, Node, Parameter
-from graphnn.objectives import LOSSES, METRICS, OF_CLASSES, per_sample
-from graphnn.ops.random import GENERATOR
+from graphnn.objectives import WATCHED, declared_loss, declared_metrics, per_sample, told_apart
+from graphnn.ops.random.generator import GENERATOR
 from graphnn.render import render
-from graphnn.spec import BATCH, FLOATS
+from graphnn.spec import BATCH
 from graphnn.summary import print_summary
 from graphnn.train.epochs import EpochRun
 from graphnn.train.fitting import Fitting
 from graphnn.train.history import History
 from graphnn.train.progress import reporter
+from graphnn.train.rates import RateTable, rate_table
 
 Pass: TypeAlias = Literal["forward", "backward", "joint"]
 
@@ -79,7 +79,8 @@ class Model:
         self._evaluation: Function | None = None
         self._prediction = Function(self.inputs, outputs, training=False)
         self._epochs_done = 0
-        self._trained: frozenset[Parameter] = frozenset()  # what was trainable at compile
+        self._watched: list[str] = []  # metrics of training only
+        self._fixed: frozenset[Parameter] = frozenset()  # what was frozen at compile
 
     # Declaring how it is trained.
 
@@ -89,13 +90,14 @@ class Model:
         loss: str | Node = "cross_entropy",
         metrics: Iterable[str] | Mapping[str, Node] = (),
         device: str = "cpu",
+        **settings: Any,
     ) -> None:
         """Say how the model is trained. Kernels are compiled when they are first needed.
 
         Parameters
         ----------
         optimizer
-            An optimizer, or ``"adam"`` or ``"sgd"`` with its default settings.
+            An optimizer, or a name such as ``"adam"`` or ``"sgd"``.
         loss
             A scalar node; its inputs beyond the model's are the targets. Or a name, such as
             ``"cross_entropy"``, ``"bce_with_logits"``, ``"mse"`` or ``"mae"``, which declares the
@@ -103,9 +105,12 @@ class Model:
             mean over the samples, also of a sum over the batch (``reduction="sum"``).
         metrics
             Names (``"accuracy"``, ``"mae"``, ``"mse"``), or scalar nodes by name. ``"accuracy"``
-            counts classes, and yes or no beside a binary cross-entropy.
+            counts classes, and yes or no beside a binary cross-entropy. ``"grad_norm"``, the norm
+            of all gradients before they are clipped, and ``"lr"`` are there in training only.
         device
             ``"cpu"``.
+        settings
+            Of an optimizer that is named: ``compile("adam", lr=0.01, global_clipnorm=1.0)``.
 
         Raises
         ------
@@ -113,70 +118,27 @@ class Model:
             For unknown names, a loss without a gradient, metrics that are no scalars, or several
             candidates for the target; the model stays as it was.
         """
-        rule = optim.by_name(optimizer) if isinstance(optimizer, str) else optimizer
-        if not isinstance(rule, optim.Optimizer):
-            raise _no_optimizer(optimizer)
-        score = self._declared_loss(loss) if isinstance(loss, str) else loss
-        if not isinstance(score, Node):
-            raise _no_loss(loss)
+        rule = _optimizer(optimizer, settings)
+        score = declared_loss(loss, self.outputs)
         found = Graph(score)
         targets = tuple(node for node in found.inputs if node not in self.inputs)
-        measures = self._declared_metrics(metrics, targets, score)
+        metrics, watched = told_apart(metrics)
+        measures = declared_metrics(metrics, self.outputs, targets, score)
         results = [per_sample(node) for node in (score, *measures.values())]
         inputs = [*self.inputs, *targets]
         trainable = [p for p in found.parameters if p.trainable]
+        rule.begin_epochs(1, 0)  # fit knows how many steps an epoch has
         updates = rule.updates(score, trainable)
-        training = Function(inputs, results, updates, training=True, device=device)
+        extra = [WATCHED[name](rule) for name in watched]
+        training = Function(inputs, [*results, *extra], updates, training=True, device=device)
         evaluation = Function(inputs, results, training=False, device=device)
         self.optimizer, self.loss, self.targets, self.metrics = rule, score, targets, measures
-        self._trained = frozenset(trainable)
+        self._fixed = frozenset(p for p in found.parameters if p.fixed)
+        self._watched = watched
         self.training, self._evaluation = training, evaluation
 
     def _all_inputs(self) -> list[Input]:
         return [*self.inputs, *self.targets]
-
-    def _declared_loss(self, name: str) -> Node:
-        if name not in LOSSES:
-            raise _no_loss(name)
-        output = self._only_output(f"loss={name!r}")
-        if name in OF_CLASSES:
-            shape, dtype = output.spec.shape[:-1], "int64"
-        else:
-            shape, dtype = output.spec.shape, output.dtype
-        target = Input([None if dim == BATCH else dim for dim in shape], dtype, name="y")
-        return LOSSES[name](output, target)
-
-    def _only_output(self, why: str) -> Node:
-        if len(self.outputs) != 1:
-            raise GraphError(
-                f"{why} needs a model with one output; it has {len(self.outputs)}. Declare the "
-                "node yourself and pass it."
-            )
-        return self.outputs[0]
-
-    def _declared_metrics(
-        self, metrics: Iterable[str] | Mapping[str, Node], targets: Sequence[Input], loss: Node
-    ) -> dict[str, Node]:
-        if isinstance(metrics, Mapping):
-            for name, node in metrics.items():
-                _check_metric(name, node)
-            return dict(metrics)
-        made = {}
-        for name in [metrics] if isinstance(metrics, str) else metrics:
-            if name not in METRICS:
-                raise GraphError(
-                    f"a metric is one of {sorted(METRICS)}; got {name!r}."
-                    f"{did_you_mean(name, METRICS)}"
-                )
-            if len(targets) != 1:
-                names = ", ".join(node.name for node in targets) or "none"
-                raise GraphError(
-                    f"metrics=[{name!r}] needs a loss with one target; it has {names}. Pass "
-                    f"metrics={{{name!r}: node}}."
-                )
-            output = self._only_output(f"metrics=[{name!r}]")
-            made[name] = METRICS[name](output, targets[0], loss)
-        return made
 
     # Training and asking.
 
@@ -237,17 +199,70 @@ class Model:
         if verbose not in (0, 1, 2):
             raise GraphError(f"verbose is 0, 1 or 2; got {verbose!r}")
         self.history = History()
-        names = ["loss", *self.metrics]
+        assert self.optimizer is not None
+        samples = len(next(iter(data.values())))
+        self.optimizer.begin_epochs(-(-samples // batch_size), self._epochs_done)
+        names = ["loss", *self.metrics, *self._watched]
         with reporter(verbose, epochs, names) as shown:
             fitting = Fitting(
                 function, data, names, self.history, shown,
                 batch_size=batch_size, shuffle=shuffle, first_epoch=self._epochs_done,
+                judged=["loss", *self.metrics],
             )  # fmt: skip
             try:
                 fitting.run(epochs, None if held is None else lambda: self._evaluated(held))
             finally:
                 self._epochs_done += self.history.epochs
         return self.history
+
+    def find_lr(
+        self,
+        x: Data,
+        y: Data | None = None,
+        *,
+        lowest: float = 1e-6,
+        highest: float = 10.0,
+        steps: int = 100,
+        batch_size: int = 32,
+    ) -> RateTable:
+        """A table of learning rates and losses: train while the rate grows, then undo it.
+
+        Smith, *Cyclical learning rates for training neural networks* (WACV 2017), sec. 3.3, with a
+        rate that grows by one factor each step. It ends early when the loss is lost.
+
+        Parameters
+        ----------
+        x, y
+            As for :meth:`fit`.
+        lowest, highest
+            The first rate and the last.
+        steps
+            How many batches are trained.
+        batch_size
+            Samples a step.
+
+        Returns
+        -------
+        RateTable
+            ``rates``, ``losses``, ``smoothed`` losses, and ``steepest``, a rate to begin with.
+
+        Raises
+        ------
+        GraphError, DataError, ShapeError
+            For rates out of range, and data that does not fit.
+        """
+        function = self._compiled().training
+        assert function is not None
+        assert self.loss is not None
+        assert self.optimizer is not None
+        self._check_frozen()
+        _check_whole("steps", steps, 3)
+        _check_whole("batch_size", batch_size, 1)
+        trained = [p for p in Graph(self.loss).parameters if p.trainable]
+        return rate_table(
+            function.inputs, self.loss, per_sample(self.loss), self.optimizer, trained,
+            self._data(x, y), lowest=lowest, highest=highest, steps=steps, batch_size=batch_size,
+        )  # fmt: skip
 
     def evaluate(self, x: Data, y: Data | None = None) -> dict[str, float]:
         """Loss and metrics on a data set, dropout off.
@@ -298,11 +313,11 @@ class Model:
     def _check_frozen(self) -> None:
         """What is frozen or released after compile would go on as before, and nobody would know."""
         assert self.loss is not None
-        changed = [p for p in Graph(self.loss).parameters if p.trainable != (p in self._trained)]
+        changed = [p for p in Graph(self.loss).parameters if p.fixed != (p in self._fixed)]
         if changed:
             p = changed[0]
             raise GraphError(
-                f"{p.name} was {'released' if p.trainable else 'frozen'} after compile; what is "
+                f"{p.name} was {'frozen' if p.fixed else 'released'} after compile; what is "
                 "trained is fixed there. Call model.compile(...) again."
             )
 
@@ -406,7 +421,7 @@ class Model:
         return render(self.graph, path, passes=passes, **options)
 
     def summary(self) -> None:
-        """Print a table: layer, output shape, parameters, FLOPs a sample."""
+        """Print a table: layer, output shape, parameters, what is trainable, FLOPs a sample."""
         print_summary(self.graph, self.parameters)
 
     def __call__(self, *_values: Any) -> Any:
@@ -429,29 +444,24 @@ class Model:
         )
 
 
+def _optimizer(given: str | optim.Optimizer, settings: Mapping[str, Any]) -> optim.Optimizer:
+    if isinstance(given, str):
+        return optim.by_name(given, **settings)
+    if not isinstance(given, optim.Optimizer):
+        raise _no_optimizer(given)
+    if settings:
+        name, value = next(iter(settings.items()))
+        raise GraphError(
+            f"{name} is a setting of the optimizer: optim.{type(given).__name__}({name}={value!r})."
+            " Beside it, compile takes loss, metrics and device."
+        )
+    return given
+
+
 def _no_optimizer(given: object) -> GraphError:
     a_class = isinstance(given, type) and issubclass(given, optim.Optimizer)
     fix = f" Make one: optim.{given.__name__}()." if a_class else ""  # type: ignore[attr-defined]
     return GraphError(f"optimizer is optim.Adam(lr=1e-3), or a name; got {given!r}.{fix}")
-
-
-def _no_loss(given: object) -> GraphError:
-    called = getattr(given, "__name__", None)
-    fix = f" Call it: gn.{called}(output, target)." if called in LOSSES else ""
-    return GraphError(
-        f"loss is a node or one of {sorted(LOSSES)}; got {given!r}."
-        f"{fix or did_you_mean(given, LOSSES)}"
-    )
-
-
-def _check_metric(name: str, node: object) -> None:
-    if not isinstance(node, Node):
-        raise GraphError(f"metrics[{name!r}] is a node; got {node!r}")
-    if node.shape != () or node.dtype not in FLOATS:
-        raise ShapeError(
-            f"metrics[{name!r}] must be a float scalar, a mean over the batch; {node.name} is "
-            f"{node.spec}. Declared at {node.origin}. Take gn.mean of it."
-        )
 
 
 def _check_whole(name: str, value: object, least: int, most: int | None = None) -> None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Attrs: TypeAlias = Mapping[str, Any]
 Vjp: TypeAlias = "Callable[[Node, Node], Sequence[Node | None]]"
 Jvp: TypeAlias = "Callable[[Node, Sequence[Node | None]], Node | None]"
+PartsVjp: TypeAlias = "Callable[[Node, Mapping[Node, Node], Sequence[bool]], Sequence[Node | None]]"
+PartsJvp: TypeAlias = "Callable[[Node, Sequence[Node | None], Sequence[Node]], Mapping[Node, Node]]"
 Rewrite: TypeAlias = "Callable[[Node, Sequence[Node]], Node]"
 
 
@@ -132,8 +134,34 @@ class Convolution:
 
 
 @dataclass(frozen=True)
+class Attention:
+    """Attention in tiles by the backend's BLAS: one of its two results, or one of its gradients.
+
+    ``kind`` is ``"output"`` or ``"logsumexp"``, ``"query"``, ``"key"`` or ``"value"``. Two nodes of
+    which ``together`` is true are one kernel with several outputs, since they walk the same tiles.
+    ``whole(node)`` says that lanes take blocks of any sample, not samples; ``scratch(out spec,
+    *input specs, **attrs)`` how many bytes each lane needs for a tile.
+    """
+
+    kind: str
+    together: Callable[[Node, Node], bool]
+    whole: Callable[[Node], bool]
+    scratch: Callable[..., DimLike]
+
+
+@dataclass(frozen=True)
 class Alias:
     """No kernel: the output is the input's memory under another shape."""
+
+
+@dataclass(frozen=True)
+class Loop:
+    """Runs the steps of a body again and again; its values are read through its parts."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """No kernel: what a loop, the only input, leaves behind."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +170,19 @@ class Leaf:
 
 
 Kernel: TypeAlias = (
-    Scalar | Reduction | Rows | Strided | Pad | Concat | Gemm | Convolution | Alias | Leaf
+    Scalar
+    | Reduction
+    | Rows
+    | Strided
+    | Pad
+    | Concat
+    | Gemm
+    | Convolution
+    | Attention
+    | Alias
+    | Loop
+    | Part
+    | Leaf
 )
 
 
@@ -215,6 +255,11 @@ class Op:
         ``jvp(node, tangents) -> tangent of the node``, given one for each input or None where
         nothing changes; it may have any shape that broadcasts to the node's, or be None where
         nothing flows. None and no ``expand``: a ``jvp`` through the op raises.
+    parts_vjp
+        For a loop, whose parts have the cotangents: ``parts_vjp(node, {part: dy}, wanted) ->
+        [gradient node or None for each input]``; ``wanted`` says for each whether it matters.
+    parts_jvp
+        For a loop: ``parts_jvp(node, tangents, parts) -> {part: tangent}``.
     reference
         ``reference(*arrays, **attrs) -> array`` in NumPy, slow and plain: the tests' oracle.
     flops
@@ -222,8 +267,8 @@ class Op:
     examples
         The calls that the tests make.
     expand
-        ``expand(*inputs) -> Node``: the op in terms of others, differentiated in its place where
-        there is no ``vjp`` or no ``jvp``.
+        ``expand(*inputs, **attrs) -> Node``: the op in terms of others, differentiated in its place
+        where there is no ``vjp`` or no ``jvp``.
     bounds
         ``bounds(*input specs, **attrs) -> {place: (low, high)}``: ranges that whole-number inputs
         must keep to, checked before a call: labels, indices. An attribute ``ignore_index`` names
@@ -264,6 +309,8 @@ class Op:
     cuda: Body | None = None
     vjp: Vjp | None = None
     jvp: Jvp | None = None
+    parts_vjp: PartsVjp | None = None
+    parts_jvp: PartsJvp | None = None
     flops: Callable[..., DimLike] = no_flops
     examples: tuple[Example, ...] = ()
     expand: Callable[..., Node] | None = None

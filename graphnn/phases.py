@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from graphnn.graph import needed
 from graphnn.node import Constant, Node, Parameter, rebuilt
-from graphnn.ops.movement import BROADCAST, broadcast_to
-from graphnn.ops.phase import PHASE, UPDATING
-from graphnn.ops.tangents import additive, bilinear, linear
+from graphnn.ops.declare.tangents import additive, bilinear, linear
+from graphnn.ops.movement.broadcast import BROADCAST, broadcast_to
+from graphnn.ops.training.phase import PHASE, UPDATING
 from graphnn.passes import rewrite
 
 
@@ -44,7 +44,7 @@ def in_phase(outputs: Sequence[Node], training: bool) -> Phased:
 
     def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
         if node.op is PHASE:
-            return _chosen(inputs[0] if training else inputs[1], zeros)
+            return _chosen(inputs[0 if training and not _is_held(node) else 1], zeros)
         if node.op is UPDATING:
             # A checkpoint computes it twice; it happens once.
             first = _first_of(node)
@@ -57,6 +57,12 @@ def in_phase(outputs: Sequence[Node], training: bool) -> Phased:
         return _without_zeros(node, inputs, zeros)
 
     return Phased(rewrite(outputs, visit), updates)
+
+
+def _is_held(node: Node) -> bool:
+    """Whether a choice of the phase follows a running average that training leaves alone."""
+    average = node.attrs.get("_average")
+    return average is not None and average.held
 
 
 def _first_of(node: Node) -> Node:
@@ -126,4 +132,6 @@ def _add_updates(pairs: Sequence[Node], updates: dict[Parameter, Node]) -> None:
     earlier = dict(updates)
     for parameter, new in zip(pairs[::2], pairs[1::2], strict=True):
         assert isinstance(parameter, Parameter)
+        if parameter.held:
+            continue
         updates[parameter] = with_updates_before(new, earlier)

@@ -6,16 +6,17 @@ of an elementwise result is the result of slices: then nothing is computed that 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from graphnn.fusion import is_long
 from graphnn.graph import needed
 from graphnn.node import Constant, Node, apply, rebuilt
-from graphnn.op import Op, Scalar
-from graphnn.ops.arithmetic import accumulate
-from graphnn.ops.joining import CONCAT
-from graphnn.ops.movement import RESHAPE, broadcast_to
-from graphnn.ops.slicing import PAD, SLICE, is_negative
+from graphnn.op import Loop, Op, Part, Scalar
+from graphnn.ops.elementwise.arithmetic import accumulate
+from graphnn.ops.movement.broadcast import broadcast_to
+from graphnn.ops.movement.joining import CONCAT
+from graphnn.ops.movement.reshape import RESHAPE
+from graphnn.ops.movement.slicing import PAD, SLICE, is_negative
 from graphnn.spec import DimLike, Shape, divide
 from graphnn.walks import is_even, is_load
 
@@ -192,7 +193,7 @@ class Slices:
     """Slices go before the elementwise nodes that only slices read."""
 
     def __init__(self, outputs: Sequence[Node]) -> None:
-        self.cut = _cut(outputs)
+        self.cut = {node for one in _graphs(outputs) for node in _cut(one)}
         self.new: set[Node] = set()
         self.known: dict[tuple[Node, Sizes, Sizes], Node] = {}
 
@@ -222,6 +223,17 @@ class Slices:
         if set(low) | set(high) <= {0}:
             return value
         return _made(SLICE, [value], {"low": low, "high": high, "step": (1,) * value.ndim}, cut)
+
+
+def _graphs(outputs: Sequence[Node]) -> Iterator[Sequence[Node]]:
+    """What is read of a graph, and of the body of each loop in it."""
+    yield outputs
+    order = needed(outputs)
+    for loop in order:
+        if isinstance(loop.op.kernel, Loop):
+            parts = [n for n in order if isinstance(n.op.kernel, Part) and n.inputs[0] is loop]
+            read = [part.attrs["of"] for part in parts if "of" in part.attrs]
+            yield from _graphs([*loop.attrs["body"].nexts, *read])
 
 
 def _cut(outputs: Sequence[Node]) -> set[Node]:

@@ -1,8 +1,8 @@
-"""The table of a model's layers: types, ops, shapes, parameters, FLOPs."""
+"""The table of a model's layers: types, shapes, parameters, what is trained, FLOPs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from graphnn.context import Layer
 from graphnn.graph import Graph
@@ -13,36 +13,69 @@ from graphnn.spec import Dim, DimLike, evaluate
 
 
 def print_summary(graph: Graph, parameters: Mapping[str, Parameter]) -> None:
-    """Print name and type of each layer, its ops, output shape, parameters and FLOPs a sample.
+    """Print name and type of each layer, its output shape, parameters and FLOPs a sample.
 
     A layer is a module, however often it is called; nodes outside of modules that follow each
-    other in one scope share a row.
+    other in one scope share a row, which names their ops. Parameters are what is learned; running
+    averages and other buffers are counted apart.
     """
     from rich.console import Console  # noqa: PLC0415 - 50 ms that only this needs
     from rich.table import Table  # noqa: PLC0415
 
     table = Table(title="graphnn model; FLOPs for one sample", title_justify="left")
     for head, side in (
-        ("layer", "left"), ("type", "left"), ("ops", "left"), ("output", "left"),
-        ("parameters", "right"), ("FLOPs", "right"),
+        ("layer", "left"), ("type", "left"), ("output", "left"),
+        ("parameters", "right"), ("trainable", "left"), ("FLOPs", "right"),
     ):  # fmt: skip
         table.add_column(head, justify=side)  # type: ignore[arg-type]
     counted: set[Node] = set()
     for nodes in layers(graph):
         read = {value for node in nodes for value in node.inputs}
-        owned = [p for p in parameters.values() if p in read and p not in counted]
+        owned = [p for p in parameters.values() if p.learned and p in read and p not in counted]
         counted.update(owned)
+        ops = ", ".join(dict.fromkeys(node.op.name for node in nodes))
         table.add_row(
             nodes[0].scope or "-",
-            nodes[0].layer.kind if nodes[0].layer is not None else "-",
-            ", ".join(dict.fromkeys(node.op.name for node in nodes)),
+            ops if nodes[0].layer is None else nodes[0].layer.kind,
             str(nodes[-1].shape),
-            f"{sum(p.value.size for p in owned):,}",
+            f"{_count(owned):,}",
+            _trainable(owned),
             _readable_flops(nodes),
         )
     Console().print(table)
-    total = sum(p.value.size for p in graph.parameters if p.trainable)
-    print(f"{total:,} trainable parameters")
+    print(_totals(parameters.values()))
+    shared = [name for name in parameters if _is_numbered(name, parameters)]
+    if shared:
+        print(
+            f"{shared[0]} shares its name with another parameter. Name the networks:\n"
+            "nn.Sequential(..., name='encoder')"
+        )
+
+
+def _is_numbered(name: str, parameters: Mapping[str, Parameter]) -> bool:
+    """Whether a parameter has a number behind its name, since another one bears it already."""
+    return name != parameters[name].name
+
+
+def _count(parameters: Iterable[Parameter]) -> int:
+    return sum(p.value.size for p in parameters)
+
+
+def _trainable(owned: Sequence[Parameter]) -> str:
+    kinds = {p.trainable for p in owned}
+    return "in part" if len(kinds) > 1 else "yes" if True in kinds else "no" if kinds else ""
+
+
+def _totals(parameters: Iterable[Parameter]) -> str:
+    """Parameters, trainable or frozen, and apart from them what no optimizer ever moves."""
+    found = list(parameters)
+    learned = [p for p in found if p.learned]
+    trainable = _count(p for p in learned if p.trainable)
+    frozen, buffers = _count(learned) - trainable, _count(found) - _count(learned)
+    lines = [f"{_count(learned):,} parameters: {trainable:,} trainable, {frozen:,} frozen"]
+    if buffers:
+        lines.append(f"{buffers:,} numbers in buffers (running statistics), never trained")
+    return "\n".join(lines)
 
 
 def layers(graph: Graph) -> list[list[Node]]:
@@ -51,8 +84,8 @@ def layers(graph: Graph) -> list[list[Node]]:
     of_module: dict[Layer, list[Node]] = {}
     last: Node | None = None
     for node in graph.nodes:
-        if isinstance(node.op.kernel, Leaf):
-            continue
+        if isinstance(node.op.kernel, Leaf) or node.role == "update":
+            continue  # how a running average moves is a part of training, not of the layer
         if node.layer is not None:
             if node.layer not in of_module:
                 of_module[node.layer] = []

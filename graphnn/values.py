@@ -48,6 +48,11 @@ def refuse_masked(what: str, value: object) -> None:
         )
 
 
+def in_range(array: NDArray[Any], low: int, high: int) -> bool:
+    """Whether all whole numbers are in low <= index < high."""
+    return array.size == 0 or bool(low <= array.min() and array.max() < high)
+
+
 def check_range(
     what: str,
     array: NDArray[Any],
@@ -79,7 +84,7 @@ def check_range(
         Names the first that is out of range.
     """
     low, high = limits
-    if array.size == 0 or (low <= array.min() and array.max() < high):
+    if in_range(array, low, high):
         return
     wrong = (array < low) | (array >= high)
     if ignored is not None:

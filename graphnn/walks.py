@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from graphnn.node import Node
 from graphnn.op import Concat, Strided
-from graphnn.ops.movement import row_strides
+from graphnn.ops.movement.transpose import row_strides
 from graphnn.spec import DimLike, Shape
 
 # Elements that must lie side by side: 16,384 times ``a b + c d`` of four slices, in runs of 4,

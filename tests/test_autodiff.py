@@ -462,3 +462,75 @@ def test_hessian_of_a_network_is_symmetric_and_right(rng):
     wanted = w1.T @ np.diag(w2 * -2 * t * (1 - t * t)) @ w1
     np.testing.assert_allclose(found, wanted, rtol=1e-10)
     np.testing.assert_allclose(found, found.T, rtol=1e-12)
+
+
+def differences(function, arrays, step=1e-6):
+    """Central differences of a NumPy function of several arrays: an array for each of them."""
+    found = []
+    for i, array in enumerate(arrays):
+        slopes = []
+        for j in range(array.size):
+            ends = []
+            for by in (step, -step):
+                moved = array.ravel().copy()
+                moved[j] += by
+                ends.append(function(*arrays[:i], moved.reshape(array.shape), *arrays[i + 1 :]))
+            slopes.append((ends[0] - ends[1]) / (2 * step))
+        out = np.asarray(function(*arrays))
+        found.append(np.reshape(np.stack(slopes, -1), (*out.shape, *array.shape)))
+    return found
+
+
+@pytest.fixture
+def two_layers(rng):
+    """Inputs, outputs of a network of two of them, and where it is looked at."""
+    x, w = gn.Input((3,), "float64", name="x"), gn.Input((2, 3), "float64", name="w")
+    y = gn.tanh(gn.matmul(w, x)) * x[:2]
+    return (x, w), y, [rng.standard_normal(3), rng.standard_normal((2, 3))]
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse", None])
+@pytest.mark.parametrize("several", [list, tuple])
+def test_jacobians_of_several_nodes(mode, several, two_layers):
+    inputs, y, at = two_layers
+    made = gn.jacobian(y, several(inputs), mode)
+    assert isinstance(made, list)
+    found = gn.function(inputs, made)(*at)
+    wanted = differences(gn.function(inputs, y), at)
+    for array, other in zip(found, wanted, strict=True):
+        assert array.shape == other.shape
+        np.testing.assert_allclose(array, other, rtol=1e-7, atol=1e-9)
+    (only,) = gn.jacobian(y, [inputs[0]], mode)
+    assert only.shape == (2, 3)
+
+
+def test_hessian_of_several_nodes(two_layers):
+    inputs, y, at = two_layers
+    loss = gn.sum(y * y)
+    blocks = gn.hessian(loss, inputs)
+    assert [[block.shape for block in row] for row in blocks] == [
+        [(3, 3), (3, 2, 3)],
+        [(2, 3, 3), (2, 3, 2, 3)],
+    ]
+    found = gn.function(inputs, [block for row in blocks for block in row])(*at)
+    slopes = gn.grad(loss, inputs)
+    wanted = [part for slope in slopes for part in differences(gn.function(inputs, slope), at)]
+    for array, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(array, other, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(found[1], found[2].transpose(2, 0, 1), rtol=1e-12)
+    ((alone,),) = gn.hessian(loss, [inputs[0]])
+    np.testing.assert_allclose(gn.function(inputs, alone)(*at), found[0], rtol=1e-12)
+
+
+def test_several_nodes_of_a_jacobian_that_is_zero_or_not_known():
+    x, z, none = gn.Input((3,), name="x"), gn.Input((2,), name="z"), gn.Input((0,), name="none")
+    for mode in ("forward", "reverse", None):
+        made = gn.jacobian(x * 2.0, [z, x, none], mode)
+        assert [node.shape for node in made] == [(3, 2), (3, 3), (3, 0)]
+        found = gn.function([x, z, none], made[:2])(*(np.ones(n, np.float32) for n in (3, 2, 0)))
+        np.testing.assert_array_equal(found[0], np.zeros((3, 2)))
+        np.testing.assert_array_equal(found[1], 2 * np.eye(3))
+    with pytest.raises(ShapeError, match=r"needs known sizes; b has shape \(None, 2\)"):
+        gn.jacobian(x, [x, gn.Input((None, 2), name="b")])
+    with pytest.raises(GraphError, match="does not depend on z"):
+        gn.hessian(gn.sum(x * x), [x, z])

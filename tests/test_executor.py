@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
+from graphnn import nn
 from graphnn.backends.cpu import blas, executor
 from graphnn.errors import DataError, DTypeError, GraphError, GraphnnError, ShapeError
 
@@ -135,6 +137,55 @@ def test_more_threads_than_lanes(many_lanes):
     assert p.value.tobytes() == expected
 
 
+# ------------------------------------------------------------------------------ second calls
+
+
+def test_a_second_call_is_checked_as_the_first():
+    x, y = gn.Input((None, 3), name="x"), gn.Input((None,), "int64", name="y")
+    f = gn.function([x, y], gn.cross_entropy(x, y))
+    array, labels = np.zeros((4, 3), np.float32), np.zeros(4, np.int64)
+    for _ in range(3):
+        assert f(array, labels) == pytest.approx(math.log(3))
+        with pytest.raises(gn.DataError, match=r"input y\[2\] = 3 is out of range"):
+            f(array, np.int64([0, 1, 3, 0]))
+        with pytest.raises(gn.ShapeError, match="its axis 0 has 4, another input has 5"):
+            f(np.zeros((5, 3), np.float32), labels)
+        with pytest.raises(gn.DTypeError, match="declared float32"):
+            f(array.astype(np.float64), labels)
+        with pytest.raises(gn.DataError, match="masked"):
+            f(np.ma.masked_array(array), labels)
+        with pytest.raises(gn.GraphError, match="takes 2 arrays"):
+            f(array)
+        f(np.asfortranarray(array), labels[::-1])
+
+
+def test_calls_of_changing_sizes_share_one_arena():
+    x = gn.Input((None, 3), name="x")
+    p = gn.Parameter(np.float32([1, 2, 3]), name="p")
+    f = gn.function(x, [gn.sum(gn.exp(x) * p, 1), p, x, gn.reshape(x, (-1,))])
+    for count in (2, 50, 2, 7, 0, 50, *range(100), 2):
+        array = np.random.default_rng(count).normal(size=(count, 3)).astype(np.float32)
+        sums, value, same, flat = f(array)
+        np.testing.assert_allclose(sums, np.exp(array) @ p.value, rtol=1e-5)
+        np.testing.assert_array_equal(same, array)
+        np.testing.assert_array_equal(flat, array.ravel())
+        assert value is not p.value
+        np.testing.assert_array_equal(value, p.value)
+        p.value = p.value + 1  # is seen by the next call
+
+
+def test_a_running_average_may_be_given_to_the_function_that_moves_it():
+    norm = nn.BatchNorm1d(2)
+    x, seen = gn.Input((None, 2), name="x"), gn.Input((2,), name="seen")
+    f = gn.function([x, seen], [gn.sum(norm(x)), seen], training=True)
+    array = np.float32([[1, 2], [3, 6]])
+    f(array, np.zeros(2, np.float32))
+    before = norm.running_mean.value.copy()
+    _, found = f(array, norm.running_mean.value)
+    np.testing.assert_array_equal(found, before)
+    assert not np.array_equal(norm.running_mean.value, before)
+
+
 # ------------------------------------------------------------------------------------ BLAS
 
 
@@ -179,6 +230,17 @@ def test_blas_is_left_as_it_was_by_several_threads(two_blas_threads):
             list(pool.map(use, range(3)))
         assert set(inside) == {1}
         assert set(blas_threads()) == {2}
+
+
+def test_blas_is_the_one_that_kernels_call():
+    """NumPy's, in a wheel of its own, is left alone; without a product nothing is."""
+    x = gn.Input((None, 8), name="x")
+    for node, multiplies in ((gn.tanh(x), False), (x @ gn.transpose(x), True)):
+        assert gn.function(x, node).bind({"N": 4}).multiplies == multiplies
+    image = gn.Input((None, 1, 8, 8))
+    convolved = gn.conv2d(image, np.ones((1, 1, 3, 3), np.float32))
+    assert gn.function(image, convolved).bind({"N": 4}).multiplies
+    assert len(blas._libraries()) == 1
 
 
 def test_blas_says_what_it_is():
@@ -605,7 +667,7 @@ def test_two_dropouts_draw_different_masks():
 
 def test_the_published_vectors_of_philox():
     """Random123's known answers, by the NumPy oracle, which test_ops compares with the kernel."""
-    from graphnn.ops.random import philox
+    from graphnn.ops.random.generator import philox
 
     ones = 0xFFFFFFFF
     known = [

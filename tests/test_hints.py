@@ -100,11 +100,13 @@ def test_settings_of_optimizers():
 
 def test_optimizers_show_their_settings():
     assert repr(optim.SGD(0.1, momentum=0.9)) == (
-        "SGD(lr=0.1, momentum=0.9, nesterov=False, weight_decay=0.0)"
+        "SGD(lr=0.1, momentum=0.9, nesterov=False, weight_decay=0.0, dampening=0.0)"
     )
     adam = optim.Adam()
     adam.lr = 0.5
-    assert repr(adam) == "Adam(lr=0.5, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0)"
+    assert (
+        repr(adam) == "Adam(lr=0.5, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0, amsgrad=False)"
+    )
 
 
 # --------------------------------------------------------------------------- models

@@ -204,6 +204,8 @@ def test_losses_of_extreme_logits_are_finite_and_so_are_their_slopes():
     losses, slope = value([loss, gn.grad(gn.sum(loss), x)], (x, big))
     np.testing.assert_array_equal(losses, [0, 0, 1e4, 1e4, 0])
     np.testing.assert_array_equal(slope, [0, 0, 1, -1, 0])
+    endless = value([loss, gn.grad(gn.sum(loss), x)], (x, np.sign(big) * np.float32(np.inf)))
+    np.testing.assert_array_equal(endless, [[0, 0, np.inf, np.inf, 0], [0, 0, 1, -1, 0]])
     soft = gn.soft_margin_loss(x, t * 2 - 1, reduction="none")
     np.testing.assert_array_equal(value(soft, (x, big)), [0, 0, 1e4, 1e4, 0])
     rows = gn.Input((2, 2), name="rows")
@@ -313,6 +315,69 @@ def test_two_softmaxes_are_one_too_many():
         gn.nll_loss(gn.softmax(x), y)
     gn.nll_loss(gn.log_softmax(x), y)
     gn.binary_cross_entropy(gn.sigmoid(x), x)
+
+
+X3 = gn.Input((None, 3), name="x")
+IMAGE = gn.Input((None, 1, 8, 8), name="image")
+RAW = {
+    "linear": lambda: nn.Linear(3, 1)(X3),
+    "no bias": lambda: nn.Linear(3, 1, bias=False)(X3),
+    "by hand": lambda: X3 @ gn.Parameter(np.ones((3, 1), np.float32)) + gn.Parameter([0.0]),
+    "bias first": lambda: gn.Parameter([0.0]) + X3 @ gn.Parameter(np.ones((3, 1), np.float32)),
+    "a row": lambda: gn.squeeze(nn.Linear(3, 1)(X3), -1),
+    "frozen": lambda: nn.Linear(3, 1).freeze()(X3),
+    "behind relu and dropout": lambda: nn.Dropout(0.5)(gn.relu(nn.Linear(3, 1)(X3))),
+    "conv2d": lambda: nn.Conv2d(1, 2, 3)(IMAGE),
+    "conv1d": lambda: nn.Conv1d(1, 2, 3)(gn.Input((None, 1, 8))),
+}
+BOUNDED = {
+    "sigmoid": lambda: gn.sigmoid(nn.Linear(3, 1)(X3)),
+    "softmax": lambda: nn.Sequential(nn.Linear(3, 2), nn.Softmax(-1))(X3),
+    "clip": lambda: gn.clip(nn.Linear(3, 1)(X3), 0.0, 1.0),
+    "a given probability": lambda: X3,
+    "a mixture": lambda: gn.softmax(X3) @ np.float32([[0.1], [0.4], [1.0]]),
+    "scaled": lambda: (gn.tanh(nn.Linear(3, 1)(X3)) + 1.0) / 2.0,
+    "a parameter": lambda: gn.Parameter([0.5, 0.5]),
+    "a step": lambda: nn.Step()(nn.Linear(3, 1)(X3)),
+}
+
+
+@pytest.mark.parametrize("name", RAW)
+def test_binary_cross_entropy_of_logits(name):
+    raw = RAW[name]()
+    target = gn.Input(raw.shape, name="y")
+    said = (
+        r"outputs of a sigmoid; .* is raw: it comes out of a \w+ \(declared at test_losses\.py.*"
+        r"binary_cross_entropy_with_logits, in compile loss='bce_with_logits'; or pass gn\.sigmoid"
+    )
+    with pytest.raises(GraphError, match=said):
+        gn.binary_cross_entropy(raw, target)
+    with pytest.raises(GraphError, match=said):
+        nn.BCELoss()(raw, target)
+    with pytest.raises(GraphError, match=said):
+        gn.Model(gn.Graph(raw).inputs, raw).compile("sgd", "bce")
+    gn.binary_cross_entropy(gn.sigmoid(raw), target)
+    gn.binary_cross_entropy_with_logits(raw, target)
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+def test_binary_cross_entropy_of_probabilities(name):
+    p = BOUNDED[name]()
+    assert gn.binary_cross_entropy(p, gn.Input(p.shape)).shape == ()
+
+
+def test_a_loss_of_nan_names_binary_cross_entropy():
+    x = gn.Input((None, 1), name="x")
+    model = gn.Model(x, nn.Linear(1, 1)(x) * 10.0)  # nobody can see that it is raw
+    model.compile("sgd", "bce")
+    X = np.float32([[1], [2]])
+    with pytest.warns(
+        gn.NotFiniteWarning, match=r"NaN outside of \[0, 1\].*with_logits\. Look for"
+    ):
+        model.fit(X * 1e3, np.ones_like(X), verbose=0)
+    model.compile("sgd", gn.mse_loss(model.outputs[0], x))
+    with pytest.warns(gn.NotFiniteWarning, match=r"hardly recover\. Look for NaN or Inf"):
+        model.fit(X * np.nan, verbose=0)
 
 
 def test_arguments_of_cross_entropy():

@@ -159,12 +159,68 @@ def test_optimizers_leave_frozen_parameters_alone():
         model.compile(optim.SGD(lr=0.1), loss="mse")
 
 
+@pytest.mark.parametrize("options", [{}, {"affine": False}, {"momentum": None}])
+def test_a_frozen_batch_norm_normalises_by_its_running_averages(options):
+    x = gn.Input((None, 3), name="x")
+    norm, head = nn.BatchNorm1d(3, **options), nn.Linear(3, 1)
+    before, y = norm(x), head(norm(x))
+    X = RNG.normal(3.0, 2.0, size=(16, 3)).astype(np.float32)
+    slope = gn.grad(gn.sum(gn.square(y)), x)
+    batch, moved = gn.function(x, [before, slope], training=True)(X)
+    np.testing.assert_allclose(batch.mean(0), 0, atol=1e-5)
+    calls = norm.num_batches_tracked.value.copy()
+    assert calls == 2  # declared twice
+    norm.freeze()  # the same nodes, compiled anew
+    state = norm.state_dict()
+    found = gn.function(x, [before, slope], training=True)(X)
+    wanted = gn.function(x, [before, slope], training=False)(X)
+    for array, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(array, other, rtol=1e-6)
+    assert not np.allclose(found[1], moved)
+    model = gn.Model(x, y)
+    model.compile("sgd", "mse")
+    model.fit(X, X[:, :1], verbose=0)
+    for name, array in norm.state_dict().items():
+        np.testing.assert_array_equal(array, state[name])
+
+    norm.requires_grad_(True)
+    with pytest.raises(GraphError, match=r"was released after compile"):
+        model.fit(X, X[:, :1], verbose=0)
+    model.compile("sgd", "mse")
+    model.fit(X, X[:, :1], verbose=0)
+    assert norm.num_batches_tracked.value == calls + 1
+    norm.requires_grad_(False)  # as in torch
+    model.compile("sgd", "mse")
+    model.fit(X, X[:, :1], verbose=0)
+    assert norm.num_batches_tracked.value == calls + 2
+    norm.freeze()
+    with pytest.raises(GraphError, match=r"running_mean was frozen after compile"):
+        model.fit(X, X[:, :1], verbose=0)
+
+
+def test_a_frozen_batch_norm_in_a_checkpoint_and_in_forward_mode():
+    x = gn.Input((5, 3), name="x")
+    norm = nn.BatchNorm1d(3).freeze()
+    norm.running_mean.value = [1, 2, 3]
+    y = gn.tanh(gn.checkpoint(norm, x))
+    slope = gn.grad(gn.sum(y * y), x)
+    change = gn.jvp(y, x, np.ones((5, 3), np.float32))
+    X = RNG.normal(size=(5, 3)).astype(np.float32)
+    found = gn.function(x, [y, slope, change], training=True)(X)
+    wanted = gn.function(x, [y, slope, change], training=False)(X)
+    for array, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(array, other, rtol=1e-6)
+    assert norm.num_batches_tracked.value == 0
+
+
 def test_a_copy_of_a_frozen_layer_is_frozen_and_can_be_released():
     layer = copy.deepcopy(nn.BatchNorm1d(3).freeze())
     assert not layer.weight.trainable
+    assert layer.running_mean.held
     layer.requires_grad_(True)
     assert layer.weight.trainable
     assert not layer.running_mean.trainable
+    assert not layer.running_mean.held
 
 
 def test_a_frozen_parameter_still_has_a_gradient():

@@ -376,3 +376,51 @@ def test_divide_polynomials():
     assert divide(n + 1, 2) is None
     assert divide(0, n) == 0
     assert divide(5, 0) is None
+
+
+def on_cpu(outputs, given):
+    """As ``reference.evaluate``, by the kernels."""
+    return gn.function(list(given), outputs)(*given.values())
+
+
+ROLLED = {
+    "one": (1, 0),
+    "back": (-2, 0),
+    "further than there is": (5, 0),
+    "as one row": (2, None),
+    "two axes": ((4, 1), (0, 1)),
+}
+
+
+@pytest.mark.parametrize("run", [on_cpu, reference.evaluate])
+@pytest.mark.parametrize("name", ROLLED)
+def test_roll_along_an_axis_of_unknown_size(name, run):
+    x = gn.Input((None, 3), name="x")
+    shift, axis = ROLLED[name]
+    rolled = gn.roll(x, shift, axis)
+    slope = gn.grad(gn.sum(rolled * rolled * x), x)
+    for count in (0, 1, 2, 6):
+        array = np.arange(1, 3 * count + 1, dtype=np.float32).reshape(count, 3)
+        moved = np.roll(array, shift, axis)
+        found, dx = run([rolled, slope], {x: array})
+        np.testing.assert_array_equal(found, moved)
+        back = np.negative(shift).tolist()
+        np.testing.assert_allclose(dx, moved**2 + 2 * array * np.roll(array, back, axis))
+
+
+@pytest.mark.parametrize("run", [on_cpu, reference.evaluate])
+@pytest.mark.parametrize("axis", [0, -2])
+def test_cumprod_along_an_axis_of_unknown_size(axis, run):
+    x = gn.Input((None, 2), name="x")
+    products = gn.cumprod(x, axis)
+    slope = gn.grad(gn.sum(products), x)
+    for count in (0, 1, 2, 5):
+        array = np.linspace(-1, 2, 2 * count, dtype=np.float32).reshape(count, 2)
+        array[count // 2 :, :1] = 0
+        found, dx = run([products, slope], {x: array})
+        np.testing.assert_allclose(found, np.cumprod(array, axis), rtol=1e-6)
+        sums = [
+            sum(np.delete(array[: j + 1], i, 0).prod(0) for j in range(i, count))
+            for i in range(count)
+        ]
+        np.testing.assert_allclose(dx, np.reshape(sums, (count, 2)), rtol=1e-5, atol=1e-6)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import cmath
+import functools
 import math
 
 import numpy as np
 import pytest
 
+import graphnn as gn
 from graphnn.errors import KernelError
 from graphnn.source import MATH_FUNCTIONS, SUFFIX, Body, math_name
 
@@ -202,6 +204,20 @@ def test_math_names():
     assert set(SUFFIX) == {"float32", "float64", "int64", "int32", "uint8", "bool"}
 
 
+def tripled(x): return gn.elementwise(lambda y: y * 3)(x)  # fmt: skip
+
+
+@functools.wraps(doubled)
+def doubled_again(x):
+    return x * 4
+
+
+def test_the_lines_of_another_function_are_not_read():
+    with pytest.raises(KernelError, match=r"the lambda at test_source\.py:\d+ .* with `def`"):
+        tripled(gn.Input((2,)))
+    assert "x * 4" in ast.unparse(Body(doubled_again).tree)
+
+
 # --------------------------------------------------------------------- what no body may hold
 
 
@@ -239,7 +255,7 @@ class Callable:
         (uses_another_builtin, "the name 'print' is not defined"),
         (with_a_default, r"with_a_default: the parameters .* are plain names.*got \(x, k=2\)"),
         (with_a_star, r"with_a_star: the parameters of a kernel body are plain names.*got \(\*x\)"),
-        (lambda x: x, r"<lambda>: its source cannot be read .* define it with `def`"),
+        (lambda x: x, r"the lambda at test_source\.py:\d+ has no lines .* define it with `def`"),
         (math.exp, "must be a plain Python function; got builtin_function_or_method"),
         (Callable(), "must be a plain Python function; got Callable"),
         (countdown, "countdown: a kernel body cannot call itself, by 'countdown'"),

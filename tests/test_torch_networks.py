@@ -232,14 +232,16 @@ class Pair:
     theirs: Callable
     shape: tuple[int, ...]
     frozen: str = ""  # a child
+    held: bool = False  # whether its running averages stay too
 
     def __str__(self) -> str:
-        return self.ours.__name__ + ", frozen" * bool(self.frozen)
+        return self.ours.__name__ + ", frozen" * bool(self.frozen) + " and held" * self.held
 
 
 PAIRS = [
     Pair(MLP, TorchMLP, (12,)),
     Pair(MLP, TorchMLP, (12,), frozen="norm"),
+    Pair(MLP, TorchMLP, (12,), frozen="norm", held=True),
     Pair(LeNet, TorchLeNet, (1, 16, 16)),
     Pair(LeNet, TorchLeNet, (1, 16, 16), frozen="features"),
     Pair(VGG, TorchVGG, (3, 16, 16)),
@@ -292,7 +294,8 @@ def test_a_network_is_torchs(pair, dtype):
     assert net.load_torch_state_dict(peer.state_dict()) == ([], [])
     assert list(net.to_torch_state_dict()) == list(peer.state_dict())
     if pair.frozen:
-        getattr(net, pair.frozen).freeze()
+        part = getattr(net, pair.frozen)
+        assert (part.freeze() if pair.held else part.requires_grad_(False)) is part
     learned = {name: p for name, p in net.named_parameters() if p.trainable}
     assert list(learned) == [name for name, p in peer.named_parameters() if p.requires_grad]
     assert not pair.frozen or not any(name.startswith(pair.frozen) for name in learned)
@@ -307,6 +310,8 @@ def test_a_network_is_torchs(pair, dtype):
     found = step(images, labels)
 
     peer.train()
+    if pair.held:
+        getattr(peer, pair.frozen).eval()
     stepper = torch.optim.SGD([p for p in peer.parameters() if p.requires_grad], RATE, MOMENTUM)
     expected = peer(torch.tensor(images))
     cost = F.cross_entropy(expected, torch.tensor(labels))

@@ -20,30 +20,34 @@ from graphnn.nn.activation import (
     Tanh,
     Tanhshrink,
 )
+from graphnn.nn.attention import MultiheadAttention
 from graphnn.nn.bilinear import Bilinear
 from graphnn.nn.branches import Concat, Lambda, Residual
+from graphnn.nn.cell import GRUCell, LSTMCell, RNNCell
+from graphnn.nn.classification import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CosineEmbeddingLoss,
+    CosineSimilarity,
+    CrossEntropyLoss,
+    HingeEmbeddingLoss,
+    MultiMarginLoss,
+    NLLLoss,
+    SoftMarginLoss,
+)
 from graphnn.nn.container import ModuleDict, ModuleList, Sequential
 from graphnn.nn.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from graphnn.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, GaussianNoise
 from graphnn.nn.embedding import Embedding
 from graphnn.nn.linear import Linear
 from graphnn.nn.loss import (
-    BCELoss,
-    BCEWithLogitsLoss,
-    CosineEmbeddingLoss,
-    CosineSimilarity,
-    CrossEntropyLoss,
     GaussianNLLLoss,
-    HingeEmbeddingLoss,
     HuberLoss,
     KLDivLoss,
     L1Loss,
     MSELoss,
-    MultiMarginLoss,
-    NLLLoss,
     PoissonNLLLoss,
     SmoothL1Loss,
-    SoftMarginLoss,
 )
 from graphnn.nn.module import Module
 from graphnn.nn.norm import (
@@ -65,6 +69,7 @@ from graphnn.nn.pool import (
     MaxPool1d,
     MaxPool2d,
 )
+from graphnn.nn.position import LearnedPositionalEncoding, SinusoidalPositionalEncoding
 from graphnn.nn.rectifier import (
     CELU,
     ELU,
@@ -80,12 +85,18 @@ from graphnn.nn.rectifier import (
     Step,
     Threshold,
 )
+from graphnn.nn.recurrent import GRU, LSTM, RNN
 from graphnn.nn.reshape import Flatten
+from graphnn.nn.transformer import Transformer, TransformerDecoder, TransformerEncoder
+from graphnn.nn.transformer_layers import TransformerDecoderLayer, TransformerEncoderLayer
 
 __all__ = [
     "CELU",
     "ELU",
     "GELU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
@@ -113,6 +124,7 @@ __all__ = [
     "Dropout2d",
     "Embedding",
     "Flatten",
+    "GRUCell",
     "GaussianNLLLoss",
     "GaussianNoise",
     "GroupNorm",
@@ -127,9 +139,11 @@ __all__ = [
     "InstanceNorm2d",
     "KLDivLoss",
     "L1Loss",
+    "LSTMCell",
     "Lambda",
     "LayerNorm",
     "LeakyReLU",
+    "LearnedPositionalEncoding",
     "Linear",
     "LogSigmoid",
     "LogSoftmax",
@@ -141,16 +155,19 @@ __all__ = [
     "ModuleDict",
     "ModuleList",
     "MultiMarginLoss",
+    "MultiheadAttention",
     "NLLLoss",
     "PReLU",
     "PoissonNLLLoss",
     "RMSNorm",
+    "RNNCell",
     "ReLU",
     "ReLU6",
     "Residual",
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SinusoidalPositionalEncoding",
     "SmoothL1Loss",
     "SoftMarginLoss",
     "Softmax",
@@ -161,6 +178,11 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "init",
 ]
 

@@ -31,7 +31,9 @@ class Module:
     Parameters
     ----------
     name
-        Scope of its nodes; by default the attribute under which another module keeps it.
+        Scope of its nodes; by default the attribute under which another module keeps it. Networks
+        that no module keeps, and that one model is composed of, need one each: parameters that
+        share a name are numbered (``0.weight``, ``0.weight_2``).
 
     Examples
     --------
@@ -222,16 +224,23 @@ class Module:
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Freeze (False) or release what is learned here, for optimizers declared from now on.
 
-        A frozen parameter still has a gradient for whoever asks; optimizers leave it alone. Running
-        averages move on in training. A model that is compiled keeps its updates: compile it again.
+        A frozen parameter still has a gradient for whoever asks; optimizers leave it alone. With
+        False, running averages move on in training, as in torch: :meth:`freeze` keeps them too.
+        True releases both. A model that is compiled keeps its updates: compile it again.
         """
         for parameter in self.parameters():
             if parameter.learned:
                 parameter.requires_grad_(requires_grad)
+            elif requires_grad:
+                parameter.hold(False)
         return self
 
     def freeze(self) -> Self:
-        """Keep what is learned here as it is: ``requires_grad_(False)``.
+        """Keep this part as it is, whatever is trained: ``requires_grad_(False)`` and more.
+
+        Batch normalisation in it works in training as in inference, by its running averages, which
+        stay: what Keras does, and torch after ``eval()``. Dropout goes on. Freeze before compile,
+        or compile again; ``requires_grad_(True)`` releases.
 
         Examples
         --------
@@ -240,6 +249,8 @@ class Module:
         >>> [name for name, p in net.named_parameters() if p.trainable]
         ['1.weight', '1.bias']
         """
+        for parameter in self.parameters():
+            parameter.hold()
         return self.requires_grad_(False)
 
     def __setattr__(self, key: str, value: object) -> None:

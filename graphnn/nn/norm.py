@@ -10,8 +10,8 @@ from graphnn.context import declared_at
 from graphnn.errors import ShapeError
 from graphnn.nn.module import Module
 from graphnn.node import Node, Parameter
-from graphnn.ops.batch_norm import batch_norm
-from graphnn.ops.norm import group_norm, instance_norm, layer_norm, rms_norm
+from graphnn.ops.normalisation.batch_norm import batch_norm
+from graphnn.ops.normalisation.norm import group_norm, instance_norm, layer_norm, rms_norm
 from graphnn.spec import as_dtype, format_shape
 
 
@@ -89,7 +89,8 @@ def _check_layout(
 class BatchNorm1d(_BatchNorm):
     """Batch normalisation of (batch, features) or (batch, channels, length).
 
-    In training by the mean and variance of the batch, in inference by their running averages.
+    In training by the mean and variance of the batch, in inference by their running averages; a
+    layer that is frozen (``layer.freeze()``) by its running averages always, and they stay.
     Ioffe, Szegedy (2015); see :func:`graphnn.batch_norm`.
 
     Parameters

@@ -17,6 +17,7 @@ from graphnn.context import declared_at
 from graphnn.errors import NotFiniteWarning
 from graphnn.function import Function
 from graphnn.node import Input
+from graphnn.ops.loss.binary import log_loss
 from graphnn.train.epochs import EpochRun
 from graphnn.train.history import History
 from graphnn.train.progress import Reporter, Silent
@@ -43,6 +44,8 @@ class Fitting:
         As in :class:`EpochRun`.
     first_epoch
         How many epochs were trained before: each has an order of its own.
+    judged
+        Names of what validation measures, if not all.
     """
 
     def __init__(
@@ -56,8 +59,10 @@ class Fitting:
         batch_size: int,
         shuffle: bool,
         first_epoch: int,
+        judged: Sequence[str] | None = None,
     ) -> None:
         self.function, self.data, self.names = function, data, list(names)
+        self.judged = self.names if judged is None else list(judged)
         self.history, self.shown = history, shown
         self.batch_size, self.shuffle, self.first_epoch = batch_size, shuffle, first_epoch
         self._finite = True
@@ -111,7 +116,7 @@ class Fitting:
         self._check_finite(first + told, run.sums[told:done, 0])
 
     def _validated(self, run: EpochRun, epoch: int, validate: Validate) -> None:
-        values = dict.fromkeys(self.names, math.nan)  # if it is cut short: no column is shorter
+        values = dict.fromkeys(self.judged, math.nan)  # if it is cut short: no column is shorter
         try:
             values |= validate()
         finally:
@@ -128,11 +133,20 @@ class Fitting:
         epoch, loss = first + int(wrong[0]), losses[wrong[0]]
         here = declared_at()
         warnings.warn_explicit(
-            f"epoch {epoch + 1}: the loss is {loss}, and the weights will hardly recover. Look for "
-            "NaN or Inf in the data (np.isfinite(x).all()) and for logarithms and quotients at 0, "
-            "or lower the learning rate. warnings.simplefilter('error', gn.NotFiniteWarning) stops "
-            "training there.",
+            f"epoch {epoch + 1}: the loss is {loss}, and the weights will hardly recover. "
+            f"{self._suspect()}Look for NaN or Inf in the data (np.isfinite(x).all()) and for "
+            "logarithms and quotients at 0, or lower the learning rate. "
+            "warnings.simplefilter('error', gn.NotFiniteWarning) stops training there.",
             NotFiniteWarning,
             here.file,
             here.line,
+        )
+
+    def _suspect(self) -> str:
+        """The first thing to look at, where the graph shows one."""
+        if not any(node.op is log_loss.op for node in self.function.graph.nodes):
+            return ""
+        return (
+            "Its binary_cross_entropy is NaN outside of [0, 1]: does a sigmoid make what it takes? "
+            "For logits use binary_cross_entropy_with_logits. "
         )

@@ -26,7 +26,8 @@ def _libraries() -> list[Any]:
     from threadpoolctl import ThreadpoolController  # noqa: PLC0415 - scans the loaded libraries
 
     found = ThreadpoolController().select(user_api="blas").lib_controllers
-    ours = [library for library in found if "scipy" in os.path.basename(library.filepath)]
+    # Wheels bring one each: NumPy's, of the same name, lies in a folder of its own.
+    ours = [library for library in found if "scipy" in os.path.dirname(library.filepath)]
     return ours or list(found)
 
 
@@ -50,7 +51,7 @@ def single_threaded() -> Iterator[None]:
     with _guard:
         if _users == 0:
             _before = [library.get_num_threads() for library in _libraries()]
-            _set([1] * len(_before))
+            _change([1] * len(_before))
         _users += 1
     try:
         yield
@@ -58,18 +59,24 @@ def single_threaded() -> Iterator[None]:
         with _guard:
             _users -= 1
             if _users == 0:
-                _set(_before)
+                _change(_before)
+
+
+def _change(counts: list[int]) -> None:
+    if any(
+        before != 1 for before in _before
+    ):  # else they are what they shall be, inside and afterwards
+        _set(counts)
 
 
 def _set(counts: list[int]) -> None:
     for library, count in zip(_libraries(), counts, strict=True):
-        if library.get_num_threads() != count:
-            # threadpoolctl 3.8 lets only the first Python thread that ever set OpenBLAS's count
-            # set it again, and ignores the others: here the last user restores it, whoever that is.
-            # So nobody is in control before, nor after.
-            release = getattr(library, "clear_controlling_thread", None)
-            if release is not None:
-                release(force=True)
-            library.set_num_threads(count)
-            if release is not None:
-                release(force=True)
+        # threadpoolctl 3.8 lets only the first Python thread that ever set OpenBLAS's count
+        # set it again, and ignores the others: here the last user restores it, whoever that is.
+        # So nobody is in control before, nor after.
+        release = getattr(library, "clear_controlling_thread", None)
+        if release is not None:
+            release(force=True)
+        library.set_num_threads(count)
+        if release is not None:
+            release(force=True)
