@@ -8,15 +8,18 @@ larger value: nothing is copied.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from graphnn.errors import PlanError
 from graphnn.graph import needed
 from graphnn.node import Node
 from graphnn.op import Alias, Attention, Concat, Leaf, Loop, Part, Reduction, Scalar, Strided
+from graphnn.source import Body
 from graphnn.spec import DimLike, Shape
-from graphnn.walks import Walk, is_load, is_store, load_walk
+from graphnn.walks import Walk, is_even, is_load, is_store, load_walk
 
 MOST_NODES = 64  # of one kernel: compiling takes more than proportionally long
 MOST_PARTS = 1 << 30  # of a loop: as many as are read
@@ -192,7 +195,7 @@ class _Joined:
     def _join(self, *groups: list[Node], most: int = MOST_NODES) -> None:
         """Make one group of several, if that is sound: all of them or none."""
         union = sorted({node for nodes in groups for node in nodes}, key=self.bit.__getitem__)
-        if len(union) > most or len(union) == len(groups[-1]):
+        if len(union) > most or len(union) == len(groups[-1]) or not _in_vectors(union):
             return
         inside = sum(self.bit[node] for node in union)
         outside = self._needed_by(union)
@@ -224,6 +227,24 @@ def _alike(node: Node, value: Node) -> bool:
     )
 
 
+def _in_vectors(nodes: Sequence[Node]) -> bool:
+    """Whether nodes are no slower in one kernel: long formulas want loops of whole vectors."""
+    walking = [node for node in nodes if _is(node, Strided, Concat)]
+    return all(map(is_even, walking)) or not any(map(is_long, nodes))
+
+
+def is_long(node: Node) -> bool:
+    """Whether an elementwise formula calls functions."""
+    kernel = node.op.kernel
+    return isinstance(kernel, Scalar) and _calls(kernel.body)
+
+
+@cache
+def _calls(body: Body) -> bool:
+    parts = (part for line in body.statements for part in ast.walk(line))
+    return any(isinstance(part, ast.Call) for part in parts)
+
+
 def _all_join(store: Node, members: Mapping[Node, list[Node]]) -> bool:
     """Whether elementwise groups compute all pieces of a concat."""
     makers = [_form(members[piece]) for piece in store.inputs if piece in members]
@@ -252,13 +273,18 @@ def _take_in_loads(
         union = members.get(readers[node][0], [])
         if not union or len(union) >= MOST_NODES or not _is(_form(union), Scalar):
             continue
-        if all(members.get(other) is union and not _is(other, Strided) for other in readers[node]):
+        private = all(
+            members.get(other) is union and not _is(other, Strided) for other in readers[node]
+        )
+        if private and _in_vectors([node, *union]):
             union.insert(0, node)
             members[node] = union
 
 
 def _form(nodes: Sequence[Node]) -> Node:
     """The node that gives a group its form: the last that is no load and no store."""
+    if isinstance(nodes[0].op.kernel, Loop):
+        return nodes[0]
     computes = (n for n in reversed(nodes) if isinstance(n.op.kernel, Scalar | Reduction))
     return next(computes, nodes[-1])
 

@@ -6,18 +6,19 @@ of an elementwise result is the result of slices: then nothing is computed that 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from graphnn.fusion import is_long
 from graphnn.graph import needed
 from graphnn.node import Constant, Node, apply, rebuilt
-from graphnn.op import Op, Scalar
+from graphnn.op import Loop, Op, Part, Scalar
 from graphnn.ops.elementwise.arithmetic import accumulate
 from graphnn.ops.movement.broadcast import broadcast_to
 from graphnn.ops.movement.joining import CONCAT
 from graphnn.ops.movement.reshape import RESHAPE
 from graphnn.ops.movement.slicing import PAD, SLICE, is_negative
 from graphnn.spec import DimLike, Shape, divide
-from graphnn.walks import is_load
+from graphnn.walks import is_even, is_load
 
 MOST_COPIES = 16  # of elementwise nodes that slices go through: kernels should stay of one size
 
@@ -192,7 +193,7 @@ class Slices:
     """Slices go before the elementwise nodes that only slices read."""
 
     def __init__(self, outputs: Sequence[Node]) -> None:
-        self.cut = _cut(outputs)
+        self.cut = {node for one in _graphs(outputs) for node in _cut(one)}
         self.new: set[Node] = set()
         self.known: dict[tuple[Node, Sizes, Sizes], Node] = {}
 
@@ -224,6 +225,17 @@ class Slices:
         return _made(SLICE, [value], {"low": low, "high": high, "step": (1,) * value.ndim}, cut)
 
 
+def _graphs(outputs: Sequence[Node]) -> Iterator[Sequence[Node]]:
+    """What is read of a graph, and of the body of each loop in it."""
+    yield outputs
+    order = needed(outputs)
+    for loop in order:
+        if isinstance(loop.op.kernel, Loop):
+            parts = [n for n in order if isinstance(n.op.kernel, Part) and n.inputs[0] is loop]
+            read = [part.attrs["of"] for part in parts if "of" in part.attrs]
+            yield from _graphs([*loop.attrs["body"].nexts, *read])
+
+
 def _cut(outputs: Sequence[Node]) -> set[Node]:
     """The elementwise nodes that nobody reads but slices beside each other."""
     order = needed(outputs)
@@ -234,19 +246,23 @@ def _cut(outputs: Sequence[Node]) -> set[Node]:
     kept = set(outputs)
     cuts: dict[Node, frozenset[tuple[Sizes, Sizes]]] = {}
     depth: dict[Node, int] = {}
+    even: dict[Node, bool] = {}
     for node in reversed(order):
         if not isinstance(node.op.kernel, Scalar) or node in kept or "shape" in node.attrs:
             continue
         read = readers[node]
         if all(_is_plain(one) for one in read):
             found = frozenset((one.attrs["low"], one.attrs["high"]) for one in read)
-            depth[node] = 1
+            depth[node], even[node] = 1, all(map(is_even, read))
         elif all(one in cuts and one.spec.shape == node.spec.shape for one in read):
             found = cuts[read[0]]
             depth[node] = 1 + max(depth[one] for one in read)
+            even[node] = even[read[0]]
             if any(cuts[one] != found for one in read):
                 continue
         else:
+            continue
+        if is_long(node) and not even[node]:
             continue
         if depth[node] * len(found) <= MOST_COPIES and _are_beside(node.spec.shape, found):
             cuts[node] = found

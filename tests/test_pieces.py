@@ -46,6 +46,7 @@ def values(nodes, seed: int = 0, n: int = 5) -> dict[gn.Node, np.ndarray]:
 def short_runs(monkeypatch):
     """Slices of any length are read in place."""
     monkeypatch.setattr(walks, "SHORTEST_RUN", 1)
+    monkeypatch.setattr(walks, "LONG_RUN", 1)
 
 
 # -------------------------------------------------------------------------------------- networks
@@ -203,13 +204,19 @@ def test_slices_of_slices_steps_and_empty_ones(short_runs):
         check_values([*outputs, *grads], values([x], n=n))
 
 
-def test_short_runs_stay_copies():
-    x = gn.Input((None, 6), "float64", name="x")
-    assert kernels([gn.tanh(x[:, :3])]) == [["slice"], ["tanh"]]
-    long = gn.Input((None, 64), "float64", name="x")
-    assert kernels([gn.tanh(long[:, :32])]) == [["slice", "tanh"]]
+def test_runs_that_are_no_whole_vectors_are_copied_for_long_formulas():
+    x, y = gn.Input((None, 6), "float64", name="x"), gn.Input((None, 64), "float64", name="y")
+    z = gn.Input((None, 66), "float64", name="z")
+    assert kernels([gn.tanh(y[:, :32])]) == [["slice", "tanh"]]
+    assert kernels([gn.tanh(z[:, :33])]) == [["slice"], ["tanh"]]
+    assert kernels([z[:, :33] + 1.0]) == [["slice", "add"]]
+    assert kernels([x[:, :3] + 1.0]) == [["slice"], ["add"]]
     assert kernels([gn.tanh(x[1:])]) == [["slice", "tanh"]]
-    assert kernels([gn.tanh(long[:, ::2])]) == [["slice"], ["tanh"]]
+    assert kernels([gn.tanh(y[:, ::2])]) == [["slice"], ["tanh"]]
+    inputs, outputs = lstm(33)
+    parts = [["slice", "slice", "slice", "add", "add"]] * 4
+    assert [ops for ops in kernels(outputs) if "slice" in ops] == parts
+    check_values(outputs, values(inputs))
 
 
 def test_a_slice_that_others_read_is_stored_too(short_runs):
@@ -243,11 +250,10 @@ def test_a_thread_reads_and_writes_only_the_parts_that_it_says(data):
     part = x[cut] if x[cut] is not x else gn.flip(x, 0)
     axis = data.draw(st.integers(0, len(shape) - 1))
     joined = gn.concat([gn.exp(part), gn.sin(part)], axis)
-    old, walks.SHORTEST_RUN = walks.SHORTEST_RUN, 1
-    try:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(walks, "SHORTEST_RUN", 1)
+        patched.setattr(walks, "LONG_RUN", 1)
         groups = fuse([joined])
-    finally:
-        walks.SHORTEST_RUN = old
     for group in groups:
         step, (place, parts) = step_of(group, {}), leading(group.shape)
         every = np.indices(group.shape).reshape(len(group.shape), -1).T

@@ -128,6 +128,7 @@ def _pieces(draw, a: Node, b: Node) -> Node:
 @pytest.mark.parametrize("part", range(4))
 def test_random_graphs_compute_what_their_references_do(part, many_lanes, monkeypatch):
     monkeypatch.setattr(walks, "SHORTEST_RUN", 1)
+    monkeypatch.setattr(walks, "LONG_RUN", 1)
 
     @seed(part)
     @settings(max_examples=130)
