@@ -102,6 +102,7 @@ from graphnn.ops.diagonal import diag, diagonal, eye, trace, tril, triu
 from graphnn.ops.dropout import alpha_dropout, dropout, dropout1d, dropout2d, gaussian_noise
 from graphnn.ops.einsum import dot, einsum, inner, outer, tensordot
 from graphnn.ops.elementwise import elementwise
+from graphnn.ops.filled import full_like, ones_like, zeros_like
 from graphnn.ops.functions import (
     arccos,
     arcsin,
@@ -283,6 +284,7 @@ __all__ = [
     "flip",
     "floor",
     "floor_divide",
+    "full_like",
     "function",
     "gather",
     "gaussian_nll_loss",
@@ -352,6 +354,7 @@ __all__ = [
     "norm",
     "not_equal",
     "one_hot",
+    "ones_like",
     "op",
     "optim",
     "outer",
@@ -421,6 +424,7 @@ __all__ = [
     "var",
     "vjp",
     "where",
+    "zeros_like",
 ]
 
 

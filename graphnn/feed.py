@@ -116,6 +116,9 @@ def _other_rank(node: Input, array: NDArray[Any]) -> str:
         return f" Give {name}[..., None]."
     if given[-1:] == (1,) and _agree(own, given[:-1]):
         return f" Give {name}.ravel()." if node.ndim == 1 else f" Give {name}[..., 0]."
+    known = all(isinstance(dim, int) for dim in own)
+    if known and given[1:] == own:
+        return f" A batch? Declare gn.Input({format_shape((None, *own))})."
     rest = own[1:]
     known = all(isinstance(dim, int) for dim in rest)
     if own and rest and given and known and math.prod(rest) == math.prod(given[1:]):
@@ -175,8 +178,18 @@ def check_shape(node: Input, shape: Sequence[int], sizes: Mapping[str, int]) -> 
             raise ShapeError(
                 f"input {node.name} is declared {format_shape(node.spec.shape)} at {node.origin}; "
                 f"got an array of shape {format_shape(shape)}: its axis {axis} has {size}, "
-                f"{said}."
+                f"{said}.{_other_order(node, shape)}"
             )
+
+
+def _other_order(node: Input, shape: Sequence[int]) -> str:
+    """Images whose channels lie on the other side than declared."""
+    own, axes, name = node.spec.shape, range(1, node.ndim - 1), node.label or "x"
+    last = node.ndim - 1
+    for order in ((0, last, *axes), (0, *axes[1:], last, 1)):
+        if node.ndim > 2 and _agree(own, [shape[axis] for axis in order]):
+            return f" Give {name}.transpose{order}."
+    return ""
 
 
 def _said_before(node: Input, dim: Dim, size: int, shape: Sequence[int]) -> str:

@@ -27,6 +27,7 @@ from graphnn.feed import (
 )
 from graphnn.fusion import is_computed, root
 from graphnn.graph import Graph
+from graphnn.hints import teaches
 from graphnn.memory import Layout, lay_out
 from graphnn.node import Constant, Input, Node, Parameter, Size, apply
 from graphnn.ops.movement import COPY
@@ -372,6 +373,7 @@ class Function:
         return f"<function ({ins}) -> ({outs}), {len(self.updates)} updates>"
 
 
+@teaches
 def function(
     inputs: Input | Sequence[Input],
     outputs: Node | Sequence[Node],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 import numpy as np
 
 from graphnn.errors import GraphError
-from graphnn.hints import attribute_hint
+from graphnn.hints import OF_PARAMETER, attribute_hint
 from graphnn.op import is_own, registry
 
 if TYPE_CHECKING:
@@ -87,6 +87,13 @@ class Foreign:
             f"known: {own.shape}."
         )
 
+    def __setitem__(self, _key: object, _value: object) -> NoReturn:
+        raise _refused(
+            self,
+            "nodes are immutable, x[...] = y sets nothing",
+            "Choose with gn.where(condition, y, x), or join parts with gn.concat",
+        )
+
     # NumPy's functions.
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Node:
@@ -120,7 +127,8 @@ class Foreign:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> NoReturn:
-            hint = "" if name.startswith("_") else attribute_hint(name, registry)
+            own = OF_PARAMETER.get(name) if hasattr(type(self), "value") else None
+            hint = "" if name.startswith("_") else own or attribute_hint(name, registry)
             said = f": {hint}" if hint else ""
             raise AttributeError(f"a node has no attribute {name!r}{said}")
 

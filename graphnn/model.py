@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +15,7 @@ from graphnn.errors import DataError, GraphError, GraphnnError, ShapeError
 from graphnn.feed import Data, by_input, fitting
 from graphnn.function import Function
 from graphnn.graph import Graph
-from graphnn.hints import did_you_mean
+from graphnn.hints import OF_MODEL, did_you_mean, lacking, teaches
 from graphnn.io import load_weights, save_weights
 from graphnn.nn.module import load_parameters
 from graphnn.node import Input, Node, Parameter
@@ -83,6 +83,7 @@ class Model:
 
     # Declaring how it is trained.
 
+    @teaches
     def compile(
         self,
         optimizer: str | optim.Optimizer = "adam",
@@ -180,6 +181,7 @@ class Model:
 
     # Training and asking.
 
+    @teaches
     def fit(
         self,
         x: Data,
@@ -249,6 +251,7 @@ class Model:
                 self._epochs_done += self.history.epochs
         return self.history
 
+    @teaches
     def evaluate(self, x: Data, y: Data | None = None) -> dict[str, float]:
         """Loss and metrics on a data set, dropout off.
 
@@ -266,6 +269,7 @@ class Model:
         run.run()
         return dict(zip(["loss", *self.metrics], run.means(), strict=True))
 
+    @teaches
     def predict(self, x: Data, batch_size: int = INFERENCE_BATCH) -> Any:
         """The outputs for given inputs, dropout off.
 
@@ -363,6 +367,7 @@ class Model:
         """Copies of all parameters by name."""
         return {name: p.value.copy() for name, p in self.parameters.items()}
 
+    @teaches
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         """Set all parameters by name; nothing is changed if anything does not fit."""
         load_parameters(self.parameters, state)
@@ -415,6 +420,11 @@ class Model:
             "a model is not called: model.predict(array) computes its outputs; to declare more "
             "nodes, call the network that it was made of, net(x)"
         )
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise lacking(self, name, OF_MODEL)
 
     def __reduce_ex__(self, _protocol: Any) -> Any:
         raise GraphError(

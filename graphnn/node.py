@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from graphnn.context import Layer, Pass, SourceLine, context, declared_at
 from graphnn.errors import DTypeError, GraphError, ShapeError
+from graphnn.hints import OF_SETTING
 from graphnn.interop import Foreign
 from graphnn.op import Attrs, Leaf, Mismatch, Op, register, registry
 from graphnn.operators import Operators
@@ -128,7 +129,8 @@ class Node(Operators, Foreign):
     serial: int
 
     def __setattr__(self, key: str, value: object) -> None:
-        raise AttributeError(f"a node is immutable; cannot set {key!r} of {self}")
+        hint = f". Write {OF_SETTING[key]}" if key in OF_SETTING else ""
+        raise AttributeError(f"a node is immutable; cannot set {key!r} of {self}{hint}")
 
     @property
     def shape(self) -> tuple[DimLike | None, ...]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from graphnn.context import Layer, context, declared_at, layer
 from graphnn.errors import DataError, GraphError
+from graphnn.hints import OF_MODULE, check_keywords, lacking, teaches
 from graphnn.interop import is_valued
 from graphnn.nn.torch_state import from_torch, to_torch
 from graphnn.node import Node, Parameter
@@ -53,6 +54,19 @@ class Module:
     ['inner.weight', 'inner.bias']
     """
 
+    def __new__(cls, *settings: Any, **options: Any) -> Self:
+        """Say which setting was meant, where there is none of that name."""
+        called = f"nn.{cls.__name__}" if _is_own(cls) else cls.__name__
+        if options:
+            check_keywords(called, cls.__init__, options)
+        given = [v for v in settings if isinstance(v, Node) and not isinstance(v, Parameter)]
+        if given and _is_own(cls):
+            raise GraphError(
+                f"{called} is made with settings first, and called with nodes then; got "
+                f"{given[0].name} at {declared_at()}. Write {called}(...)({given[0].name})."
+            )
+        return super().__new__(cls)
+
     _owner: weakref.ref[Module] | None = None  # the first module that keeps it,
     _place: str | None = None  # and under which name
 
@@ -69,6 +83,8 @@ class Module:
         if "_name" not in self.__dict__:
             raise GraphError(f"{type(self).__name__}.__init__ must call super().__init__() first")
         self._check_inputs((*inputs, *options.values()))
+        if options:
+            check_keywords(f"{type(self).__name__}.forward", self.forward, options)
         self._name_members()
         with layer(self._layer, self._scope()):
             for key, value in self._members():
@@ -177,6 +193,7 @@ class Module:
         """Copies of all parameters by name."""
         return {name: parameter.value.copy() for name, parameter in self.named_parameters()}
 
+    @teaches
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         """Set all parameters by name; nothing is changed if anything does not fit.
 
@@ -259,6 +276,11 @@ class Module:
             if isinstance(member, Module):
                 member._settle(self, place)
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise lacking(self, name, OF_MODULE)
+
     def __getstate__(self) -> dict[str, Any]:
         # A copy finds a place and an identity of its own.
         fresh = {"_owner": None, "_place": None, "_layer": Layer(type(self).__name__)}
@@ -267,6 +289,10 @@ class Module:
     def __repr__(self) -> str:
         inside = ", ".join(f"{key}={child!r}" for key, child in self.named_children())
         return f"{type(self).__name__}({inside})"
+
+
+def _is_own(cls: type) -> bool:
+    return cls.__module__.startswith("graphnn.")
 
 
 def _is_data(value: object) -> bool:
@@ -314,7 +340,7 @@ def load_parameters(parameters: Mapping[str, Parameter], state: Mapping[str, Arr
     if missing or unknown:
         raise DataError(
             f"the state does not fit: missing {missing or 'nothing'}, "
-            f"unknown {unknown or 'nothing'}"
+            f"unknown {unknown or 'nothing'}.{_other_names(missing, unknown)}"
         )
     arrays: dict[str, NDArray[Any]] = {}
     for name, parameter in parameters.items():
@@ -329,3 +355,15 @@ def load_parameters(parameters: Mapping[str, Parameter], state: Mapping[str, Arr
         arrays[name] = array
     for name, parameter in parameters.items():
         parameter.value = arrays[name]
+
+
+def _other_names(missing: list[str], unknown: list[str]) -> str:
+    """What to do where the names differ by what stands in front of all of them."""
+    for longer, shorter, fix in (
+        (unknown, missing, "{{name.removeprefix({!r}): v for name, v in state.items()}}"),
+        (missing, unknown, "{{{!r} + name: v for name, v in state.items()}}"),
+    ):
+        front = longer[0].removesuffix(shorter[0]) if longer and shorter else ""
+        if front and [front + name for name in shorter] == longer:
+            return f" Names differ by {front!r}: {fix.format(front)}."
+    return ""

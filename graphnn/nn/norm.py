@@ -11,6 +11,7 @@ from graphnn.errors import ShapeError
 from graphnn.nn.module import Module
 from graphnn.node import Node, Parameter
 from graphnn.ops.batch_norm import batch_norm
+from graphnn.ops.correlation import channels_first
 from graphnn.ops.norm import group_norm, instance_norm, layer_norm, rms_norm
 from graphnn.spec import as_dtype, format_shape
 
@@ -75,14 +76,18 @@ def _check_layout(
 ) -> None:
     own = type(module).__name__
     if x.ndim not in ranks:
+        other = own[:-2] + {2: "1d", 3: "1d", 4: "2d"}.get(x.ndim, "")
+        there = other.startswith("Batch") or x.ndim > 2
+        fix = f" Did you mean nn.{other}({channels})?" if other[-1] == "d" and there else ""
         raise ShapeError(
             f"{own} needs {layout}; got {format_shape(x.spec.shape)} for {x.name!r}. "
-            f"Declared at {declared_at()}."
+            f"Declared at {declared_at()}.{fix}"
         )
     if x.spec.shape[1] != channels:
+        fix = channels_first(x.spec, channels) or f"Did you mean nn.{own}({x.spec.shape[1]})?"
         raise ShapeError(
             f"{own} needs x.shape[1] == {channels}; got {format_shape(x.spec.shape)} for "
-            f"{x.name!r}. Declared at {declared_at()}. Did you mean nn.{own}({x.spec.shape[1]})?"
+            f"{x.name!r}. Declared at {declared_at()}. {fix}"
         )
 
 

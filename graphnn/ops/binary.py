@@ -8,6 +8,7 @@ import numpy as np
 
 from graphnn.context import declared_at
 from graphnn.errors import GraphError, ShapeError
+from graphnn.hints import teaches
 from graphnn.node import Node, NodeLike, Parameter, apply, as_node, as_nodes, size_of
 from graphnn.op import Alias, Convolution, Gemm, Strided
 from graphnn.ops.activation import relu
@@ -341,6 +342,7 @@ def multi_margin_loss(
 # Angles.
 
 
+@teaches
 def cosine_similarity(
     x1: NodeLike, x2: NodeLike, dim: int = 1, eps: float = 1e-8, name: str | None = None
 ) -> Node:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from graphnn.hints import teaches
 from graphnn.node import Node, NodeLike
 from graphnn.ops.activation import sigmoid
 from graphnn.ops.joining import split
 
 
+@teaches
 def glu(x: NodeLike, axis: int = -1) -> Node:
     """Gated linear unit: ``a σ(b)``, of the two halves of an axis.
 

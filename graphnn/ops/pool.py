@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from graphnn.context import declared_at
 from graphnn.errors import GraphError, ShapeError
+from graphnn.hints import teaches
 from graphnn.node import Node, NodeLike, apply, as_node
 from graphnn.ops.movement import expand_dims, squeeze
 from graphnn.ops.planes import AVERAGE, LARGEST, PICK, taps_of
@@ -374,6 +375,7 @@ def _known_sizes(op: str, dims: int, x: Node) -> list[int]:
     )
 
 
+@teaches
 def global_avg_pool(x: NodeLike, keepdims: bool = False, name: str | None = None) -> Node:
     """The mean of each channel over all of its pixels (Lin, Chen, Yan, *Network in network*, 2013).
 
@@ -405,6 +407,7 @@ def global_avg_pool(x: NodeLike, keepdims: bool = False, name: str | None = None
     return mean(as_node(x), _behind_channels("global_avg_pool", x), keepdims, name)
 
 
+@teaches
 def global_max_pool(x: NodeLike, keepdims: bool = False, name: str | None = None) -> Node:
     """The largest pixel of each channel; see :func:`global_avg_pool`.
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 import numpy as np
 
 from graphnn.autodiff import grad
 from graphnn.context import role
 from graphnn.errors import GraphError
-from graphnn.hints import did_you_mean
+from graphnn.hints import OF_OPTIMIZER, check_keywords, did_you_mean, lacking
 from graphnn.node import Node, Parameter
 from graphnn.ops.arithmetic import cast
 from graphnn.ops.update import decayed
@@ -63,16 +63,11 @@ class Optimizer(ABC):
     weight_decay: float
     state: list[Parameter]
 
-    def __new__(cls, *_settings: Any, **options: Any) -> Self:
+    def __new__(cls, *settings: Any, **options: Any) -> Self:
         """Say which setting was meant, where there is none of that name."""
-        known = inspect.signature(cls.__init__).parameters
-        for name in options:
-            if name not in known and not any(p.kind is p.VAR_KEYWORD for p in known.values()):
-                own = [other for other in known if other != "self"]
-                raise TypeError(
-                    f"{cls.__name__} has no setting {name!r}; it has {', '.join(own)}."
-                    f"{did_you_mean(name, own, '{}=')}"
-                )
+        check_keywords(f"optim.{cls.__name__}", cls.__init__, options)
+        if settings and "lr" in options:  # before Python complains of an lr that is given twice
+            _check_number(cls.__name__, settings[0])
         return super().__new__(cls)
 
     def __init__(self, lr: float, weight_decay: float = 0.0) -> None:
@@ -117,6 +112,11 @@ class Optimizer(ABC):
             if hasattr(self, name)
         ]
         return f"{type(self).__name__}({', '.join(settings)})"
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise lacking(self, name, OF_OPTIMIZER)
 
     def updates(self, loss: Node, parameters: Sequence[Parameter]) -> Pairs:
         """Pairs (parameter, node of its new value), for ``gn.function``.
