@@ -66,19 +66,19 @@ class Foreign:
         )
 
     def __float__(self) -> float:
-        raise _no_value(self, "so it is no number", _COMPUTE)
+        raise _no_value(self, "so it is no number", _compute(self))
 
     def __int__(self) -> int:
-        raise _no_value(self, "so it is no number", _COMPUTE)
+        raise _no_value(self, "so it is no number", _compute(self))
 
     def __complex__(self) -> complex:
-        raise _no_value(self, "so it is no number", _COMPUTE)
+        raise _no_value(self, "so it is no number", _compute(self))
 
     def __index__(self) -> int:
-        raise _no_value(self, "so it is no number", _COMPUTE)
+        raise _no_value(self, "so it is no number", _compute(self))
 
     def __array__(self, *_args: Any, **_options: Any) -> NoReturn:
-        raise _no_value(self, "so it is no array", _COMPUTE)
+        raise _no_value(self, "so it is no array", _compute(self))
 
     def __iter__(self) -> NoReturn:
         own = cast("Node", self)
@@ -133,7 +133,18 @@ class Foreign:
             raise AttributeError(f"a node has no attribute {name!r}{said}")
 
 
-_COMPUTE = "Compute it: gn.function(inputs, x)(arrays)"
+def _compute(node: Foreign) -> str:
+    """How to get the value: of arrays and parameters alone without any input."""
+    seen: set[Foreign] = set()
+    stack = [node]
+    while stack:
+        own = cast("Node", stack.pop())
+        if own.op.name == "input":
+            return "Compute it: gn.function(inputs, x)(arrays)"
+        if own not in seen:
+            seen.add(own)
+            stack.extend(own.inputs)
+    return "Compute it: gn.function([], x)()"
 
 
 def is_valued(thing: object) -> bool:

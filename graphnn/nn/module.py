@@ -29,6 +29,10 @@ class Module:
 
     A module can be copied and pickled; the copy has parameters of its own.
 
+    It is called with nodes, one at least: a call with arrays alone, which torch would compute at
+    once, raises and says how. Functions such as ``gn.relu`` take arrays anywhere, as constants, and
+    their result is a node in any case.
+
     Parameters
     ----------
     name

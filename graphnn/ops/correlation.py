@@ -102,6 +102,8 @@ def channels_first(x: TensorSpec, channels: int) -> str:
     """How to bring the channels to axis 1 where they lie last, as in Keras and jax."""
     if x.ndim < 3 or x.shape[-1] != channels:
         return ""
+    if x.ndim > 3 and x.shape[-1] == x.shape[-2]:  # a square image, more likely
+        return ""
     order = (0, x.ndim - 1, *range(1, x.ndim - 1))
     return f"Channels come before the other axes: gn.transpose(x, {order})."
 
