@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -73,6 +73,11 @@ def fitting(node: Input, value: ArrayLike) -> NDArray[Any]:
         return value
     if isinstance(value, Node):
         raise DataError(f"input {node.name} takes an array, not a node; got {value!r}")
+    if isinstance(value, Iterator):
+        raise DataError(
+            f"input {node.name} takes an array; got a {type(value).__name__}. Collect what comes "
+            "piece by piece first: np.concatenate(list(pieces))."
+        )
     refuse_masked(f"input {node.name}", value)
     array = value if isinstance(value, np.ndarray) else _plain(node, value)
     one_hot = array.ndim == node.ndim + 1 and np.dtype(node.dtype).kind in "iu"

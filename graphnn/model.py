@@ -17,7 +17,7 @@ from graphnn.function import Function
 from graphnn.graph import Graph
 from graphnn.hints import OF_MODEL, did_you_mean, lacking, teaches
 from graphnn.io import load_weights, save_weights
-from graphnn.nn.module import load_parameters
+from graphnn.nn.module import Module, load_parameters
 from graphnn.node import Input, Node, Parameter
 from graphnn.objectives import LOSSES, METRICS, OF_CLASSES, per_sample
 from graphnn.ops.random import GENERATOR
@@ -67,6 +67,8 @@ class Model:
     """
 
     def __init__(self, inputs: Input | Sequence[Input], outputs: Node | Sequence[Node]) -> None:
+        for given in (inputs, outputs):
+            _check_declared(given)
         self.inputs: tuple[Input, ...] = (inputs,) if isinstance(inputs, Node) else tuple(inputs)
         self.outputs: tuple[Node, ...] = (outputs,) if isinstance(outputs, Node) else tuple(outputs)
         self.graph = Graph(self.outputs)
@@ -126,7 +128,14 @@ class Model:
         results = [per_sample(node) for node in (score, *measures.values())]
         inputs = [*self.inputs, *targets]
         trainable = [p for p in found.parameters if p.trainable]
-        updates = rule.updates(score, trainable)
+        own = [p for p in self.graph.parameters if p.trainable]
+        if own and trainable and not set(own) & set(trainable):
+            raise GraphError(
+                f"{score.name} (declared at {score.origin}) depends on no parameter of the model, "
+                f"such as {own[0].name} (declared at {own[0].origin}): it would train another "
+                "network. Declare it from the model's own output."
+            )
+        updates = rule.updates(score, found.parameters)
         training = Function(inputs, results, updates, training=True, device=device)
         evaluation = Function(inputs, results, training=False, device=device)
         self.optimizer, self.loss, self.targets, self.metrics = rule, score, targets, measures
@@ -439,6 +448,20 @@ class Model:
         )
 
 
+def _check_declared(given: object) -> None:
+    """A network is called before a model is made of what it declares."""
+    if isinstance(given, Module):
+        raise GraphError(
+            f"a model is made of nodes; got {given!r}. Call the network: "
+            "x = gn.Input((None, ...)), gn.Model(x, net(x))."
+        )
+    if isinstance(given, Mapping):
+        raise GraphError(
+            f"a model's inputs and outputs are a node or a list of nodes; got {given!r}. Give a "
+            "list: list(outputs.values())."
+        )
+
+
 def _no_optimizer(given: object) -> GraphError:
     a_class = isinstance(given, type) and issubclass(given, optim.Optimizer)
     fix = f" Make one: optim.{given.__name__}()." if a_class else ""  # type: ignore[attr-defined]
@@ -448,6 +471,8 @@ def _no_optimizer(given: object) -> GraphError:
 def _no_loss(given: object) -> GraphError:
     called = getattr(given, "__name__", None)
     fix = f" Call it: gn.{called}(output, target)." if called in LOSSES else ""
+    if not fix and callable(given):
+        fix = " Call it, and pass the node: y = gn.Input(...), loss=function(output, y)."
     return GraphError(
         f"loss is a node or one of {sorted(LOSSES)}; got {given!r}."
         f"{fix or did_you_mean(given, LOSSES)}"

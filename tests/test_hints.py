@@ -467,3 +467,71 @@ def test_what_the_tables_name_is_there():
     assert not [name for name in OF_MODULE if hasattr(net, name)]
     assert not [name for name in OF_MODEL if hasattr(made, name)]
     assert not [name for name in OF_OPTIMIZER if hasattr(optim.Adam(), name)]
+
+
+class Heads(nn.Module):
+    """Gives a dict, or forgets to give anything."""
+
+    def __init__(self, forgets=False):
+        super().__init__()
+        self.forgets = forgets
+        self.a = nn.Linear(20, 3)
+
+    def forward(self, x):
+        out = {"a": self.a(x)}
+        return None if self.forgets else out
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: gn.Model(ROWS, nn.Linear(20, 3)), r"got Linear\(20, 3\)\. Call the network: .*net\(x\)\)"),
+        (lambda: gn.Model(nn.Linear(20, 3), ROWS), r"Call the network"),
+        (lambda: gn.Model(ROWS, Heads()(ROWS)), r"Give a list: list\(outputs\.values\(\)\)"),
+        (lambda: Heads(forgets=True)(ROWS), r"^Heads\.forward returned None at test_hints\.py:\d+"),
+        (lambda: model().compile("sgd", nn.CrossEntropyLoss()), r"Call it, and pass the node: y ="),
+        (lambda: model().compile("sgd", nn.CrossEntropyLoss), r"Call it, and pass the node"),
+        (lambda: model().compile("sgd", lambda a, b: a), r"Call it, and pass the node"),
+        (lambda: model().compile("sgd", gn.mean(nn.Linear(20, 3)(ROWS))),
+         r"depends on no parameter of the model, such as weight \(declared at .*another network"),
+        (lambda: optim.SGD(0.1).updates(gn.sum(ROWS), nn.Sequential(nn.ReLU())), r"got ReLU\(\)\. Write"),
+        (lambda: optim.SGD(0.1).updates(gn.sum(ROWS), nn.ReLU()), r"a list of parameters; got ReLU\(\)"),
+        (lambda: optim.SGD(0.1).updates(gn.sum(ROWS), []), r"no trainable parameter to update\.$"),
+        (lambda: optim.SGD(0.1).updates(gn.sum(ROWS), nn.Linear(2, 2).freeze().parameters()),
+         r"All are frozen: net\.requires_grad_\(True\) releases them\.$"),
+        (lambda: gn.function(ROWS, ROWS, updates=optim.SGD(0.1)), r"updates=optimizer\.updates\(loss"),
+        (lambda: gn.nll_loss(nn.Linear(20, 3)(ROWS), LABELS), r"of a log_softmax; .* is raw: .*cross_e"),
+    ],
+)  # fmt: skip
+def test_graphs_that_are_not_what_was_meant(call, said):
+    with pytest.raises(gn.GraphError, match=said):
+        call()
+
+
+def test_what_stays_possible():
+    """A loss of a part of the model, one parameter alone, log-probabilities of any make."""
+    body, head = nn.Linear(20, 4), nn.Linear(4, 3)
+    made = gn.Model(ROWS, head(body(ROWS)))
+    made.compile("sgd", gn.mean(gn.square(body(ROWS))))
+    made.fit(X20, verbose=0)
+    body.freeze()
+    head.freeze()
+    made.compile("sgd", gn.mean(gn.square(nn.Linear(20, 3)(ROWS))))
+    p, y = gn.Parameter([1.0]), gn.Input((None,), "int64", name="y")
+    assert optim.SGD(0.1).updates(gn.sum(p * p), p)[0][0] is p
+    assert gn.nll_loss(gn.log_softmax(nn.Linear(20, 3)(ROWS)), y).shape == ()
+    assert gn.nll_loss(gn.log(gn.softmax(nn.Linear(20, 3)(ROWS))), y).shape == ()
+    assert gn.nll_loss(ROWS, y).shape == ()
+
+
+def test_data_that_comes_piece_by_piece_and_weights_that_lie_the_other_way():
+    made = model()
+    with pytest.raises(gn.DataError, match=r"takes an array; got a generator\. Collect what comes"):
+        made.fit((X20 for _ in range(3)), LABELS)
+    layer = nn.Linear(20, 3)
+    with pytest.raises(
+        gn.ShapeError, match=r"keeps its shape \(3, 20\).* Transpose it: array\.T\.$"
+    ):
+        layer.weight.value = np.zeros((20, 3), np.float32)
+    with pytest.raises(gn.ShapeError, match=r"Declared at test_hints\.py:\d+\.$"):
+        layer.weight.value = np.zeros((20, 4), np.float32)

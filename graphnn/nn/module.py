@@ -94,7 +94,13 @@ class Module:
             for key, value in self._members():
                 if isinstance(value, Parameter):
                     value.name_once(key)
-            return self.forward(*inputs, **options)
+            result = self.forward(*inputs, **options)
+        if result is None:
+            raise GraphError(
+                f"{type(self).__name__}.forward returned None at {declared_at()}: a `return` is "
+                "missing."
+            )
+        return result
 
     def _scope(self) -> str:
         """Its name in the module that is being called, or in its owner of all owners."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 import numpy as np
@@ -118,7 +118,7 @@ class Optimizer(ABC):
         def __getattr__(self, name: str) -> NoReturn:
             raise lacking(self, name, OF_OPTIMIZER)
 
-    def updates(self, loss: Node, parameters: Sequence[Parameter]) -> Pairs:
+    def updates(self, loss: Node, parameters: Sequence[Parameter] | Parameter) -> Pairs:
         """Pairs (parameter, node of its new value), for ``gn.function``.
 
         Parameters
@@ -127,10 +127,24 @@ class Optimizer(ABC):
             Float scalar.
         parameters
             What is changed; ones that are not trainable are left alone.
+
+        Raises
+        ------
+        GraphError
+            For what are no parameters, and where none of them is trainable.
         """
-        chosen = [parameter for parameter in parameters if parameter.trainable]
+        given = [parameters] if isinstance(parameters, Parameter) else parameters
+        wrong = [p for p in given if not isinstance(p, Parameter)] if _is_listed(given) else [given]
+        if wrong:
+            raise GraphError(
+                f"updates takes a list of parameters; got {wrong[0]!r}. Write "
+                "optimizer.updates(loss, net.parameters())."
+            )
+        chosen = [parameter for parameter in given if parameter.trainable]
         if not chosen:
-            raise GraphError("there is no trainable parameter to update")
+            frozen = any(parameter.learned for parameter in given)
+            fix = " All are frozen: net.requires_grad_(True) releases them." if frozen else ""
+            raise GraphError(f"there is no trainable parameter to update.{fix}")
         gradients = grad(loss, chosen)
         with role("update"):
             shared = self.shared_nodes()
@@ -161,6 +175,10 @@ class Optimizer(ABC):
     @abstractmethod
     def step(self, parameter: Parameter, gradient: Node) -> Pairs:
         """The updates of one parameter and of its state."""
+
+
+def _is_listed(given: object) -> bool:
+    return isinstance(given, Iterable) and not isinstance(given, Node | Mapping)
 
 
 def _check_number(kind: str, lr: object) -> None:
