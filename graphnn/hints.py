@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, ParamSpec, TypeVar
 
@@ -51,6 +51,7 @@ OF_PARAMETER: Mapping[str, str] = {
     "data": "p.value, which can be set: p.value = array",
     "numpy": "p.value, a live view",
     "item": "p.value.item()",
+    "freeze": "p.requires_grad_(False)",
     "tolist": "p.value.tolist()",
 }
 
@@ -146,6 +147,11 @@ ALIASES: Mapping[str, str] = {
     "reduce_mean": "mean",
     "reduce_sum": "sum",
     "average": "mean",
+    "clamp": "clip",
+    "hstack": "concat",
+    "vstack": "concat",
+    "softmax_cross_entropy_with_logits": "cross_entropy",
+    "sigmoid_cross_entropy_with_logits": "binary_cross_entropy_with_logits",
     "dim": "axis",
     "dims": "axes",
     "axis": "dim",
@@ -301,9 +307,25 @@ def teaches(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **options)
         except TypeError:
             check_keywords(function.__qualname__, function, options)
+            _check_count(function, args)
             raise
 
     return called
+
+
+def _check_count(function: Callable[..., Any], args: Sequence[object]) -> None:
+    """Raise where sizes or axes are given one by one, as methods of tensors take them."""
+    known = list(inspect.signature(function).parameters.values())
+    if any(p.kind is p.VAR_POSITIONAL for p in known) or len(args) <= len(known):
+        return
+    place = next((i for i, p in enumerate(known) if p.name in ("shape", "axes")), None)
+    rest = args[place:] if place is not None else ()
+    if rest and all(value is None or isinstance(value, int) for value in rest):
+        fix = f"Give one tuple: gn.{function.__name__}(x, {tuple(rest)})."
+        raise TypeError(
+            f"{function.__name__} takes {', '.join(p.name for p in known)}; got {len(args)} "
+            f"arguments. {fix}"
+        )
 
 
 def lacking(thing: object, name: str, hints: Mapping[str, str]) -> AttributeError:

@@ -77,6 +77,11 @@ class Foreign:
     def __index__(self) -> int:
         raise _no_value(self, "so it is no number", _compute(self))
 
+    def __format__(self, how: str) -> str:
+        if how:
+            raise _no_value(self, f"so it has no format {how!r}", _compute(self))
+        return str(self)
+
     def __array__(self, *_args: Any, **_options: Any) -> NoReturn:
         raise _no_value(self, "so it is no array", _compute(self))
 

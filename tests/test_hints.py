@@ -535,3 +535,52 @@ def test_data_that_comes_piece_by_piece_and_weights_that_lie_the_other_way():
         layer.weight.value = np.zeros((20, 3), np.float32)
     with pytest.raises(gn.ShapeError, match=r"Declared at test_hints\.py:\d+\.$"):
         layer.weight.value = np.zeros((20, 4), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "said"),
+    [
+        (lambda: gn.reshape(ROWS, -1, 20), TypeError, r"Give one tuple: gn\.reshape\(x, \(-1, 20\)\)\.$"),
+        (lambda: gn.transpose(IMAGE, 0, 2, 3, 1), TypeError, r"gn\.transpose\(x, \(0, 2, 3, 1\)\)"),
+        (lambda: gn.dropout(ROWS, 0.5, training=True), TypeError, r"gn\.function\(.*training=True\)"),
+        (lambda: gn.pad(IMAGE, (1, 2, 3, 4)), gn.ShapeError,
+         r"unlike in torch: \[\(0, 0\), \(0, 0\), \(3, 4\), \(1, 2\)\]\.$"),
+        (lambda: gn.pad(IMAGE, (1, 2, 3)), gn.ShapeError, r"Declared at test_hints\.py:\d+\.$"),
+        (lambda: gn.clamp, AttributeError, r"Did you mean gn\.clip\?"),
+        (lambda: f"{ROWS:.3f}", gn.GraphError, r"so it has no format '\.3f'"),
+        (lambda: gn.Parameter([1.0]).freeze(), AttributeError, r"p\.requires_grad_\(False\)"),
+        (lambda: nn.BatchNorm1d(0), gn.GraphError, r"num_features, .* got 0\. Declared at test_hints"),
+        (lambda: nn.BatchNorm2d(3.5), gn.GraphError, r"nn\.BatchNorm2d: num_features.* got 3\.5"),
+        (lambda: nn.Linear(3.0, 4), gn.GraphError, r"two whole numbers >= 1; got \(3\.0, 4\)"),
+        (lambda: nn.Sequential({"a": nn.ReLU()}), gn.GraphError, r"Sequential\(\*modules\.values\(\)\)"),
+        (lambda: nn.Linear(2, 2).load_torch_state_dict({"module.weight": X20, "module.bias": X20}),
+         gn.DataError, r"Names differ by 'module\.': {name\.removeprefix"),
+        (lambda: nn.Linear(2, 2).load_torch_state_dict({"weight": X20}), gn.DataError, r"strict=False to"),
+        (lambda: nn.Linear(20, 64).load_torch_state_dict(
+            {"weight": X20.astype("f2"), "bias": X20[:, 0]}), gn.DTypeError, r"torch\.float32\)\.$"),
+        (lambda: nn.Linear(20, 64).load_torch_state_dict(
+            {"weight": X20.astype("f8"), "bias": X20[:, 0]}), gn.DTypeError, r"dtype='float64'\.$"),
+    ],
+)  # fmt: skip
+def test_more_of_torchs_hands(call, kind, said):
+    with pytest.raises(kind, match=said):
+        call()
+
+
+def test_numpys_whole_numbers_are_sizes():
+    three, four = np.int64(3), np.int32(4)
+    assert repr(nn.Linear(three, four)) == "Linear(3, 4)"
+    assert nn.Linear(three, four)(gn.Input((None, 3))).shape == (None, 4)
+    assert nn.BatchNorm1d(three)(gn.Input((None, 3))).shape == (None, 3)
+    assert nn.LayerNorm(three).weight.shape == nn.RMSNorm(three).weight.shape == (3,)
+    assert nn.Conv2d(three, four, np.int64(3))(IMAGE).shape == (None, 4, 30, 30)
+    assert f"{ROWS}" == str(ROWS)
+
+
+def test_widths_in_torchs_order_are_written_for_numpys():
+    torch = pytest.importorskip("torch")
+    array = np.arange(24.0).reshape(1, 2, 3, 4)
+    x = gn.Input(array.shape, "float64")
+    found = gn.function(x, gn.pad(x, [(0, 0), (0, 0), (3, 4), (1, 2)]))(array)
+    wanted = torch.nn.functional.pad(torch.tensor(array), (1, 2, 3, 4))
+    np.testing.assert_array_equal(found, wanted)

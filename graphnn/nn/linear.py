@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from graphnn.context import declared_at
 from graphnn.errors import GraphError, ShapeError
 from graphnn.nn import init
@@ -59,16 +61,17 @@ class Linear(Module):
     ) -> None:
         super().__init__(name)
         for size in (in_features, out_features):
-            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            whole = isinstance(size, int | np.integer) and not isinstance(size, bool)
+            if not whole or size < 1:
                 raise GraphError(
                     "nn.Linear takes two whole numbers >= 1; "
                     f"got ({in_features!r}, {out_features!r})"
                 )
-        self.in_features, self.out_features = in_features, out_features
+        self.in_features, self.out_features = int(in_features), int(out_features)
         bound = 1 / math.sqrt(in_features)
-        shape = (out_features, in_features)
+        shape = (self.out_features, self.in_features)
         self.weight = Parameter(init.uniform(shape, -bound, bound, dtype))
-        self.bias = Parameter(init.uniform((out_features,), -bound, bound, dtype)) if bias else None
+        self.bias = Parameter(init.uniform(shape[:1], -bound, bound, dtype)) if bias else None
 
     def forward(self, x: Node) -> Node:
         """Declare the product and the sum."""

@@ -14,7 +14,7 @@ from graphnn.context import Layer, context, declared_at, layer
 from graphnn.errors import DataError, GraphError
 from graphnn.hints import OF_MODULE, check_keywords, lacking, teaches
 from graphnn.interop import is_valued
-from graphnn.nn.torch_state import from_torch, to_torch
+from graphnn.nn.torch_state import from_torch, other_names, to_torch
 from graphnn.node import Node, Parameter
 from graphnn.values import array_for
 
@@ -350,7 +350,7 @@ def load_parameters(parameters: Mapping[str, Parameter], state: Mapping[str, Arr
     if missing or unknown:
         raise DataError(
             f"the state does not fit: missing {missing or 'nothing'}, "
-            f"unknown {unknown or 'nothing'}.{_other_names(missing, unknown)}"
+            f"unknown {unknown or 'nothing'}.{other_names(missing, unknown)}"
         )
     arrays: dict[str, NDArray[Any]] = {}
     for name, parameter in parameters.items():
@@ -365,15 +365,3 @@ def load_parameters(parameters: Mapping[str, Parameter], state: Mapping[str, Arr
         arrays[name] = array
     for name, parameter in parameters.items():
         parameter.value = arrays[name]
-
-
-def _other_names(missing: list[str], unknown: list[str]) -> str:
-    """What to do where the names differ by what stands in front of all of them."""
-    for longer, shorter, fix in (
-        (unknown, missing, "{{name.removeprefix({!r}): v for name, v in state.items()}}"),
-        (missing, unknown, "{{{!r} + name: v for name, v in state.items()}}"),
-    ):
-        front = longer[0].removesuffix(shorter[0]) if longer and shorter else ""
-        if front and [front + name for name in shorter] == longer:
-            return f" Names differ by {front!r}: {fix.format(front)}."
-    return ""

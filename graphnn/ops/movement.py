@@ -79,6 +79,7 @@ RESHAPE = register(
 )
 
 
+@teaches
 def reshape(x: NodeLike, shape: int | Sequence[DimLike | None]) -> Node:
     """The same elements in another shape; no data is moved.
 
@@ -332,6 +333,7 @@ BROADCAST = register(
 )
 
 
+@teaches
 def broadcast_to(x: NodeLike, shape: Sequence[DimLike | None]) -> Node:
     """Repeat ``x`` along axes of size 1 and new leading axes, as NumPy broadcasts.
 
@@ -351,6 +353,7 @@ def broadcast_to(x: NodeLike, shape: Sequence[DimLike | None]) -> Node:
     return node if target == node.spec.shape else apply(BROADCAST, [node], {"shape": target})
 
 
+@teaches
 def expand(x: NodeLike, shape: Sequence[DimLike | None]) -> Node:
     """:func:`broadcast_to` as torch has it: -1 keeps the size of an axis.
 
