@@ -6,74 +6,210 @@ A test compares the page with what this would write, so the two cannot drift apa
 import ast
 import inspect
 from collections import defaultdict
+from functools import cache
+from importlib import import_module
 from pathlib import Path
+from typing import Any
+
+import declared_by
 
 import graphnn as gn
+from graphnn import ops
 from graphnn.errors import GraphnnError
 from graphnn.graph import equation
 from graphnn.node import Input, Node, apply
 from graphnn.op import Alias, Leaf, Mismatch, Op, Reduction, Rows, Scalar, is_own, registry
-from graphnn.ops.tangents import no_gradient
+from graphnn.ops.declare.tangents import no_gradient
 from graphnn.spec import DTYPES, TensorSpec
 
 PAGE = Path(__file__).parent / "ops.md"
+LONGEST = 120  # letters of a formula
 ROOMS = Path(gn.__file__).parent / "ops"
 HEAD = """\
 # The ops
 
-Every op that graphnn ships, {count} in all, as the registry has them; a page that
-`docs/generate_ops.py` writes.
+Every op that graphnn ships, {count} in all, as the registry has them, and the public functions that
+declare them; a page that `docs/generate_ops.py` writes. The rooms are those of `graphnn/ops`:
 
+{contents}
+
+How to read it:
+
+- **Declared by** names the functions (`gn.relu`), modules (`nn.ReLU`) and optimizers that declare
+  the op. An op without one serves the gradients of others, or graphnn itself.
 - **Shapes** are those of the op's first test example; `→` leads to the result. Elementwise ops
   broadcast as NumPy does.
 - **Gradient** is what reverse mode declares for that example, as equations: `dy` is the cotangent
   of the result `y`, and the inputs are `x0`, `x1`, ... It is made of ops of this page, so it can be
-  printed, drawn, scheduled and differentiated again. "0" means that the derivative is zero wherever
-  it exists, "derived" that it is made from the scalar formula, "none" that the result is no float
-  or changes in jumps.
-- **Forward** says whether the op has a forward-mode rule of its own, or one that is made from its
-  formula ("derived").
-- **Kernel** is how the CPU computes it: `Scalar` formulas fuse with their neighbours, `Rows`
-  kernels bring a body of their own, a view costs nothing. No op has a CUDA kernel yet.
+  printed, drawn, scheduled and differentiated again. It is 0 where the derivative is zero wherever
+  it exists, "derived" if it is made from the scalar formula, "none" if the result is no float or
+  changes in jumps.
+- **Forward mode** is a rule of the op's own ("yes"), or "derived" from its formula.
+- **CPU** and **CUDA** are the kernels. `Scalar` formulas fuse with their neighbours, `Rows` kernels
+  bring a body of their own, a view costs nothing. {cuda}
+- **Source** is the paper or textbook that the docstrings cite.
 """
 
 
 def main() -> str:
     """The whole page."""
     rooms: dict[str, list[Op]] = defaultdict(list)
-    for op in registry.values():
-        if op.examples and not isinstance(op.kernel, Leaf) and is_own(op):
-            rooms[room_of(op)].append(op)
-    lines = [HEAD.format(count=sum(map(len, rooms.values())))]
+    for op in shipped():
+        rooms[room_of(op)].append(op)
+    for name in composed():
+        rooms[room_of_module(getattr(gn, name).__module__)] += []
+    folders: dict[str, list[str]] = defaultdict(list)
     for room in sorted(rooms):
-        module = __import__(f"graphnn.ops.{room}", fromlist=["_"])
-        lines += [f"## {room}", "", str(inspect.getdoc(module)).splitlines()[0], ""]
-        lines += [
-            "| op | formula | shapes | dtypes | gradient | forward | kernel | CUDA |",
-            "|---|---|---|---|---|---|---|---|",
-        ]
-        lines += [row(op) for op in sorted(rooms[room], key=lambda op: op.name)]
-        lines += ["", f"Source: `graphnn/ops/{room}.py`.", ""]
+        folders[room.split("/")[0]].append(room)
+    contents = "\n".join(
+        f"- {folder}: {', '.join(f'[{named(room)}](#{named(room)})' for room in inside)}"
+        for folder, inside in folders.items()
+    )
+    with_cuda = sum(op.cuda is not None for op in shipped())
+    cuda = "No op has a CUDA kernel yet." if with_cuda == 0 else f"{with_cuda} have a CUDA kernel."
+    lines = [HEAD.format(count=len(shipped()), contents=contents, cuda=cuda)]
+    for folder, inside in folders.items():
+        lines += [f"## ops/{folder}", "", text_of(import_module(f"graphnn.ops.{folder}")), ""]
+        for room in inside:
+            lines += section(room, sorted(rooms[room], key=lambda op: op.name))
     return "\n".join(lines).rstrip() + "\n"
 
 
-def room_of(op: Op) -> str:
-    """The module that declares an op: that of its body, or of its shape rule."""
-    body = getattr(op.kernel, "body", None)
-    function = body.function if body is not None else op.spec
-    module = inspect.getmodule(function)
-    assert module is not None
-    name = module.__name__.rsplit(".", 1)[-1]
-    return name if (ROOMS / f"{name}.py").exists() else "movement"
+def section(room: str, inside: list[Op]) -> list[str]:
+    """What a room declares: a table, the details of each op, and functions made of other ops."""
+    lines = [f"### {named(room)}", "", text_of(import_module(module_of(room))), ""]
+    lines += [f"Source: [`graphnn/ops/{room}.py`](../graphnn/ops/{room}.py)", ""]
+    if inside:
+        lines += ["| op | declared by | formula | CPU | CUDA |", "|---|---|---|---|---|"]
+        lines += [*map(row, inside), ""]
+        for op in inside:
+            lines += details(op)
+        lines.append("")
+    made = [n for n in composed() if getattr(gn, n).__module__ == module_of(room)]
+    if made:
+        lines += ["| made of other ops | what it is | ops in its example |", "|---|---|---|"]
+        lines += [*map(composition, made), ""]
+    return lines
 
 
 def row(op: Op) -> str:
-    """One op as a line of its table."""
-    cells = [
-        f"`{op.name}`", op.formula or op.name, shapes(op), dtypes(op), gradient(op), forward(op),
-        kernel(op), "yes" if op.cuda is not None else "-",
-    ]  # fmt: skip
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    """An op as a line of its room's table."""
+    declared = ", ".join(f"`{name}`" for name in declared_by.owners().get(op.name, ()))
+    if not declared:
+        makers = serves().get(op.name)
+        declared = f"the gradient of {', '.join(f'`{n}`' for n in makers)}" if makers else "-"
+    cuda = "yes" if op.cuda is not None else "-"
+    return cells(f"`{op.name}`", declared, op.formula or op.name, kernel(op), cuda)
+
+
+def details(op: Op) -> list[str]:
+    """An op's shapes, dtypes, derivatives and sources."""
+    lines = [f"- **`{op.name}`**: {shapes(op)}; {dtypes(op)}. Forward mode: {forward(op)}."]
+    parts = gradient(op)
+    if len(parts) == 1:
+        lines[0] += f" Gradient: {parts[0]}."
+    else:
+        lines[0] += " Gradient:"
+        lines += [f"  - {part}" for part in parts]
+    found = sources(op)
+    if found:
+        lines.append(f"  - Source: {'; '.join(found)}.")
+    return lines
+
+
+def sources(op: Op) -> list[str]:
+    """What the op's own function cites, or else the functions that share it."""
+    names = [n[3:] for n in declared_by.owners().get(op.name, ()) if n.startswith("gn.")]
+    if op.name in names:
+        return declared_by.cited(getattr(gn, op.name))
+    return [f"{s} (`gn.{n}`)" for n in names for s in declared_by.cited(getattr(gn, n))]
+
+
+def composition(name: str) -> str:
+    """A function that declares no op by itself, as a line of a table."""
+    thing = getattr(gn, name)
+    modules = declared_by.modules_of().get(name, [])
+    names = ", ".join(f"`{n}`" for n in (f"gn.{name}", *modules))
+    made = ", ".join(f"`{op}`" for op in declared_by.made_in_example(name)) or "-"
+    summary = inspect.getdoc(thing).split("\n\n")[0].replace("\n", " ")
+    return cells(names, rolled(summary), made)
+
+
+def cells(*texts: str) -> str:
+    """A line of a table."""
+    return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"
+
+
+def rolled(text: str) -> str:
+    """A docstring's text as Markdown."""
+    for role in (":func:", ":class:", ":mod:"):
+        text = text.replace(role, "")
+    return text.replace("``", "`")
+
+
+def text_of(module: Any) -> str:
+    """What a room's docstring says."""
+    return rolled(str(inspect.getdoc(module)))
+
+
+@cache
+def shipped() -> tuple[Op, ...]:
+    """Graphnn's own ops."""
+    own = (op for op in registry.values() if op.examples and is_own(op))
+    return tuple(op for op in own if not isinstance(op.kernel, Leaf))
+
+
+@cache
+def composed() -> tuple[str, ...]:
+    """Public functions that declare no op by themselves."""
+    owners = {name for names in declared_by.owners().values() for name in names}
+    return tuple(name for name in ops.__all__ if f"gn.{name}" not in owners)
+
+
+@cache
+def serves() -> dict[str, list[str]]:
+    """For each op without a public name the ops in whose gradient it stands."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for op in shipped():
+        inputs, node = first_call(op)
+        floats = [x for x in inputs if x.dtype == "float32"]
+        if gradient(op)[0][0] != "`":
+            continue
+        pulled = gn.vjp(node, floats, Input(node.shape, node.dtype))
+        todo = [part for part in pulled if part is not None]
+        seen = {node}
+        while todo:
+            part = todo.pop()
+            if part not in seen:
+                seen.add(part)
+                todo += part.inputs
+                name = part.op.name
+                if op.name not in found[name] and name not in declared_by.owners():
+                    found[name].append(op.name)
+    return found
+
+
+def room_of(op: Op) -> str:
+    """The room that declares an op: that of its body, or of its shape rule."""
+    body = getattr(op.kernel, "body", None)
+    function = body.function if body is not None else op.spec
+    room = room_of_module(function.__module__)
+    return room if (ROOMS / f"{room}.py").exists() else "movement/copy"
+
+
+def room_of_module(module: str) -> str:
+    """``movement/copy`` of ``graphnn.ops.movement.copy``."""
+    return module.removeprefix("graphnn.ops.").replace(".", "/")
+
+
+def module_of(room: str) -> str:
+    """The way back."""
+    return f"graphnn.ops.{room.replace('/', '.')}"
+
+
+def named(room: str) -> str:
+    """The name of a room's section, also of its anchor: no two rooms share one."""
+    return room.split("/")[1]
 
 
 def first_call(op: Op, dtype: str = "float32") -> tuple[list[Input], Node]:
@@ -96,10 +232,10 @@ def dtypes(op: Op) -> str:
     """What the op takes where its example leaves the dtype open."""
     example = op.examples[0]
     if all(draw.dtype for draw in example.inputs):
-        return ", ".join(draw.dtype or "" for draw in example.inputs)
+        return ", ".join(dict.fromkeys(draw.dtype or "" for draw in example.inputs))
     taken = [name for name in DTYPES if accepts(op, name)]
     if len(taken) == len(DTYPES):
-        return "all"
+        return "all dtypes"
     return ", ".join(taken)
 
 
@@ -114,27 +250,26 @@ def accepts(op: Op, dtype: str) -> bool:
     return True
 
 
-def gradient(op: Op) -> str:
-    """The equations of reverse mode."""
+def gradient(op: Op) -> list[str]:
+    """The equations of reverse mode, or in a word why there is none."""
     inputs, node = first_call(op)
     floats = [x for x in inputs if x.dtype == "float32"]
     if op.vjp is no_gradient:
-        return "0"
+        return ["0"]
     if node.dtype != "float32" or not floats or (op.vjp is None and op.expand is None):
-        return "none"
+        return ["none"]
     if op.vjp is None:
-        return "derived"
+        return ["derived"]
     dy = Input(node.shape, node.dtype, name="dy")
     pulled = gn.vjp(node, floats, dy)
     if all(part is None for part in pulled):
-        return "0"
+        return ["0"]
     names = {x: x.label for x in inputs} | {node: "y", dy: "dy"}
-    parts = [
+    return [
         f"`d{x.label} = {written(part, names)}`"
         for x, part in zip(floats, pulled, strict=True)
         if part is not None
     ]
-    return "; ".join(parts)
 
 
 def written(node: Node, names: dict[Node, str | None], depth: int = 3) -> str:
@@ -158,17 +293,25 @@ def formula(op: Op, inside: dict[Node, str], node: Node) -> str:
     """The scalar formula of a derivative."""
     assert isinstance(op.kernel, Scalar)
     body = op.kernel.body
-    if not body.is_straight_line or len(body.statements) > 1:
-        return f"{op.name}({', '.join(inside[v] for v in node.inputs)})"
-    arguments = dict(zip(body.params, (inside[v] for v in node.inputs), strict=True))
-    (last,) = body.statements
-    assert isinstance(last, ast.Return)
-    assert last.value is not None
-    tree = ast.parse(ast.unparse(last.value), mode="eval")
-    for name in ast.walk(tree):
-        if isinstance(name, ast.Name) and name.id in arguments:
-            name.id = arguments[name.id]
-    return ast.unparse(tree).replace("math.", "")
+    values = {p: ast.Name(inside[v]) for p, v in zip(body.params, node.inputs, strict=True)}
+    for line in body.statements if body.is_straight_line else ():
+        value = ast.parse(ast.unparse(line)).body[0].value  # type: ignore[attr-defined]
+        written_out = ast.unparse(_Written(values).visit(value)).replace("math.", "")
+        if isinstance(line, ast.Return) and len(written_out) <= LONGEST:
+            return written_out
+        if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name):
+            values[line.targets[0].id] = ast.parse(written_out, mode="eval").body
+    return f"{op.name}({', '.join(inside[v] for v in node.inputs)})"
+
+
+class _Written(ast.NodeTransformer):
+    """Puts in place of names what they stand for."""
+
+    def __init__(self, values: dict[str, ast.expr]) -> None:
+        self.values = values
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return self.values.get(node.id, node)
 
 
 def forward(op: Op) -> str:

@@ -7,16 +7,18 @@ says how it changes when its inputs change (Griewank, Walther, *Evaluating Deriv
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, TypeAlias, overload
 
 from graphnn.context import role
 from graphnn.errors import DTypeError, GraphError, ShapeError
 from graphnn.graph import needed
 from graphnn.node import Constant, Node, NodeLike, apply, as_node, rebuilt
-from graphnn.ops.arithmetic import accumulate
-from graphnn.ops.movement import COPY, broadcast_to
-from graphnn.ops.reduce import sum_to
+from graphnn.op import Loop, Part
+from graphnn.ops.elementwise.arithmetic import accumulate
+from graphnn.ops.movement.broadcast import broadcast_to
+from graphnn.ops.movement.copy import COPY
+from graphnn.ops.reduction.reduce import sum_to
 from graphnn.spec import FLOATS, Shape
 
 
@@ -127,8 +129,8 @@ def vjp(
             f"the cotangent of {output.name} must be {output.spec}; got {cotangent.spec}. "
             f"{output.name} is declared at {output.origin}."
         )
-    arrived = pull_back(output, several, cotangent)
-    found = [_finished(node, arrived.get(node)) for node in several]
+    arrived = pull_back({output: cotangent}, several)
+    found = [finished(node, arrived.get(node)) for node in several]
     return found[0] if isinstance(wrt, Node) else found
 
 
@@ -218,11 +220,17 @@ def jvp(
 
 def push_forward(outputs: Sequence[Node], moved: dict[Node, Node]) -> None:
     """Add the tangent of every node between those in ``moved`` and ``outputs`` to ``moved``."""
-    for node in needed(outputs):
+    order = needed(outputs)
+    for node in order:
         if node in moved or node.dtype not in FLOATS:
             continue
         tangents = [moved.get(value) for value in node.inputs]
         if all(tangent is None for tangent in tangents):
+            continue
+        if node.op.parts_jvp is not None:
+            parts = [part for part in order if part.inputs == (node,) and part.dtype in FLOATS]
+            with role("forward", forward_of=node):
+                moved.update(node.op.parts_jvp(node, tangents, parts))
             continue
         with role("forward", forward_of=node):
             tangent = _tangent(node, tangents)
@@ -266,23 +274,46 @@ def zeros(shape: Shape, dtype: str) -> Node:
 
 
 def pull_back(
-    output: Node, wrt: Sequence[Node], cotangent: Node, *, no_further: Sequence[Node] = ()
+    seeds: Mapping[Node, Node], wrt: Sequence[Node], *, no_further: Sequence[Node] = ()
 ) -> dict[Node, Node]:
-    """Every cotangent on the way from ``output`` to ``wrt``; none behind ``no_further``."""
-    order = needed([output])
+    """Every cotangent on the way from ``seeds``, nodes and theirs, to ``wrt``.
+
+    Nothing flows behind ``no_further``.
+    """
+    order = needed(seeds)
     reached = _reached_from(wrt, order)
     ends = set(no_further)
-    arrived: dict[Node, Node] = {output: cotangent} if output in reached else {}
+    arrived = {node: cotangent for node, cotangent in seeds.items() if node in reached}
+    parts: dict[Node, dict[Node, Node]] = {}  # of each loop, those that have a cotangent
     for node in reversed(order):
-        if node not in arrived or node not in reached or node in ends or not node.inputs:
+        if node not in reached or node in ends or not node.inputs:
             continue
-        for value, part in zip(node.inputs, _input_cotangents(node, arrived[node]), strict=True):
+        if isinstance(node.op.kernel, Part):
+            if node in arrived:
+                parts.setdefault(node.inputs[0], {})[node] = arrived[node]
+            continue
+        if isinstance(node.op.kernel, Loop):
+            found = _loop_cotangents(node, parts.get(node, {}), reached)
+        elif node in arrived:
+            found = _input_cotangents(node, arrived[node])
+        else:
+            continue
+        for value, part in zip(node.inputs, found, strict=True):
             if part is None or value not in reached:
                 continue
             with role("backward", forward_of=node):
                 part = sum_to(part, value.spec)
             arrived[value] = _summed(value, arrived.get(value), part)
     return arrived
+
+
+def _loop_cotangents(
+    node: Node, parts: Mapping[Node, Node], reached: Container[Node]
+) -> Sequence[Node | None]:
+    if not parts or node.op.parts_vjp is None:
+        return [None] * len(node.inputs)
+    with role("backward", forward_of=node):
+        return node.op.parts_vjp(node, parts, [value in reached for value in node.inputs])
 
 
 def _input_cotangents(node: Node, dy: Node) -> Sequence[Node | None]:
@@ -293,7 +324,7 @@ def _input_cotangents(node: Node, dy: Node) -> Sequence[Node | None]:
             expanded = node.op.expand(*node.inputs)
             wanted = [value for value in node.inputs if value.dtype in FLOATS]
             # The inputs' own inputs are the caller's: one input may be computed from another.
-            found = pull_back(expanded, wanted, dy, no_further=wanted)
+            found = pull_back({expanded: dy}, wanted, no_further=wanted)
             # An input that stands in several places gets its whole cotangent at the first.
             return [found.pop(value, None) for value in node.inputs]
     return [None] * len(node.inputs)
@@ -315,7 +346,8 @@ def _reached_from(sources: Sequence[Node], order: Sequence[Node]) -> set[Node]:
     return reached
 
 
-def _finished(node: Node, cotangent: Node | None) -> Node | None:
+def finished(node: Node, cotangent: Node | None) -> Node | None:
+    """A cotangent in the shape of its node."""
     if cotangent is None or cotangent.spec.shape == node.spec.shape:
         return cotangent
     with role("backward", forward_of=node):

@@ -90,7 +90,7 @@ def _vjp(node: Node, dy: Node) -> list[Node | None]:
     # To compute again only when the cotangent is there, and never to be taken for the first time.
     later = {value: apply(AFTER, [value, dy]) for value in outside}
     wanted = [later[value] for value in outside if value.dtype in FLOATS]
-    found = pull_back(_again(output, later), wanted, dy, no_further=wanted)
+    found = pull_back({_again(output, later): dy}, wanted, no_further=wanted)
     # A cotangent goes on when nothing is left to do here, so that what was recomputed can go.
     ends = [value for value in outside if isinstance(value.op.kernel, Leaf)]
     done = [found[later[value]] for value in ends if later[value] in found]

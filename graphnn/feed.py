@@ -12,9 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from graphnn.errors import DataError, DTypeError, ShapeError
 from graphnn.fusion import root
 from graphnn.graph import Graph
+from graphnn.loop import with_bodies
 from graphnn.node import Constant, Input, Node, Parameter
-from graphnn.ops.arithmetic import CAST
-from graphnn.ops.movement import BROADCAST, TRANSPOSE
+from graphnn.op import Loop
+from graphnn.ops.elementwise.cast import CAST
+from graphnn.ops.movement.broadcast import BROADCAST
+from graphnn.ops.movement.transpose import TRANSPOSE
 from graphnn.spec import (
     DTYPES,
     FLOATS,
@@ -218,7 +221,7 @@ def check_fits(graph: Graph, sizes: Mapping[str, int]) -> None:
     ShapeError
         With the node, the sizes, and the user's line.
     """
-    for node in graph.nodes:
+    for node in with_bodies(graph.nodes):
         if node.op.fits is None:
             continue
         for dim in node.op.fits(*(v.spec for v in node.inputs), **node.attrs):
@@ -237,21 +240,32 @@ Limits: TypeAlias = tuple[int, DimLike, Node]
 def limits_of(graph: Graph) -> dict[Node, list[Limits]]:
     """For leaves that are labels or indices: the ranges they must keep to, and who says so."""
     found: dict[Node, list[Limits]] = {}
-    for node in graph.nodes:
+    filled: dict[Node, Node] = {}  # what stands in the slots of loops
+    for node in with_bodies(graph.nodes):
+        if isinstance(node.op.kernel, Loop):
+            filled.update(zip(node.attrs["body"].slots, node.inputs, strict=True))
         if node.op.bounds is None:
             continue
         bounds = node.op.bounds(*(v.spec for v in node.inputs), **node.attrs)
         for place, (low, high) in bounds.items():
-            found.setdefault(_source(node.inputs[place]), []).append((low, high, node))
+            source = _source(node.inputs[place], filled)
+            found.setdefault(source, []).append((low, high, node))
     return found
 
 
-def _source(node: Node) -> Node:
-    """Where all values of a node come from: views, transposes and repetitions keep each of them."""
+def _source(node: Node, filled: Mapping[Node, Node]) -> Node:
+    """Where all values of a node come from: views, transposes and repetitions keep each of them.
+
+    A state of a loop that stays as it begins, too.
+    """
     node = root(node)
-    while node.op in (TRANSPOSE, BROADCAST, CAST) and node.dtype not in (*FLOATS, "bool"):
-        node = root(node.inputs[0])
-    return node
+    while True:
+        if node in filled:
+            node = root(filled[node])
+        elif node.op in (TRANSPOSE, BROADCAST, CAST) and node.dtype not in (*FLOATS, "bool"):
+            node = root(node.inputs[0])
+        else:
+            return node
 
 
 def check_limits(

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from graphnn import passes, phases
-from graphnn.backends.cpu import executor
-from graphnn.backends.cpu.executor import Bound, Job, address_of
+from graphnn.backends.cpu import binding, executor
+from graphnn.backends.cpu.binding import Bound, Places, address_of
+from graphnn.backends.cpu.executor import Job
 from graphnn.backends.cpu.kernels import kernel_of
 from graphnn.errors import GraphError
 from graphnn.feed import (
@@ -28,10 +29,12 @@ from graphnn.feed import (
 from graphnn.fusion import is_computed, root
 from graphnn.graph import Graph
 from graphnn.hints import teaches
+from graphnn.loop import offset_of, with_bodies
+from graphnn.loop_passes import settled
 from graphnn.memory import Layout, lay_out
 from graphnn.node import Constant, Input, Node, Parameter, Size, apply
-from graphnn.ops.movement import COPY
-from graphnn.ops.random import GENERATOR, advanced
+from graphnn.ops.movement.copy import COPY
+from graphnn.ops.random.generator import GENERATOR, advanced
 from graphnn.plan import Memory, Plan
 from graphnn.program import Updates, checked_updates, gradients_of, scheduled
 from graphnn.schedule import with_reuse
@@ -52,15 +55,15 @@ class _Call:
     ----------
     bound, job
         The plan and its run.
-    places
-        For each input where its address is written; None for one that nothing reads.
+    read
+        For each input where its address is written; nothing for one that nothing reads.
     found
         For each result where it lies afterwards; None for what is an input's.
     """
 
     bound: Bound
     job: Job
-    places: list[NDArray[np.int64] | None]
+    read: list[tuple[Places, Places] | tuple[()]]
     found: list[NDArray[Any] | None]
 
 
@@ -117,7 +120,7 @@ class Function:
             wanted.append(advanced())
             targets.append(GENERATOR)
         count = len(self.outputs)
-        wanted = passes.with_updates(passes.simplified(wanted), count)
+        wanted = settled(passes.with_updates(passes.simplified(wanted), count))
         # What is returned is the old value, like all that is computed from it.
         wanted[:count] = [
             apply(COPY, [node]) if root(node) in targets else node for node in wanted[:count]
@@ -132,7 +135,7 @@ class Function:
         _settle(self.parameters)
         homes = [(address_of(target.value), target.value.nbytes) for target in targets]
         self._homes = [(home, home + nbytes) for home, nbytes in homes]
-        self._memory = executor.Memory()
+        self._memory = binding.Memory()
         self._bound: dict[object, Bound] = {}
         self._calls: dict[Shapes, _Call] = {}
         self._sizes: dict[Shapes, dict[str, int]] = {}
@@ -158,7 +161,7 @@ class Function:
             found = ", ".join(f"{node.name} (declared at {node.origin})" for node in unknown)
             raise GraphError(f"the outputs need inputs that are not given: {found}")
         known = symbols(self.inputs)
-        for value in dict.fromkeys([*self.inputs, *graph.nodes]):
+        for value in dict.fromkeys([*self.inputs, *with_bodies(graph.nodes)]):
             missing = {name for dim in value.spec.shape for name in symbols_in(dim)} - known
             if missing:
                 raise GraphError(
@@ -238,7 +241,7 @@ class Function:
                 while len(self._bound) >= MOST_SIZES:  # what was bound first goes first
                     self._bound.pop(next(iter(self._bound)))
                     self._calls.clear()
-                self._bound[key] = executor.bind(plan, self._kernels, self._memory)
+                self._bound[key] = binding.bind(plan, self._kernels, self._memory)
             if like is None:
                 self._last = self._bound[key].plan
             return self._bound[key]
@@ -269,10 +272,10 @@ class Function:
             bound = call.bound
             self._last = bound.plan
             arrays = [self.apart(array) for array in arrays] if self._homes else arrays
-            for places, array in zip(call.places, arrays, strict=True):
-                if places is not None:
-                    bound.data[places] = address_of(array)
-            threads = 1 if bound.is_short else executor.get_num_threads()
+            for read, array in zip(call.read, arrays, strict=True):
+                if read:
+                    bound.give(*read, address_of(array))
+            threads = 1 if executor.is_short(bound) else executor.get_num_threads()
             if threads == 1:
                 call.job.run_here()
             else:
@@ -289,9 +292,9 @@ class Function:
         if call is None:
             executor.get_num_threads()  # a setting that is no number is said at the first call
             bound = self.bind(sizes)
-            places = [bound.inputs.get(node) for node in self.inputs]
+            read = [bound.inputs.get(node, ()) for node in self.inputs]
             found = [self._found(node, bound) for node in self._results]
-            call = self._calls[shapes] = _Call(bound, Job(bound), places, found)
+            call = self._calls[shapes] = _Call(bound, Job(bound), read, found)
         return call
 
     def checked(self, values: Sequence[ArrayLike]) -> tuple[list[NDArray[Any]], dict[str, int]]:
@@ -352,7 +355,7 @@ class Function:
 
     def view(self, node: Node, bound: Bound) -> NDArray[Any]:
         """A computed value where it lies in the arena."""
-        start = bound.offsets[root(node)]
+        start = bound.offsets[root(node)] + evaluate(offset_of(node), bound.plan.sizes)
         count = evaluate(node.spec.nbytes, bound.plan.sizes)
         flat = bound.arena[start : start + count].view(node.dtype)
         return flat.reshape(node.spec.concrete(bound.plan.sizes))
@@ -435,7 +438,7 @@ def _settle(parameters: Sequence[Parameter]) -> None:
     """Give parameters that have none yet a home: one aligned slab, each after the other."""
     homeless = [p for p in parameters if not p.settled]
     spans = [-(-p.value.nbytes // 64) * 64 for p in homeless]
-    slab = executor.aligned(sum(spans))
+    slab = binding.aligned(sum(spans))
     at = 0
     for parameter, span in zip(homeless, spans, strict=True):
         value = parameter.value

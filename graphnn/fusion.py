@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from graphnn.errors import PlanError
 from graphnn.graph import needed
 from graphnn.node import Node
-from graphnn.op import Alias, Leaf, Reduction, Scalar
+from graphnn.op import Alias, Leaf, Loop, Part, Reduction, Scalar
 from graphnn.spec import DimLike, Shape
 
 MOST_NODES = 64  # of one kernel: compiling takes more than proportionally long
+MOST_PARTS = 1 << 30  # of a loop: as many as are read
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Group:
     @property
     def last(self) -> Node:
         """The node that gives the group its form."""
-        return self.nodes[-1]
+        return self.nodes[0] if isinstance(self.nodes[0].op.kernel, Loop) else self.nodes[-1]
 
     @property
     def role(self) -> str:
@@ -56,6 +57,8 @@ class Group:
     @property
     def name(self) -> str:
         """What the kernel is called: its ops, joined."""
+        if isinstance(self.last.op.kernel, Loop):
+            return self.last.op.name
         ops = [node.op.name for node in self.nodes]
         return "_".join(ops if len(ops) <= 4 else [*ops[:2], f"{len(ops) - 3}_more", ops[-1]])
 
@@ -126,6 +129,8 @@ class _Joined:
             if not is_computed(node):
                 continue
             self.members[node] = [node]
+            if isinstance(node.op.kernel, Part):
+                self._join(self.members[node.inputs[0]], self.members[node], MOST_PARTS)
             if isinstance(node.op.kernel, Scalar):
                 for value in node.inputs:
                     if value in self.members and _alike(node, value):
@@ -140,11 +145,11 @@ class _Joined:
                 mask |= self.before[value]
         return mask
 
-    def _join(self, producers: list[Node], own: list[Node]) -> None:
+    def _join(self, producers: list[Node], own: list[Node], most: int = MOST_NODES) -> None:
         if producers is own:
             return
         union = sorted(producers + own, key=self.bit.__getitem__)
-        if len(union) > MOST_NODES:
+        if len(union) > most:
             return
         inside = sum(self.bit[node] for node in union)
         outside = self._needed_by(union)

@@ -170,7 +170,7 @@ def equation(node: Node, names: Mapping[Node, str]) -> str:
     arguments += [
         _argument(node, key, value)
         for key, value in node.attrs.items()
-        if not key.startswith("_") and value not in (None, False)
+        if not key.startswith("_") and (isinstance(value, Node) or value not in (None, False))
     ]
     return f"{node.op.name}({', '.join(arguments)})"
 
@@ -179,6 +179,8 @@ def _argument(node: Node, key: str, value: object) -> str:
     """An attribute as the function's keyword says it: ``axis=0``."""
     if key == "axes" and isinstance(node.op.kernel, Reduction):
         return f"axis={value[0] if isinstance(value, tuple) and len(value) == 1 else value}"
+    if isinstance(value, Node):
+        return f"{key}={value.name}"
     return f"{key}={value}"
 
 

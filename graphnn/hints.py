@@ -109,8 +109,7 @@ OF_MODEL: Mapping[str, str] = {
 OF_OPTIMIZER: Mapping[str, str] = {
     "zero_grad": "gradients are nodes and never add up: leave it out",
     "minimize": "optimizer.updates(loss, parameters), for gn.function",
-    "apply_gradients": "optimizer.updates(loss, parameters), for gn.function",
-    "param_groups": "one optimizer for each: gn.function(..., a.updates(...) + b.updates(...))",
+    "param_groups": "optimizer.groups; they are set by optim.SGD(0.1, groups=[{'params': ...}])",
     "learning_rate": "optimizer.lr",
     "state_dict": "optimizer.state, a list of parameters",
 }
@@ -206,6 +205,16 @@ ALIASES: Mapping[str, str] = {
     "learning_rate": "lr",
     "decay": "weight_decay",
     "l2": "weight_decay",
+    "clip_norm": "clipnorm",
+    "max_norm": "global_clipnorm",
+    "max_grad_norm": "global_clipnorm",
+    "lr_scheduler": "schedule",
+    "schedules": "schedule",
+    "CosineDecay": "CosineAnnealingLR",
+    "CosineDecayRestarts": "CosineAnnealingWarmRestarts",
+    "ExponentialDecay": "ExponentialLR",
+    "PiecewiseConstantDecay": "MultiStepLR",
+    "PolynomialDecay": "PolynomialLR",
     "epsilon": "eps",
     "beta_1": "betas",
     "beta_2": "betas",
@@ -242,9 +251,6 @@ ELSEWHERE: Mapping[str, str] = {
     "long": "A dtype is a text: 'int64'",
     "Parameter": "Write gn.Parameter",
     "DataLoader": "model.fit(x, y, batch_size=...) cuts and shuffles arrays",
-    "lr_scheduler": "Set optimizer.lr between two fits",
-    "RMSprop": "There are optim.SGD and optim.Adam",
-    "AdamW": "There are optim.SGD and optim.Adam; weight_decay= of Adam is L2, added to gradients",
 }
 
 # Arguments that are needed elsewhere or nowhere.
@@ -263,7 +269,6 @@ KEYWORDS: Mapping[str, str] = {
     "device": "Leave it out: everything runs on the CPU",
     "requires_grad": "gn.Parameter(value, trainable=False), or p.requires_grad_(False)",
     "strict": "net.load_torch_state_dict(state, strict=False) takes a part of a state",
-    "learning_rate": "It is the optimizer's: optim.Adam(lr=1e-3)",
     "retain_graph": "Leave it out: a graph stays",
     "create_graph": "Leave it out: gradients are nodes, to be differentiated again",
     "training": "A graph is declared for both phases; gn.function(..., training=True) chooses",

@@ -10,8 +10,8 @@ import numpy as np
 from graphnn.autodiff import check_floats, grad, jvp, vjp, zeros
 from graphnn.errors import GraphError, ShapeError
 from graphnn.node import Constant, Node, NodeLike
-from graphnn.ops.joining import stack
-from graphnn.ops.movement import flatten, reshape
+from graphnn.ops.movement.joining import stack
+from graphnn.ops.movement.reshape import flatten, reshape
 from graphnn.spec import format_shape
 
 Mode: TypeAlias = Literal["forward", "reverse"]

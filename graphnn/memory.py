@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from graphnn.fusion import root
 from graphnn.node import Node, Parameter
 from graphnn.op import Leaf
-from graphnn.schedule import Access, Step, first_touched, must_wait, touch
+from graphnn.schedule import Access, Inner, Step, first_touched, must_wait, touch
 from graphnn.spec import DimLike, evaluate
 
 ALIGNMENT = 64
+NO_NAMES: Mapping[Node, Node] = {}
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ class Layout:
         For each step whether all threads wait for each other before it.
     lane_bytes
         How far the scratch of one lane lies from that of the next, in every step.
+    inner
+        For each step that is a loop the layout of its body, within the step's scratch.
     """
 
     buffers: tuple[Buffer, ...]
@@ -81,6 +84,7 @@ class Layout:
     gradient_bytes: int
     barriers: tuple[bool, ...]
     lane_bytes: int = 0
+    inner: Mapping[int, Layout] = field(default_factory=dict)
 
     @property
     def scratch(self) -> dict[int, Buffer]:
@@ -120,32 +124,57 @@ def lay_out(
     """
     whole = {root(node) for node in (*keep, *gradients, *inputs)}
     lives = _lives(steps, sizes, whole)
+    layout = _placed(steps, sizes, lives, [root(node) for node in gradients], lanes)
+    return replace(layout, barriers=_barriers(steps, layout))
+
+
+def _lay_out_body(inner: Inner, sizes: Mapping[str, int], lanes: int) -> Layout:
+    """Place what one iteration of a loop computes; the next one uses the same places."""
+    elsewhere = inner.elsewhere
+    lives = _lives(inner.steps, sizes, set(inner.rings))
+    lives = {node: buffer for node, buffer in lives.items() if node not in elsewhere}
+    for node in inner.rings:  # the state before the step, and after it
+        nbytes = 2 * ring_bytes(node, sizes)
+        lives[node] = replace(lives[node], nbytes=nbytes, parts=None)
+    layout = _placed(inner.steps, sizes, lives, (), lanes)
+    return replace(layout, barriers=_steady_barriers(inner, layout))
+
+
+def ring_bytes(node: Node, sizes: Mapping[str, int]) -> int:
+    """How far the two places of a state lie apart."""
+    return _aligned(evaluate(node.spec.nbytes, sizes))
+
+
+def _placed(
+    steps: Sequence[Step],
+    sizes: Mapping[str, int],
+    lives: Mapping[Node, Buffer],
+    gradients: Sequence[Node],
+    lanes: int,
+) -> Layout:
+    """A layout, but for its barriers."""
+    inner = {
+        i: _lay_out_body(step.inner, sizes, lanes) for i, step in enumerate(steps) if step.inner
+    }
     lane_bytes = _aligned(max((evaluate(step.scratch, sizes) for step in steps), default=0))
     scratch = _scratch(steps, lanes, lane_bytes)
+    scratch += [Buffer((), body.nbytes, i, i, None) for i, body in inner.items()]
     total = sum(_aligned(buffer.nbytes) for buffer in (*lives.values(), *scratch))
     merged = [*_in_place(steps, lives), *scratch]
     waits = base_barriers(steps)
     phase = _phases(waits)
-    front, rest = _split_front(merged, [root(node) for node in gradients])
+    front, rest = _split_front(merged, gradients)
     placed, at = [], 0
     for buffer in front:
         placed.append(replace(buffer, offset=at))
         at += _aligned(buffer.nbytes)
-    gradient_bytes = at
     shelf = _Shelf(placed, len(merged), phase)
     for buffer in sorted(rest, key=lambda b: (-b.nbytes, b.first)):
         placed.append(replace(buffer, offset=shelf.lowest(buffer)))
         shelf.put(placed[-1])
     placed.sort(key=lambda b: (b.first, b.offset))
-    layout = Layout(
-        tuple(placed),
-        max((_aligned(buffer.end) for buffer in placed), default=0),
-        total,
-        gradient_bytes,
-        (),
-        lane_bytes,
-    )
-    return replace(layout, barriers=_barriers(steps, layout))
+    peak = max((_aligned(buffer.end) for buffer in placed), default=0)
+    return Layout(tuple(placed), peak, total, at, (), lane_bytes, inner)
 
 
 def _aligned(nbytes: int) -> int:
@@ -305,6 +334,42 @@ def _barriers(steps: Sequence[Step], layout: Layout) -> tuple[bool, ...]:
     return tuple(barriers)
 
 
+# Iterations that are looked at: what a state is called comes back after two, and what meets at a
+# distance of more than that meets after two less.
+_ROUNDS = 4
+
+
+def _steady_barriers(inner: Inner, layout: Layout) -> tuple[bool, ...]:
+    """Where threads must wait in every iteration of a loop."""
+    since = _Since(inner.steps, layout)
+    waits = [False] * len(inner.steps)
+    for turn in range(_ROUNDS):
+        names = inner.turns if turn % 2 else {}
+        for i, step in enumerate(inner.steps):
+            touches = since.touches(i, step, names)
+            waits[i] = waits[i] or any(map(since.meets, touches))
+            if waits[i]:
+                since.forget()
+            since.note(touches)
+    return tuple(waits)
+
+
+def races_inside(inner: Inner, layout: Layout) -> list[int]:
+    """As :func:`races`, in a loop's body: also between one iteration and those after it."""
+    since = _Since(inner.steps, layout)
+    found = []
+    for turn in range(_ROUNDS):
+        names = inner.turns if turn % 2 else {}
+        for i, (step, barrier) in enumerate(zip(inner.steps, layout.barriers, strict=True)):
+            if barrier:
+                since.forget()
+            touches = since.touches(i, step, names)
+            if any(map(since.meets, touches)):
+                found.append(i)
+            since.note(touches)
+    return found
+
+
 def races(steps: Sequence[Step], layout: Layout) -> list[int]:
     """Steps in which threads could meet although no barrier stands: none, in a sound layout."""
     since = _Since(steps, layout)
@@ -344,14 +409,15 @@ class _Since:
         self.sorted: list[Span] = []  # the spans among them
         self.longest = 0
         first = [access for uses in first_touched(steps).values() for access in uses]
-        self.note([self._touch(access) for access in first if access.node in self.spans])
+        self.note([self._touch(access, {}) for access in first if access.node in self.spans])
 
-    def _touch(self, access: Access) -> _Touch:
-        return _Touch(self.spans.get(access.node, access.node), access.parts, access.writes)
+    def _touch(self, access: Access, names: Mapping[Node, Node]) -> _Touch:
+        node = names.get(access.node, access.node)
+        return _Touch(self.spans.get(node, node), access.parts, access.writes)
 
-    def touches(self, i: int, step: Step) -> list[_Touch]:
-        """Everything that step i touches."""
-        found = [self._touch(access) for access in step.accesses]
+    def touches(self, i: int, step: Step, names: Mapping[Node, Node] = NO_NAMES) -> list[_Touch]:
+        """Everything that step i touches; ``names``: what else some values are called."""
+        found = [self._touch(access, names) for access in step.accesses]
         if i in self.scratch:
             own = self.scratch[i]
             found.append(_Touch((own.offset, own.end), own.parts, writes=True))

@@ -19,8 +19,8 @@ from graphnn.hints import OF_MODEL, did_you_mean, lacking, teaches
 from graphnn.io import load_weights, save_weights
 from graphnn.nn.module import Module, load_parameters
 from graphnn.node import Input, Node, Parameter
-from graphnn.objectives import LOSSES, METRICS, OF_CLASSES, per_sample
-from graphnn.ops.random import GENERATOR
+from graphnn.objectives import LOSSES, METRICS, OF_CLASSES, WATCHED, per_sample, told_apart
+from graphnn.ops.random.generator import GENERATOR
 from graphnn.render import render
 from graphnn.spec import BATCH, FLOATS
 from graphnn.summary import print_summary
@@ -28,6 +28,7 @@ from graphnn.train.epochs import EpochRun
 from graphnn.train.fitting import Fitting
 from graphnn.train.history import History
 from graphnn.train.progress import reporter
+from graphnn.train.rates import RateTable, rate_table
 
 Pass: TypeAlias = Literal["forward", "backward", "joint"]
 
@@ -82,6 +83,7 @@ class Model:
         self._prediction = Function(self.inputs, outputs, training=False)
         self._epochs_done = 0
         self._fixed: frozenset[Parameter] = frozenset()  # what was frozen at compile
+        self._watched: list[str] = []  # metrics of training only
 
     # Declaring how it is trained.
 
@@ -92,13 +94,14 @@ class Model:
         loss: str | Node = "cross_entropy",
         metrics: Iterable[str] | Mapping[str, Node] = (),
         device: str = "cpu",
+        **settings: Any,
     ) -> None:
         """Say how the model is trained. Kernels are compiled when they are first needed.
 
         Parameters
         ----------
         optimizer
-            An optimizer, or ``"adam"`` or ``"sgd"`` with its default settings.
+            An optimizer, or a name such as ``"adam"`` or ``"sgd"``.
         loss
             A scalar node; its inputs beyond the model's are the targets. Or a name, such as
             ``"cross_entropy"``, ``"bce_with_logits"``, ``"mse"`` or ``"mae"``, which declares the
@@ -106,9 +109,12 @@ class Model:
             mean over the samples, also of a sum over the batch (``reduction="sum"``).
         metrics
             Names (``"accuracy"``, ``"mae"``, ``"mse"``), or scalar nodes by name. ``"accuracy"``
-            counts classes, and yes or no beside a binary cross-entropy.
+            counts classes, and yes or no beside a binary cross-entropy. ``"grad_norm"``, the norm
+            of all gradients before they are clipped, and ``"lr"`` are there in training only.
         device
             ``"cpu"``.
+        settings
+            Of an optimizer that is named: ``compile("adam", lr=0.01, global_clipnorm=1.0)``.
 
         Raises
         ------
@@ -116,14 +122,13 @@ class Model:
             For unknown names, a loss without a gradient, metrics that are no scalars, or several
             candidates for the target; the model stays as it was.
         """
-        rule = optim.by_name(optimizer) if isinstance(optimizer, str) else optimizer
-        if not isinstance(rule, optim.Optimizer):
-            raise _no_optimizer(optimizer)
+        rule = _optimizer(optimizer, settings)
         score = self._declared_loss(loss) if isinstance(loss, str) else loss
         if not isinstance(score, Node):
             raise _no_loss(loss)
         found = Graph(score)
         targets = tuple(node for node in found.inputs if node not in self.inputs)
+        metrics, watched = told_apart(metrics)
         measures = self._declared_metrics(metrics, targets, score)
         results = [per_sample(node) for node in (score, *measures.values())]
         inputs = [*self.inputs, *targets]
@@ -135,11 +140,14 @@ class Model:
                 f"such as {own[0].name} (declared at {own[0].origin}): it would train another "
                 "network. Declare it from the model's own output."
             )
+        rule.begin_epochs(1, 0)  # fit knows how many steps an epoch has
         updates = rule.updates(score, found.parameters)
-        training = Function(inputs, results, updates, training=True, device=device)
+        extra = [WATCHED[name](rule) for name in watched]
+        training = Function(inputs, [*results, *extra], updates, training=True, device=device)
         evaluation = Function(inputs, results, training=False, device=device)
         self.optimizer, self.loss, self.targets, self.metrics = rule, score, targets, measures
         self._fixed = frozenset(p for p in found.parameters if p.fixed)
+        self._watched = watched
         self.training, self._evaluation = training, evaluation
 
     def _all_inputs(self) -> list[Input]:
@@ -175,8 +183,8 @@ class Model:
         for name in [metrics] if isinstance(metrics, str) else metrics:
             if name not in METRICS:
                 raise GraphError(
-                    f"a metric is one of {sorted(METRICS)}; got {name!r}."
-                    f"{did_you_mean(name, METRICS)}"
+                    f"a metric is one of {sorted([*METRICS, *WATCHED])}; got {name!r}."
+                    f"{did_you_mean(name, [*METRICS, *WATCHED])}"
                 )
             if len(targets) != 1:
                 names = ", ".join(node.name for node in targets) or "none"
@@ -248,17 +256,70 @@ class Model:
         if verbose not in (0, 1, 2):
             raise GraphError(f"verbose is 0, 1 or 2; got {verbose!r}")
         self.history = History()
-        names = ["loss", *self.metrics]
+        assert self.optimizer is not None
+        samples = len(next(iter(data.values())))
+        self.optimizer.begin_epochs(-(-samples // batch_size), self._epochs_done)
+        names = ["loss", *self.metrics, *self._watched]
         with reporter(verbose, epochs, names) as shown:
             fitting = Fitting(
                 function, data, names, self.history, shown,
                 batch_size=batch_size, shuffle=shuffle, first_epoch=self._epochs_done,
+                judged=["loss", *self.metrics],
             )  # fmt: skip
             try:
                 fitting.run(epochs, None if held is None else lambda: self._evaluated(held))
             finally:
                 self._epochs_done += self.history.epochs
         return self.history
+
+    def find_lr(
+        self,
+        x: Data,
+        y: Data | None = None,
+        *,
+        lowest: float = 1e-6,
+        highest: float = 10.0,
+        steps: int = 100,
+        batch_size: int = 32,
+    ) -> RateTable:
+        """A table of learning rates and losses: train while the rate grows, then undo it.
+
+        Smith, *Cyclical learning rates for training neural networks* (WACV 2017), sec. 3.3, with a
+        rate that grows by one factor each step. It ends early when the loss is lost.
+
+        Parameters
+        ----------
+        x, y
+            As for :meth:`fit`.
+        lowest, highest
+            The first rate and the last.
+        steps
+            How many batches are trained.
+        batch_size
+            Samples a step.
+
+        Returns
+        -------
+        RateTable
+            ``rates``, ``losses``, ``smoothed`` losses, and ``steepest``, a rate to begin with.
+
+        Raises
+        ------
+        GraphError, DataError, ShapeError
+            For rates out of range, and data that does not fit.
+        """
+        function = self._compiled().training
+        assert function is not None
+        assert self.loss is not None
+        assert self.optimizer is not None
+        self._check_frozen()
+        _check_whole("steps", steps, 3)
+        _check_whole("batch_size", batch_size, 1)
+        trained = [p for p in Graph(self.loss).parameters if p.trainable]
+        return rate_table(
+            function.inputs, self.loss, per_sample(self.loss), self.optimizer, trained,
+            self._data(x, y), lowest=lowest, highest=highest, steps=steps, batch_size=batch_size,
+        )  # fmt: skip
 
     @teaches
     def evaluate(self, x: Data, y: Data | None = None) -> dict[str, float]:
@@ -460,6 +521,20 @@ def _check_declared(given: object) -> None:
             f"a model's inputs and outputs are a node or a list of nodes; got {given!r}. Give a "
             "list: list(outputs.values())."
         )
+
+
+def _optimizer(given: str | optim.Optimizer, settings: Mapping[str, Any]) -> optim.Optimizer:
+    if isinstance(given, str):
+        return optim.by_name(given, **settings)
+    if not isinstance(given, optim.Optimizer):
+        raise _no_optimizer(given)
+    if settings:
+        name, value = next(iter(settings.items()))
+        raise GraphError(
+            f"{name} is a setting of the optimizer: optim.{type(given).__name__}({name}={value!r})."
+            " Beside it, compile takes loss, metrics and device."
+        )
+    return given
 
 
 def _no_optimizer(given: object) -> GraphError:

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 from graphnn.errors import GraphError
 from graphnn.fusion import root
 from graphnn.graph import Graph
 from graphnn.node import Node, Size, size_of
 from graphnn.op import Alias
-from graphnn.ops.binary import (
+from graphnn.ops.loss.binary import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     hinge_loss,
     log_loss,
     logit_loss,
 )
-from graphnn.ops.cross_entropy import cross_entropy, nll_loss
-from graphnn.ops.loss import (
-    huber_loss,
-    kl_div,
-    l1_loss,
-    mse_loss,
-    poisson_nll_loss,
-    smooth_l1_loss,
-)
-from graphnn.ops.metric import accuracy, binary_accuracy
+from graphnn.ops.loss.cross_entropy import cross_entropy, nll_loss
+from graphnn.ops.loss.distance import huber_loss, l1_loss, mse_loss, smooth_l1_loss
+from graphnn.ops.loss.likelihood import kl_div, poisson_nll_loss
+from graphnn.ops.loss.metric import accuracy, binary_accuracy
+from graphnn.optim import Optimizer
 from graphnn.spec import BATCH, FLOATS, product, symbol_name, symbols_in
 
 _N = symbol_name(BATCH)
@@ -83,6 +78,22 @@ METRICS: dict[str, Metric] = {
     "mae": _without_loss(l1_loss),
     "mse": _without_loss(mse_loss),
 }
+
+# Metrics of training only, by name.
+WATCHED: Mapping[str, Callable[[Optimizer], Node]] = {
+    "grad_norm": lambda rule: rule.grad_norm,
+    "lr": lambda rule: rule.rate * 1.0,  # computed, as what is summed over an epoch has to be
+}
+
+
+def told_apart(
+    metrics: Iterable[str] | Mapping[str, Node],
+) -> tuple[Iterable[str] | Mapping[str, Node], list[str]]:
+    """What is measured in training and evaluation, and what in training only."""
+    if isinstance(metrics, Mapping):
+        return metrics, []
+    names = [metrics] if isinstance(metrics, str) else list(metrics)
+    return [n for n in names if n not in WATCHED], [n for n in names if n in WATCHED]
 
 
 # Ops through which a sum over the batch stays one.

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Attrs: TypeAlias = Mapping[str, Any]
 Vjp: TypeAlias = "Callable[[Node, Node], Sequence[Node | None]]"
 Jvp: TypeAlias = "Callable[[Node, Sequence[Node | None]], Node | None]"
+PartsVjp: TypeAlias = "Callable[[Node, Mapping[Node, Node], Sequence[bool]], Sequence[Node | None]]"
+PartsJvp: TypeAlias = "Callable[[Node, Sequence[Node | None], Sequence[Node]], Mapping[Node, Node]]"
 Rewrite: TypeAlias = "Callable[[Node, Sequence[Node]], Node]"
 
 
@@ -137,12 +139,33 @@ class Alias:
 
 
 @dataclass(frozen=True)
+class Loop:
+    """Runs the steps of a body again and again; its values are read through its parts."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """No kernel: what a loop, the only input, leaves behind."""
+
+
+@dataclass(frozen=True)
 class Leaf:
     """No kernel: the value is given, not computed."""
 
 
 Kernel: TypeAlias = (
-    Scalar | Reduction | Rows | Strided | Pad | Concat | Gemm | Convolution | Alias | Leaf
+    Scalar
+    | Reduction
+    | Rows
+    | Strided
+    | Pad
+    | Concat
+    | Gemm
+    | Convolution
+    | Alias
+    | Loop
+    | Part
+    | Leaf
 )
 
 
@@ -215,6 +238,11 @@ class Op:
         ``jvp(node, tangents) -> tangent of the node``, given one for each input or None where
         nothing changes; it may have any shape that broadcasts to the node's, or be None where
         nothing flows. None and no ``expand``: a ``jvp`` through the op raises.
+    parts_vjp
+        For a loop, whose parts have the cotangents: ``parts_vjp(node, {part: dy}, wanted) ->
+        [gradient node or None for each input]``; ``wanted`` says for each whether it matters.
+    parts_jvp
+        For a loop: ``parts_jvp(node, tangents, parts) -> {part: tangent}``.
     reference
         ``reference(*arrays, **attrs) -> array`` in NumPy, slow and plain: the tests' oracle.
     flops
@@ -264,6 +292,8 @@ class Op:
     cuda: Body | None = None
     vjp: Vjp | None = None
     jvp: Jvp | None = None
+    parts_vjp: PartsVjp | None = None
+    parts_jvp: PartsJvp | None = None
     flops: Callable[..., DimLike] = no_flops
     examples: tuple[Example, ...] = ()
     expand: Callable[..., Node] | None = None

@@ -9,18 +9,39 @@ from collections.abc import Callable, Mapping, Sequence
 
 from graphnn.graph import needed
 from graphnn.node import Constant, Node, Size, apply, rebuilt
-from graphnn.op import Alias, Gemm, Leaf, Reduction
-from graphnn.ops.movement import RESHAPE, TRANSPOSE
+from graphnn.op import Alias, Gemm, Leaf, Loop, Part, Reduction
+from graphnn.ops.movement.reshape import RESHAPE
+from graphnn.ops.movement.transpose import TRANSPOSE
 from graphnn.spec import TensorSpec
 
 Visit = Callable[[Node, tuple[Node, ...]], Node]
 
 
-def rewrite(outputs: Sequence[Node], visit: Visit) -> list[Node]:
-    """The outputs of the graph in which every node is replaced by ``visit(node, new inputs)``."""
+def rewrite(outputs: Sequence[Node], visit: Visit, *, bodies: bool = True) -> list[Node]:
+    """The outputs of the graph in which every node is replaced by ``visit(node, new inputs)``.
+
+    ``bodies`` says whether the nodes in the bodies of loops are visited, too.
+    """
     new: dict[Node, Node] = {}
-    for node in needed(outputs):
-        new[node] = visit(node, tuple(new[value] for value in node.inputs))
+    inside: dict[Node, dict[Node, Node]] = {}  # of each loop, the nodes of its body
+    order = needed(outputs)
+    read: dict[Node, list[Node]] = {}
+    for node in order if bodies else ():
+        if isinstance(node.op.kernel, Part) and "of" in node.attrs:
+            read.setdefault(node.inputs[0], []).append(node.attrs["of"])
+    for node in order:
+        inputs = tuple(new[value] for value in node.inputs)
+        kernel, current = node.op.kernel, node
+        if isinstance(kernel, Loop) and bodies:
+            body = node.attrs["body"]
+            nodes = [*body.nodes, *read.get(node, ())]
+            inside[node] = dict(zip(nodes, rewrite(nodes, visit), strict=True))
+            attrs = {**node.attrs, "body": body.replaced(inside[node])}
+            current = rebuilt(node, node.inputs, attrs)
+        elif isinstance(kernel, Part) and "of" in node.attrs and node.inputs[0] in inside:
+            attrs = {**node.attrs, "of": inside[node.inputs[0]][node.attrs["of"]]}
+            current = rebuilt(node, node.inputs, attrs)
+        new[node] = visit(current, inputs)
     return [new[node] for node in outputs]
 
 
@@ -135,7 +156,7 @@ def with_updates(outputs: Sequence[Node], results: int) -> list[Node]:
         reads = any(value.role != "forward" for value in inputs)
         return rebuilt(node, inputs, role="update" if by_hand and reads else None)
 
-    return rewrite(outputs, visit)
+    return rewrite(outputs, visit, bodies=False)
 
 
 PASSES: Mapping[str, Callable[[Sequence[Node]], list[Node]]] = {

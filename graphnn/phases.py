@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from graphnn.graph import needed
 from graphnn.node import Constant, Node, Parameter, rebuilt
-from graphnn.ops.movement import BROADCAST, broadcast_to
-from graphnn.ops.phase import PHASE, UPDATING
-from graphnn.ops.tangents import additive, bilinear, linear
+from graphnn.ops.declare.tangents import additive, bilinear, linear
+from graphnn.ops.movement.broadcast import BROADCAST, broadcast_to
+from graphnn.ops.training.phase import PHASE, UPDATING
 from graphnn.passes import rewrite
 
 

@@ -10,7 +10,7 @@ from graphnn.errors import GraphError, PlanError
 from graphnn.fusion import Group, is_computed, root
 from graphnn.graph import Graph, equation
 from graphnn.hints import did_you_mean
-from graphnn.memory import Buffer, Layout, overlaps, races
+from graphnn.memory import Buffer, Layout, overlaps, races, races_inside
 from graphnn.node import Node, Parameter
 from graphnn.op import Leaf
 from graphnn.schedule import Step
@@ -132,17 +132,30 @@ class Plan:
         PlanError
             Naming the first thing that is wrong.
         """
-        self._check_order()
+        done = self._check_order(self.steps)
+        missing = [n for n in self.graph.nodes if is_computed(n) and n not in done]
+        if missing:
+            raise PlanError(f"no step computes {missing[0].name}")
         self._check_updates()
-        self._check_scratch()
-        for a, b in overlaps(self.layout):
-            raise PlanError(f"{self._named(a)} and {self._named(b)} share memory while alive")
-        for i in races(self.steps, self.layout):
-            raise PlanError(f"step {i} meets the work of other threads without a barrier")
+        self._check_memory(self.steps, self.layout, races(self.steps, self.layout))
 
-    def _check_order(self) -> None:
+    def _check_memory(self, steps: Sequence[Step], layout: Layout, met: Sequence[int]) -> None:
+        """Of the steps, and of those in the bodies of loops."""
+        self._check_scratch(steps, layout)
+        for a, b in overlaps(layout):
+            raise PlanError(f"{self._named(a)} and {self._named(b)} share memory while alive")
+        for i in met:
+            raise PlanError(f"step {i} meets the work of other threads without a barrier")
+        for i, step in enumerate(steps):
+            if step.inner is not None:
+                below = layout.inner[i]
+                self._check_order(step.inner.steps)
+                self._check_memory(step.inner.steps, below, races_inside(step.inner, below))
+
+    @staticmethod
+    def _check_order(steps: Sequence[Step]) -> set[Node]:
         done: set[Node] = set()
-        for i, step in enumerate(self.steps):
+        for i, step in enumerate(steps):
             for value in step.group.inputs:
                 source = root(value)
                 if not isinstance(source.op.kernel, Leaf) and source not in done:
@@ -151,9 +164,7 @@ class Plan:
             if twice:
                 raise PlanError(f"step {i} computes {twice.pop().name} again")
             done.update(step.group.nodes)
-        missing = [n for n in self.graph.nodes if is_computed(n) and n not in done]
-        if missing:
-            raise PlanError(f"no step computes {missing[0].name}")
+        return done
 
     def _check_updates(self) -> None:
         last_read: dict[Node, int] = {}
@@ -164,9 +175,9 @@ class Plan:
                 if isinstance(target, Parameter) and last_read.get(target, i) > i:
                     raise PlanError(f"step {i} overwrites {target.name} before its last reader")
 
-    def _check_scratch(self) -> None:
-        places, each = self.layout.scratch, self.layout.lane_bytes
-        for i, step in enumerate(self.steps):
+    def _check_scratch(self, steps: Sequence[Step], layout: Layout) -> None:
+        places, each = layout.scratch, layout.lane_bytes
+        for i, step in enumerate(steps):
             need = evaluate(step.scratch, self.sizes)
             have = min(each, places[i].nbytes // self.lanes) if i in places else 0
             if have < need:

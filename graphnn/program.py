@@ -12,7 +12,7 @@ from graphnn.errors import GraphError, PlanError, ShapeError
 from graphnn.fusion import Group, fuse, is_computed, root
 from graphnn.node import Node, Parameter, apply
 from graphnn.op import Leaf, Scalar
-from graphnn.ops.movement import COPY
+from graphnn.ops.movement.copy import COPY
 from graphnn.schedule import Step, schedule
 
 Updates: TypeAlias = "Iterable[tuple[Parameter, Node]] | Mapping[Parameter, Node]"
@@ -94,7 +94,7 @@ def _safe_in_place(group: Group, node: Node, target: Parameter) -> bool:
 
 def gradients_of(steps: Sequence[Step], targets: Sequence[Parameter]) -> list[Node]:
     """The gradients that the update steps of trainable parameters read."""
-    trained = [p for p in targets if p.trainable]
+    trained = {p for p in targets if p.trainable}
     found: dict[Node, None] = {}
     for step in steps:
         if not any(target in trained for target in step.targets):

@@ -17,20 +17,24 @@ from typing import TypeAlias
 import networkx as nx
 
 from graphnn.errors import PlanError
-from graphnn.fusion import Group, awaited, root
-from graphnn.node import Input, Node, Parameter
+from graphnn.fusion import Group, awaited, fuse, is_computed, root
+from graphnn.loop import LAST, STACK, TRAIL, LoopBody, offset_of
+from graphnn.loop_passes import settled
+from graphnn.node import Input, Node, Parameter, apply, rebuilt
 from graphnn.op import (
     LAST_AXES,
     Concat,
     Convolution,
     Gemm,
     Leaf,
+    Loop,
     Pad,
     Reduction,
     Rows,
     Scalar,
     Strided,
 )
+from graphnn.ops.movement.copy import COPY
 from graphnn.spec import DimLike, Shape, product
 
 
@@ -72,6 +76,8 @@ class Step:
         For each output the input that it is written over, an element at a time, or None.
     scratch
         Bytes that each lane needs for itself while the step runs.
+    inner
+        Of a loop what it runs at each of its own steps.
     """
 
     group: Group
@@ -80,6 +86,61 @@ class Step:
     targets: tuple[Node, ...]
     over: tuple[Node | None, ...] = ()
     scratch: DimLike = 0
+    inner: Inner | None = None
+
+
+@dataclass(frozen=True)
+class Inner:
+    """The schedule of a loop's body.
+
+    Parameters
+    ----------
+    loop
+        The loop.
+    steps
+        What one iteration runs.
+    nexts
+        For each carry the computed value that is its next state.
+    stacks
+        Values of the body that are written to their place in a part of the loop: from each to the
+        part.
+    trails
+        For each carry the part that keeps all its states, or None: two places taken in turn.
+    lasts
+        For each carry the part that takes the last state, or None.
+    """
+
+    loop: Node
+    steps: tuple[Step, ...]
+    nexts: tuple[Node, ...]
+    stacks: Mapping[Node, Node]
+    trails: tuple[Node | None, ...]
+    lasts: tuple[Node | None, ...]
+
+    @property
+    def body(self) -> LoopBody:
+        """The nodes that the steps compute."""
+        body: LoopBody = self.loop.attrs["body"]
+        return body
+
+    @property
+    def elsewhere(self) -> set[Node]:
+        """Values that have a place outside of the body's own memory."""
+        kept = {
+            new for new, trail in zip(self.nexts, self.trails, strict=True) if trail is not None
+        }
+        return kept | set(self.stacks)
+
+    @property
+    def rings(self) -> list[Node]:
+        """States of which only the last two are kept."""
+        return [new for new, trail in zip(self.nexts, self.trails, strict=True) if trail is None]
+
+    @property
+    def turns(self) -> dict[Node, Node]:
+        """What the next iteration calls a state that this one calls otherwise."""
+        pairs = list(zip(self.body.carries, self.nexts, strict=True))
+        return dict(pairs) | {new: slot for slot, new in pairs}
 
 
 def leading(shape: Shape) -> tuple[int, DimLike]:
@@ -95,6 +156,8 @@ def parts_of(group: Group) -> DimLike:
     kernel, out = group.last.op.kernel, group.last.spec.shape
     if isinstance(kernel, Convolution):
         return _columns_of(group.last) if kernel.kind == "weight" else out[0]
+    if isinstance(kernel, Loop):
+        return 1
     if isinstance(kernel, Gemm):
         return out[0]
     if isinstance(kernel, Rows):
@@ -118,6 +181,8 @@ def _own_part(group: Group, value: Node) -> bool:
     """Whether part i of the result needs only part i of an input."""
     last, kernel = group.last, group.last.op.kernel
     shape, out = value.spec.shape, last.spec.shape
+    if isinstance(kernel, Loop) or offset_of(value) != 0:
+        return False
     if isinstance(kernel, Strided):
         return _walked_in_parts(last, value, kernel)
     if isinstance(kernel, Pad):
@@ -172,12 +237,48 @@ def step_of(group: Group, targets: Mapping[Node, Node]) -> Step:
     into = tuple(targets.get(node, node) for node in group.outputs)
     whole = _writes_across(group)
     writes = [Access(target, None if whole else parts, writes=True) for target in into]
-    return Step(group, parts, (*reads, *writes), into, scratch=_scratch(group.last))
+    inner = inner_of(group) if isinstance(group.last.op.kernel, Loop) else None
+    return Step(group, parts, (*reads, *writes), into, scratch=_scratch(group.last), inner=inner)
+
+
+def inner_of(group: Group) -> Inner:
+    """The schedule of the body of a loop, of which some parts are read."""
+    loop, *parts = group.nodes
+    body: LoopBody = loop.attrs["body"]
+    stacks = [part for part in parts if part.op is STACK]
+    found = settled([*(part.attrs["of"] for part in stacks), *body.nexts])
+    owned: dict[Node, None] = {}
+    for node in found:
+        # Each has a place of its own, into which a kernel writes it.
+        own = node if is_computed(node) and node not in owned else _copy_of(node)
+        owned[own] = None
+    values = list(owned)
+    steps = [step_of(one, {}) for one in fuse(values)]
+    ordered = with_reuse(_ordered(steps, dependencies(steps)), values)
+    by_carry = {
+        op: {part.attrs["carry"]: part for part in parts if part.op is op} for op in (TRAIL, LAST)
+    }
+    carries = range(len(body.carries))
+    return Inner(
+        loop,
+        tuple(ordered),
+        tuple(values[len(stacks) :]),
+        dict(zip(values, stacks, strict=False)),
+        tuple(by_carry[TRAIL].get(i) for i in carries),
+        tuple(by_carry[LAST].get(i) for i in carries),
+    )
+
+
+def _copy_of(node: Node) -> Node:
+    made = apply(COPY, [node])
+    return rebuilt(made, made.inputs, like=node)
 
 
 def _writes_across(group: Group) -> bool:
-    """Whether a part of the work is no part of the result: columns of a kernel's gradient."""
+    """Whether a part of the work is no part of the result: steps, columns of a gradient."""
     kernel = group.last.op.kernel
+    if isinstance(kernel, Loop):
+        return True
     return isinstance(kernel, Convolution) and kernel.kind == "weight"
 
 
@@ -238,6 +339,7 @@ def with_reuse(steps: Sequence[Step], keep: Iterable[Node]) -> list[Step]:
         seen = Counter(root(v) for v in step.group.inputs)
         # Two views of one memory are two pointers: nothing is written over what is read twice.
         free = [v for v in step.group.inputs if seen[root(v)] == 1 and ends(root(v), i, step)]
+        free = [v for v in free if v.spec.nbytes == root(v).spec.nbytes]  # not a view of a part
         made.append(replace(step, over=_overwritten(step, free, kept)))
     return made
 

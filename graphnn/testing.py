@@ -19,7 +19,7 @@ from graphnn.function import Function
 from graphnn.graph import Graph
 from graphnn.node import Constant, Input, Node, Parameter, apply, rebuilt
 from graphnn.op import Op
-from graphnn.ops.reduce import sum as sum_of
+from graphnn.ops.reduction.reduce import sum as sum_of
 from graphnn.passes import rewrite
 from graphnn.spec import FLOATS
 

@@ -80,7 +80,7 @@ def test_info_with_a_bad_number_of_threads(tmp_path):
 def test_demo_of_one_epoch(tmp_path):
     out, err = run(tmp_path, "demo", "--epochs", "1", "--out", "tmp.svg")
     assert err == ""
-    assert "235,146 trainable parameters" in out
+    assert "235,146 parameters: 235,146 trainable" in out
     assert re.search(r"^epoch 1/1  \d+\.\d\d s  loss=\d\.\d{4}  accuracy=0\.\d{4}$", out, re.M)
     assert re.search(r"^trained on 8,000 images for 1 epochs in \d+\.\d s$", out, re.M)
     assert re.search(r"^the backprop picture: tmp\.svg$", out, re.M)

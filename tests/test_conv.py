@@ -12,8 +12,8 @@ from graphnn.backends import reference
 from graphnn.errors import DTypeError, GraphError, PlanError, ShapeError
 from graphnn.memory import overlaps, races
 from graphnn.node import apply
-from graphnn.ops import correlation
-from graphnn.ops.correlation import FAMILIES, tile_of
+from graphnn.ops.convolution import correlation
+from graphnn.ops.convolution.correlation import FAMILIES, tile_of
 from graphnn.spec import TensorSpec
 from graphnn.testing import check_grads
 

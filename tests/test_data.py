@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import gzip
 import hashlib
 import io
@@ -414,6 +415,59 @@ def test_download_keeps_a_right_file_and_replaces_a_wrong_one(server, tmp_path):
     path.write_bytes(b"half-writ")
     download_unpacked(urls, path, sha256=sha256)
     assert path.read_bytes() == FILES[name]
+
+
+# -------------------------------------------------------------------------------------- NYSE
+
+DAYS = b"""date,day_of_week,DJ_return,log_volume,log_volatility,train
+1979-12-31,mon,-0.5,0.25,-13.5,TRUE
+1980-01-02,wed,0.125,-0.75,-12.0,FALSE
+"""
+
+
+@pytest.fixture
+def small_nyse(server, monkeypatch, tmp_path):
+    """Make `nyse` expect a small file, served on the loopback interface, in an empty data home."""
+    (server.folder / "NYSE.csv").write_bytes(DAYS)
+    monkeypatch.setattr(datasets, "_NYSE_SHA256", hashlib.sha256(DAYS).hexdigest())
+    monkeypatch.setattr(datasets, "_NYSE_MIRRORS", (f"{server.url}NYSE.csv",))
+    monkeypatch.setenv("GRAPHNN_DATA_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    return tmp_path / "home" / "isl" / "NYSE.csv"
+
+
+def test_nyse_is_downloaded_once(small_nyse, server):
+    for _ in range(2):
+        days = datasets.nyse()
+    assert server.asked == ["/NYSE.csv"]
+    assert small_nyse.read_bytes() == DAYS
+    assert days["date"].tolist() == [datetime.date(1979, 12, 31), datetime.date(1980, 1, 2)]
+    assert days["day_of_week"].tolist() == [0, 2]
+    assert days["DJ_return"].tolist() == [-0.5, 0.125]
+    assert days["log_volume"].tolist() == [0.25, -0.75]
+    assert days["log_volatility"].tolist() == [-13.5, -12.0]
+    assert days["train"].tolist() == [True, False]
+
+
+def test_nyse_off_line_and_damaged(small_nyse, monkeypatch):
+    monkeypatch.setattr(datasets, "_NYSE_MIRRORS", ("http://127.0.0.1:9/NYSE.csv",))
+    with pytest.raises(DataError, match=r"NYSE.csv: expected to find(?s:.*)\nGet on-line.*'isl'"):
+        datasets.nyse()
+    small_nyse.write_bytes(DAYS[:-3])
+    with pytest.raises(DataError, match=r"expected the NYSE.csv of the package ISLP, found anoth"):
+        datasets.nyse()
+
+
+def test_nyse_in_full():
+    home = os.environ.get("GRAPHNN_DATA_HOME")
+    if not home or not Path(home, "isl").is_dir():
+        pytest.skip("GRAPHNN_DATA_HOME does not name a folder that holds 'isl'")
+    days = datasets.nyse()
+    assert len(days["date"]) == 6051
+    assert np.all(np.diff(days["date"]) > np.timedelta64(0))
+    assert int(days["train"].sum()) == 4281
+    weekday = (days["date"].astype(int) + 3) % 7  # the epoch began on a Thursday
+    np.testing.assert_array_equal(days["day_of_week"], weekday)
 
 
 def test_the_data_home_is_the_variable_else_the_user_cache(monkeypatch, tmp_path):

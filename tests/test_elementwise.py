@@ -491,3 +491,10 @@ def test_a_name_with_a_value_on_every_way_is_not():
 
     x = gn.Input((3,), "float64")
     np.testing.assert_array_equal(run(assigned_on_both(x), np.array([2.0, 0.5, -1.0])), [2, 1, 2])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_absolute_value_of_0_has_no_sign(dtype):
+    x = gn.Input((38,), dtype)  # vectors, and a rest
+    values = np.array([0.0, -0.0] * 19, dtype)
+    assert (gn.function(x, 1.0 / gn.abs(x))(values) == np.inf).all()

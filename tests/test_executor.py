@@ -667,7 +667,7 @@ def test_two_dropouts_draw_different_masks():
 
 def test_the_published_vectors_of_philox():
     """Random123's known answers, by the NumPy oracle, which test_ops compares with the kernel."""
-    from graphnn.ops.random import philox
+    from graphnn.ops.random.generator import philox
 
     ones = 0xFFFFFFFF
     known = [

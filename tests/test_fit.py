@@ -18,7 +18,7 @@ import pytest
 import graphnn as gn
 from graphnn import nn, optim
 from graphnn.backends.cpu import executor
-from graphnn.ops.random import GENERATOR, philox
+from graphnn.ops.random.generator import GENERATOR, philox
 
 on_posix = pytest.mark.skipif(
     sys.platform == "win32", reason="needs a pseudo-terminal and POSIX signals"

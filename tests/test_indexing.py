@@ -508,3 +508,25 @@ def test_embedding_module_keeps_its_padding_row():
     np.testing.assert_array_equal(moved[9], 0)
     with pytest.raises(gn.GraphError, match="padding_idx=10 is no row of 10"):
         gn.nn.Embedding(10, 4, padding_idx=10)
+
+
+@pytest.mark.parametrize(("dtype", "error"), [("float32", 2**-24), ("float64", 2**-52)])
+def test_a_long_running_sum_is_as_exact_as_a_short_one(dtype, error):
+    array = np.random.default_rng(0).uniform(0, 1, 200_001).astype(dtype)
+    x = gn.Input(array.shape, dtype)
+    exact = np.cumsum(array, dtype=np.longdouble)
+    np.testing.assert_allclose(gn.function(x, gn.cumsum(x))(array), exact, rtol=1.01 * error)
+
+
+def test_a_running_sum_keeps_infinity_and_gets_back_what_was_rounded_off():
+    x = gn.Input((5,))
+    f = gn.function(x, gn.cumsum(x))
+    np.testing.assert_array_equal(
+        f(np.float32([1, np.inf, 1, -np.inf, 1])), [1, np.inf, np.inf, np.nan, np.nan]
+    )
+    np.testing.assert_array_equal(
+        f(np.float32([1e30, 1, -1e30, 2, 0])), np.float32([1e30, 1e30, 1, 3, 3])
+    )
+    np.testing.assert_array_equal(
+        f(np.float32([3e38, 3e38, 1, 1, 1])), [np.float32(3e38)] + [np.inf] * 4
+    )

@@ -17,7 +17,7 @@ import graphnn as gn
 from graphnn.backends import reference
 from graphnn.node import Node, apply
 from graphnn.op import Example, Leaf, Mismatch, Op, Reduction, Scalar, is_own, registry
-from graphnn.ops.tangents import no_gradient
+from graphnn.ops.declare.tangents import no_gradient
 from graphnn.spec import FLOATS, TensorSpec
 from graphnn.testing import check_grads, check_values
 

@@ -18,7 +18,7 @@ from graphnn.backends import reference
 from graphnn.errors import GraphError
 from graphnn.node import Node, apply
 from graphnn.op import Draw, Example, Leaf, Mismatch, Op, Scalar, is_own, registry
-from graphnn.ops.tangents import no_gradient
+from graphnn.ops.declare.tangents import no_gradient
 from graphnn.spec import BATCH, FLOATS, TensorSpec
 from graphnn.testing import check_grads, check_values
 

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from graphnn.errors import GraphError, ShapeError
+from graphnn.loop import LAST, STACK, LoopBody
 from graphnn.node import Constant, Input, Node, Parameter, Size
+from graphnn.op import Loop, Part
 from graphnn.spec import Dim, format_shape, symbol_name, symbols_in
 from graphnn.spec import evaluate as size_of
 
@@ -68,10 +70,50 @@ def evaluate(
     """
     values, known = _given(given or {}, sizes or {})
     wanted = [outputs] if isinstance(outputs, Node) else list(outputs)
-    for node in _missing(wanted, values):
-        values[node] = _computed(node, values, known)
+    _evaluate(_missing(wanted, values), values, known)
     found = [values[node] for node in wanted]
     return found[0] if isinstance(outputs, Node) else found
+
+
+def _evaluate(order: Sequence[Node], values: dict[Node, NDArray[Any]], sizes: Sizes) -> None:
+    """Add the values of nodes, in their order; those of a loop's parts come with the loop."""
+    parts: dict[Node, list[Node]] = {}
+    for node in order:
+        if isinstance(node.op.kernel, Part):
+            parts.setdefault(node.inputs[0], []).append(node)
+    for node in order:
+        if isinstance(node.op.kernel, Loop):
+            values.update(_looped(node, parts.get(node, ()), values, sizes))
+            values[node] = np.zeros((), node.dtype)
+        elif node not in values:
+            values[node] = _computed(node, values, sizes)
+
+
+def _looped(
+    loop: Node, parts: Sequence[Node], values: Mapping[Node, NDArray[Any]], sizes: Sizes
+) -> dict[Node, NDArray[Any]]:
+    """The parts of a loop: its body, evaluated at each step."""
+    body: LoopBody = loop.attrs["body"]
+    inputs = [values[value] for value in loop.inputs]
+    states, sequences, others = body.shares(inputs)
+    turns = size_of(body.length, sizes)
+    along = [part for part in parts if part.op is STACK]
+    wanted = [*body.nexts, *(part.attrs["of"] for part in along)]
+    order = _missing(wanted, dict.fromkeys(body.slots))
+    kept = {part: np.zeros(part.spec.concrete(sizes), part.dtype) for part in parts}
+    for turn in range(turns):
+        place = turns - 1 - turn if body.reverse else turn
+        now = dict(zip(body.carries, states, strict=True))
+        now.update((s, x[place]) for s, x in zip(body.slices, sequences, strict=True))
+        now.update(zip(body.outers, others, strict=True))
+        _evaluate(order, now, sizes)
+        for part in along:
+            kept[part][place] = now[part.attrs["of"]]
+        states = [now[node] for node in body.nexts]
+    for part in parts:
+        if part.op is LAST:
+            kept[part] = states[part.attrs["carry"]]
+    return kept
 
 
 def _given(given: Given, sizes: Sizes) -> tuple[dict[Node, NDArray[Any]], dict[str, int]]:

@@ -1,13 +1,15 @@
-"""The data sets that graphnn's examples learn from, in Keras' form: (train), (test).
+"""The data sets that graphnn's examples learn from, images in Keras' form: (train), (test).
 
-`mnist10k` comes with the package. `mnist` is looked for in the data home, which is the folder
+`mnist10k` comes with the package. The others are looked for in the data home, which is the folder
 named by the environment variable ``GRAPHNN_DATA_HOME``, else ``data`` in the user's cache folder,
-and is downloaded into it once if it is not there. Every file is checked by hash at every reading,
-so a result can always be traced to the data it came from.
+and are downloaded into it once if they are not there. Every file is checked by hash at every
+reading, so a result can always be traced to the data it came from.
 """
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import importlib.resources
 import os
 from pathlib import Path
@@ -34,6 +36,13 @@ _MNIST_MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
+_NYSE_SHA256 = "4bb3e2e9872b2f7e6e8701afb8873cd9f4b7e66ee0b1ba62c116ff2b3a2eec60"
+_NYSE_MIRRORS = (
+    "https://raw.githubusercontent.com/intro-stat-learning/ISLP/main/ISLP/data/NYSE.csv",
+    "https://raw.githubusercontent.com/jonathan-taylor/ISLP/"
+    "5ec6be74b50ae8fc59ed0a18e1981756088c12a9/ISLP/data/NYSE.csv",
+)
+_DAYS = ("mon", "tues", "wed", "thur", "fri")
 
 
 def mnist10k(*, flatten: bool = True) -> tuple[Part, Part]:
@@ -120,6 +129,61 @@ def mnist(*, flatten: bool = True) -> tuple[Part, Part]:
         _part(train_pixels, train_digits, flatten),
         _part(test_pixels, test_digits, flatten),
     )
+
+
+def nyse() -> dict[str, NDArray[Any]]:
+    """Load the New York Stock Exchange's 6,051 trading days from December 1962 to December 1986.
+
+    The file is read from ``isl/NYSE.csv`` in the data home (see `mnist`), and downloaded into it
+    once (0.4 MB) if it isn't there.
+
+    Returns
+    -------
+    dict of array
+        A row a day, in order of time: `date` (datetime64[D]), `day_of_week` (int64, Monday 0 to
+        Friday 4), the float64 columns `DJ_return` (the Dow Jones' log return), `log_volume` (of
+        shares traded, relative to a 100-day moving average) and `log_volatility`, and `train`
+        (bool), the book's split: up to the end of 1979, 4,281 days.
+
+    Raises
+    ------
+    DataError
+        If the file is neither there nor to be had from a mirror, or isn't the published one.
+
+    References
+    ----------
+    B. LeBaron, A. Weigend, "A bootstrap evaluation of the effect of data splitting on financial
+    time series", IEEE Transactions on Neural Networks 9(1), 1998; as in G. James, D. Witten,
+    T. Hastie, R. Tibshirani, *An Introduction to Statistical Learning*, 2nd ed., section 10.5.2,
+    from its package ISLP (BSD-3).
+
+    Examples
+    --------
+    As it may have to download, this example is not run as a test::
+
+        days = gn.datasets.nyse()
+        days["log_volume"].shape  # (6051,)
+    """
+    path = data_home() / "isl" / "NYSE.csv"
+    if not path.exists():
+        try:
+            download_unpacked(_NYSE_MIRRORS, path, sha256=_NYSE_SHA256, packed=False)
+        except DataError as error:
+            raise DataError(
+                f"{error}\nGet on-line and try again, or put NYSE.csv into a folder 'isl' and set "
+                "GRAPHNN_DATA_HOME to the folder that holds it."
+            ) from None
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != _NYSE_SHA256:
+        raise DataError(f"{path}: expected the NYSE.csv of the package ISLP, found another file.")
+    rows = list(csv.DictReader(content.decode("ascii").splitlines()))
+    floats = ("DJ_return", "log_volume", "log_volatility")
+    return {
+        "date": np.array([row["date"] for row in rows], "datetime64[D]"),
+        "day_of_week": np.array([_DAYS.index(row["day_of_week"]) for row in rows]),
+        **{name: np.array([float(row[name]) for row in rows]) for name in floats},
+        "train": np.array([row["train"] == "TRUE" for row in rows]),
+    }
 
 
 def data_home() -> Path:

@@ -1,4 +1,4 @@
-"""Fetch a gzip-compressed file once, and keep it unpacked."""
+"""Fetch a file once; one that is gzip-compressed is kept unpacked."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pathlib import Path
 from graphnn.errors import DataError
 
 
-def download_unpacked(urls: Sequence[str], path: Path, *, sha256: str) -> Path:
-    """Download a ``.gz`` file from the first address that serves it, and unpack it to `path`.
+def download_unpacked(urls: Sequence[str], path: Path, *, sha256: str, packed: bool = True) -> Path:
+    """Download a file from the first address that serves it, and keep it unpacked at `path`.
 
     The content is written to a temporary file in the same folder, checked, and only then given its
     name. So a broken download leaves nothing behind that could be taken for the file, and
@@ -30,6 +30,8 @@ def download_unpacked(urls: Sequence[str], path: Path, *, sha256: str) -> Path:
         and has the right hash is kept.
     sha256 : str
         Hexadecimal SHA-256 of the *unpacked* file.
+    packed : bool, default True
+        Whether the addresses serve it gzip-compressed.
 
     Returns
     -------
@@ -52,7 +54,7 @@ def download_unpacked(urls: Sequence[str], path: Path, *, sha256: str) -> Path:
                 known_hash=f"sha256:{sha256}",
                 fname=path.name,
                 path=path.parent,
-                downloader=_fetch_and_unpack,
+                downloader=_fetch_and_unpack if packed else pooch.HTTPDownloader(),
             )
             return Path(fetched)
         # All that a network, a mirror or a disk can do: requests' errors are OSErrors, and a

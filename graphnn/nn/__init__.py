@@ -22,28 +22,31 @@ from graphnn.nn.activation import (
 )
 from graphnn.nn.bilinear import Bilinear
 from graphnn.nn.branches import Concat, Lambda, Residual
+from graphnn.nn.cell import GRUCell, LSTMCell, RNNCell
+from graphnn.nn.classification import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CosineEmbeddingLoss,
+    CosineSimilarity,
+    CrossEntropyLoss,
+    HingeEmbeddingLoss,
+    MultiMarginLoss,
+    NLLLoss,
+    SoftMarginLoss,
+)
 from graphnn.nn.container import ModuleDict, ModuleList, Sequential
 from graphnn.nn.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from graphnn.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, GaussianNoise
 from graphnn.nn.embedding import Embedding
 from graphnn.nn.linear import Linear
 from graphnn.nn.loss import (
-    BCELoss,
-    BCEWithLogitsLoss,
-    CosineEmbeddingLoss,
-    CosineSimilarity,
-    CrossEntropyLoss,
     GaussianNLLLoss,
-    HingeEmbeddingLoss,
     HuberLoss,
     KLDivLoss,
     L1Loss,
     MSELoss,
-    MultiMarginLoss,
-    NLLLoss,
     PoissonNLLLoss,
     SmoothL1Loss,
-    SoftMarginLoss,
 )
 from graphnn.nn.module import Module
 from graphnn.nn.norm import (
@@ -80,12 +83,16 @@ from graphnn.nn.rectifier import (
     Step,
     Threshold,
 )
+from graphnn.nn.recurrent import GRU, LSTM, RNN
 from graphnn.nn.reshape import Flatten
 
 __all__ = [
     "CELU",
     "ELU",
     "GELU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
@@ -113,6 +120,7 @@ __all__ = [
     "Dropout2d",
     "Embedding",
     "Flatten",
+    "GRUCell",
     "GaussianNLLLoss",
     "GaussianNoise",
     "GroupNorm",
@@ -127,6 +135,7 @@ __all__ = [
     "InstanceNorm2d",
     "KLDivLoss",
     "L1Loss",
+    "LSTMCell",
     "Lambda",
     "LayerNorm",
     "LeakyReLU",
@@ -145,6 +154,7 @@ __all__ = [
     "PReLU",
     "PoissonNLLLoss",
     "RMSNorm",
+    "RNNCell",
     "ReLU",
     "ReLU6",
     "Residual",

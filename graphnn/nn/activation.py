@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from graphnn.nn.module import Module
 from graphnn.node import Node
-from graphnn.ops import activation
-from graphnn.ops.softmax import log_softmax, softmax
+from graphnn.ops.activation import sigmoid as activation
+from graphnn.ops.normalisation.softmax import log_softmax, softmax
 
 
 class Activation(Module):

@@ -9,9 +9,10 @@ from graphnn.errors import ShapeError
 from graphnn.nn import init
 from graphnn.nn.module import Module
 from graphnn.node import Node, Parameter
-from graphnn.ops.linalg import matmul
-from graphnn.ops.movement import expand_dims, reshape, transpose
-from graphnn.ops.reduce import sum
+from graphnn.ops.linalg.matmul import matmul
+from graphnn.ops.movement.reshape import expand_dims, reshape
+from graphnn.ops.movement.transpose import transpose
+from graphnn.ops.reduction.reduce import sum
 from graphnn.spec import format_shape
 
 

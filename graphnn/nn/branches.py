@@ -10,7 +10,7 @@ from graphnn.errors import GraphError, ShapeError
 from graphnn.nn.container import Listed
 from graphnn.nn.module import Module
 from graphnn.node import Node
-from graphnn.ops.joining import concat
+from graphnn.ops.movement.joining import concat
 
 
 class Residual(Module):

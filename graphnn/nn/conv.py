@@ -10,9 +10,9 @@ from graphnn.errors import GraphError
 from graphnn.nn import init
 from graphnn.nn.module import Module
 from graphnn.node import Node, Parameter
-from graphnn.ops import conv
-from graphnn.ops.padding import pad
-from graphnn.ops.window import Padding, Pairs, Sizes, both_sides, each_axis
+from graphnn.ops.convolution import conv
+from graphnn.ops.convolution.window import Padding, Pairs, Sizes, both_sides, each_axis
+from graphnn.ops.movement.padding import pad
 
 PaddingMode: TypeAlias = Literal["zeros", "circular", "reflect", "replicate"]
 MODES = ("zeros", "circular", "reflect", "replicate")

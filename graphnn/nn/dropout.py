@@ -7,7 +7,7 @@ import math
 from graphnn.errors import GraphError
 from graphnn.nn.module import Module
 from graphnn.node import Node
-from graphnn.ops.dropout import (
+from graphnn.ops.random.dropout import (
     alpha_dropout,
     checked_share,
     dropout,

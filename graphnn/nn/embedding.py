@@ -7,7 +7,7 @@ from graphnn.errors import GraphError
 from graphnn.nn import init
 from graphnn.nn.module import Module
 from graphnn.node import Node, Parameter
-from graphnn.ops.indexing import embedding
+from graphnn.ops.indexing.take import embedding
 
 
 class Embedding(Module):

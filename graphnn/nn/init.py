@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from graphnn.errors import ShapeError
 from graphnn.hints import missing_name
-from graphnn.ops.random import seed_and_stream
+from graphnn.ops.random.generator import seed_and_stream
 from graphnn.spec import as_dtype
 
 __all__ = [

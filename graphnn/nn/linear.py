@@ -11,7 +11,7 @@ from graphnn.errors import GraphError, ShapeError
 from graphnn.nn import init
 from graphnn.nn.module import Module
 from graphnn.node import Node, Parameter
-from graphnn.ops.linalg import matmul, product_of
+from graphnn.ops.linalg.matmul import matmul, product_of
 from graphnn.spec import format_shape, product
 
 

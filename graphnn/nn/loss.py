@@ -1,16 +1,16 @@
-"""Losses as modules, with torch's names and arguments; they hold no parameters."""
+"""Losses of a target of the prediction's shape, with torch's names; they hold no parameters."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from graphnn.nn.module import Module
 from graphnn.node import Node, NodeLike
-from graphnn.ops import binary, cross_entropy, loss
-from graphnn.ops.loss import ReductionName
+from graphnn.ops.loss import distance, likelihood
+from graphnn.ops.loss.comparison import ReductionName
 
 
-class _Loss(Module):
+class Loss(Module):
     """What all losses share: how the losses of a batch become one number."""
 
     def __init__(self, reduction: ReductionName = "mean", *, name: str | None = None) -> None:
@@ -22,7 +22,7 @@ class _Loss(Module):
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in options.items())})"
 
 
-class MSELoss(_Loss):
+class MSELoss(Loss):
     """``(prediction - target)²``: see :func:`graphnn.mse_loss`.
 
     Examples
@@ -35,10 +35,10 @@ class MSELoss(_Loss):
 
     def forward(self, prediction: Node, target: NodeLike) -> Node:
         """Declare the loss."""
-        return loss.mse_loss(prediction, target, self.reduction)
+        return distance.mse_loss(prediction, target, self.reduction)
 
 
-class L1Loss(_Loss):
+class L1Loss(Loss):
     """``|prediction - target|``: see :func:`graphnn.l1_loss`.
 
     Examples
@@ -50,10 +50,10 @@ class L1Loss(_Loss):
 
     def forward(self, prediction: Node, target: NodeLike) -> Node:
         """Declare the loss."""
-        return loss.l1_loss(prediction, target, self.reduction)
+        return distance.l1_loss(prediction, target, self.reduction)
 
 
-class HuberLoss(_Loss):
+class HuberLoss(Loss):
     """A square near 0, a line beyond ``delta``: see :func:`graphnn.huber_loss`.
 
     Examples
@@ -71,10 +71,10 @@ class HuberLoss(_Loss):
 
     def forward(self, prediction: Node, target: NodeLike) -> Node:
         """Declare the loss."""
-        return loss.huber_loss(prediction, target, self.reduction, self.delta)
+        return distance.huber_loss(prediction, target, self.reduction, self.delta)
 
 
-class SmoothL1Loss(_Loss):
+class SmoothL1Loss(Loss):
     """The Huber loss divided by ``beta``: see :func:`graphnn.smooth_l1_loss`.
 
     Examples
@@ -92,10 +92,10 @@ class SmoothL1Loss(_Loss):
 
     def forward(self, prediction: Node, target: NodeLike) -> Node:
         """Declare the loss."""
-        return loss.smooth_l1_loss(prediction, target, self.reduction, self.beta)
+        return distance.smooth_l1_loss(prediction, target, self.reduction, self.beta)
 
 
-class KLDivLoss(_Loss):
+class KLDivLoss(Loss):
     """Kullback-Leibler divergence of logarithms: see :func:`graphnn.kl_div`.
 
     Examples
@@ -118,10 +118,10 @@ class KLDivLoss(_Loss):
 
     def forward(self, prediction: Node, target: NodeLike) -> Node:
         """Declare the loss."""
-        return loss.kl_div(prediction, target, self.reduction, self.log_target)
+        return likelihood.kl_div(prediction, target, self.reduction, self.log_target)
 
 
-class PoissonNLLLoss(_Loss):
+class PoissonNLLLoss(Loss):
     """Negative log-likelihood of counts: see :func:`graphnn.poisson_nll_loss`.
 
     Examples
@@ -145,12 +145,12 @@ class PoissonNLLLoss(_Loss):
 
     def forward(self, prediction: Node, target: NodeLike) -> Node:
         """Declare the loss."""
-        return loss.poisson_nll_loss(
+        return likelihood.poisson_nll_loss(
             prediction, target, self.log_input, self.full, self.eps, self.reduction
         )
 
 
-class GaussianNLLLoss(_Loss):
+class GaussianNLLLoss(Loss):
     """Negative log-likelihood of a Gaussian: see :func:`graphnn.gaussian_nll_loss`.
 
     Examples
@@ -174,237 +174,6 @@ class GaussianNLLLoss(_Loss):
 
     def forward(self, prediction: Node, target: NodeLike, var: NodeLike) -> Node:
         """Declare the loss."""
-        return loss.gaussian_nll_loss(prediction, target, var, self.full, self.eps, self.reduction)
-
-
-class BCELoss(_Loss):
-    """Cross-entropy of probabilities: see :func:`graphnn.binary_cross_entropy`.
-
-    Examples
-    --------
-    >>> import graphnn as gn
-    >>> x, t = gn.Input((None, 3)), gn.Input((None, 3))
-    >>> gn.nn.BCELoss()(gn.sigmoid(x), t).shape
-    ()
-    """
-
-    def __init__(
-        self,
-        weight: NodeLike | None = None,
-        reduction: ReductionName = "mean",
-        *,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(reduction, name=name)
-        self.weight = weight
-
-    def forward(self, prediction: Node, target: NodeLike) -> Node:
-        """Declare the loss."""
-        return binary.binary_cross_entropy(prediction, target, self.weight, self.reduction)
-
-
-class BCEWithLogitsLoss(_Loss):
-    """Sigmoid and cross-entropy: see :func:`graphnn.binary_cross_entropy_with_logits`.
-
-    Examples
-    --------
-    >>> import graphnn as gn
-    >>> gn.nn.BCEWithLogitsLoss(pos_weight=3.0)(gn.Input((None, 3)), gn.Input((None, 3))).shape
-    ()
-    """
-
-    def __init__(
-        self,
-        weight: NodeLike | None = None,
-        reduction: ReductionName = "mean",
-        pos_weight: NodeLike | None = None,
-        *,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(reduction, name=name)
-        self.weight, self.pos_weight = weight, pos_weight
-
-    def forward(self, prediction: Node, target: NodeLike) -> Node:
-        """Declare the loss."""
-        return binary.binary_cross_entropy_with_logits(
-            prediction, target, self.weight, self.reduction, self.pos_weight
+        return likelihood.gaussian_nll_loss(
+            prediction, target, var, self.full, self.eps, self.reduction
         )
-
-
-class CrossEntropyLoss(_Loss):
-    """Softmax and cross-entropy: see :func:`graphnn.cross_entropy`.
-
-    Classes lie on the last axis, where torch has them on axis 1; nothing is ignored unasked.
-
-    Examples
-    --------
-    >>> import graphnn as gn
-    >>> x, labels = gn.Input((None, 3)), gn.Input((None,), dtype="int64")
-    >>> gn.nn.CrossEntropyLoss(label_smoothing=0.1)(x, labels).shape
-    ()
-    """
-
-    def __init__(
-        self,
-        weight: NodeLike | None = None,
-        ignore_index: int | None = None,
-        reduction: ReductionName = "mean",
-        label_smoothing: float = 0.0,
-        *,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(reduction, name=name)
-        self.weight, self.ignore_index = weight, ignore_index
-        self.label_smoothing = label_smoothing
-
-    def forward(self, logits: Node, labels: NodeLike) -> Node:
-        """Declare the loss."""
-        return cross_entropy.cross_entropy(
-            logits,
-            labels,
-            self.reduction,
-            weight=self.weight,
-            ignore_index=self.ignore_index,
-            label_smoothing=self.label_smoothing,
-        )
-
-
-class NLLLoss(_Loss):
-    """Negative log-likelihood of the true class: see :func:`graphnn.nll_loss`.
-
-    Examples
-    --------
-    >>> import graphnn as gn
-    >>> x, labels = gn.Input((None, 3)), gn.Input((None,), dtype="int64")
-    >>> gn.nn.NLLLoss(reduction="none")(gn.log_softmax(x), labels).shape
-    (None,)
-    """
-
-    def __init__(
-        self,
-        weight: NodeLike | None = None,
-        ignore_index: int | None = None,
-        reduction: ReductionName = "mean",
-        *,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(reduction, name=name)
-        self.weight, self.ignore_index = weight, ignore_index
-
-    def forward(self, log_probabilities: Node, labels: NodeLike) -> Node:
-        """Declare the loss."""
-        return cross_entropy.nll_loss(
-            log_probabilities,
-            labels,
-            self.reduction,
-            weight=self.weight,
-            ignore_index=self.ignore_index,
-        )
-
-
-class HingeEmbeddingLoss(_Loss):
-    """A distance, or what it lacks to ``margin``: see :func:`graphnn.hinge_embedding_loss`.
-
-    Examples
-    --------
-    >>> import graphnn as gn
-    >>> gn.nn.HingeEmbeddingLoss()(gn.Input((None, 3)), gn.Input((None, 3))).shape
-    ()
-    """
-
-    def __init__(
-        self, margin: float = 1.0, reduction: ReductionName = "mean", *, name: str | None = None
-    ) -> None:
-        super().__init__(reduction, name=name)
-        self.margin = margin
-
-    def forward(self, prediction: Node, target: NodeLike) -> Node:
-        """Declare the loss."""
-        return binary.hinge_embedding_loss(prediction, target, self.margin, self.reduction)
-
-
-class SoftMarginLoss(_Loss):
-    """``ln(1 + exp(-t x))``: see :func:`graphnn.soft_margin_loss`.
-
-    Examples
-    --------
-    >>> import graphnn as gn
-    >>> gn.nn.SoftMarginLoss()(gn.Input((None, 3)), gn.Input((None, 3))).shape
-    ()
-    """
-
-    def forward(self, prediction: Node, target: NodeLike) -> Node:
-        """Declare the loss."""
-        return binary.soft_margin_loss(prediction, target, self.reduction)
-
-
-class MultiMarginLoss(_Loss):
-    """Hinge loss of classes: see :func:`graphnn.multi_margin_loss`.
-
-    Examples
-    --------
-    >>> import graphnn as gn
-    >>> x, labels = gn.Input((None, 3)), gn.Input((None,), dtype="int64")
-    >>> gn.nn.MultiMarginLoss(p=2)(x, labels).shape
-    ()
-    """
-
-    def __init__(
-        self,
-        p: int = 1,
-        margin: float = 1.0,
-        weight: NodeLike | None = None,
-        reduction: ReductionName = "mean",
-        *,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(reduction, name=name)
-        self.p, self.margin, self.weight = p, margin, weight
-
-    def forward(self, prediction: Node, labels: NodeLike) -> Node:
-        """Declare the loss."""
-        return binary.multi_margin_loss(
-            prediction, labels, self.p, self.margin, self.weight, self.reduction
-        )
-
-
-class CosineEmbeddingLoss(_Loss):
-    """Loss of the angle of pairs: see :func:`graphnn.cosine_embedding_loss`.
-
-    Examples
-    --------
-    >>> import graphnn as gn
-    >>> a, b = gn.Input((None, 8)), gn.Input((None, 8))
-    >>> gn.nn.CosineEmbeddingLoss()(a, b, gn.Input((None,))).shape
-    ()
-    """
-
-    def __init__(
-        self, margin: float = 0.0, reduction: ReductionName = "mean", *, name: str | None = None
-    ) -> None:
-        super().__init__(reduction, name=name)
-        self.margin = margin
-
-    def forward(self, x1: Node, x2: NodeLike, target: NodeLike) -> Node:
-        """Declare the loss."""
-        return binary.cosine_embedding_loss(x1, x2, target, self.margin, self.reduction)
-
-
-class CosineSimilarity(Module):
-    """Cosine of the angle between vectors: see :func:`graphnn.cosine_similarity`.
-
-    Examples
-    --------
-    >>> import graphnn as gn
-    >>> a, b = gn.Input((None, 8)), gn.Input((None, 8))
-    >>> gn.nn.CosineSimilarity()(a, b).shape
-    (None,)
-    """
-
-    def __init__(self, dim: int = 1, eps: float = 1e-8, *, name: str | None = None) -> None:
-        super().__init__(name)
-        self.dim, self.eps = dim, eps
-
-    def forward(self, x1: Node, x2: Any) -> Node:
-        """Declare the op."""
-        return binary.cosine_similarity(x1, x2, self.dim, self.eps)

@@ -10,9 +10,9 @@ from graphnn.context import declared_at
 from graphnn.errors import GraphError, ShapeError
 from graphnn.nn.module import Module
 from graphnn.node import Node, Parameter
-from graphnn.ops.batch_norm import batch_norm
-from graphnn.ops.correlation import channels_first
-from graphnn.ops.norm import group_norm, instance_norm, layer_norm, rms_norm
+from graphnn.ops.convolution.correlation import channels_first
+from graphnn.ops.normalisation.batch_norm import batch_norm
+from graphnn.ops.normalisation.norm import group_norm, instance_norm, layer_norm, rms_norm
 from graphnn.spec import as_dtype, format_shape
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from graphnn.nn.module import Module
 from graphnn.node import Node
-from graphnn.ops import pool
-from graphnn.ops.pool import OutputSize
-from graphnn.ops.window import Sizes
+from graphnn.ops.convolution import adaptive, pool
+from graphnn.ops.convolution.adaptive import OutputSize
+from graphnn.ops.convolution.window import Sizes
 
 
 class _Pool(Module):
@@ -177,7 +177,7 @@ class AdaptiveAvgPool1d(_Adaptive):
 
     def forward(self, x: Node) -> Node:
         """Declare the pooling."""
-        return pool.adaptive_avg_pool1d(x, **self.options)
+        return adaptive.adaptive_avg_pool1d(x, **self.options)
 
 
 class AdaptiveAvgPool2d(_Adaptive):
@@ -194,7 +194,7 @@ class AdaptiveAvgPool2d(_Adaptive):
 
     def forward(self, x: Node) -> Node:
         """Declare the pooling."""
-        return pool.adaptive_avg_pool2d(x, **self.options)
+        return adaptive.adaptive_avg_pool2d(x, **self.options)
 
 
 class AdaptiveMaxPool1d(_Adaptive):
@@ -211,7 +211,7 @@ class AdaptiveMaxPool1d(_Adaptive):
 
     def forward(self, x: Node) -> Node:
         """Declare the pooling."""
-        return pool.adaptive_max_pool1d(x, **self.options)
+        return adaptive.adaptive_max_pool1d(x, **self.options)
 
 
 class AdaptiveMaxPool2d(_Adaptive):
@@ -228,4 +228,4 @@ class AdaptiveMaxPool2d(_Adaptive):
 
     def forward(self, x: Node) -> Node:
         """Declare the pooling."""
-        return pool.adaptive_max_pool2d(x, **self.options)
+        return adaptive.adaptive_max_pool2d(x, **self.options)

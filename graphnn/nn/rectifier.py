@@ -7,7 +7,7 @@ import numpy as np
 from graphnn.errors import GraphError
 from graphnn.nn.activation import Activation
 from graphnn.node import Node, Parameter
-from graphnn.ops import rectifier
+from graphnn.ops.activation import rectifier
 from graphnn.spec import as_dtype
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graphnn.nn.module import Module
 from graphnn.node import Node
-from graphnn.ops.movement import flatten
+from graphnn.ops.movement.reshape import flatten
 
 
 class Flatten(Module):

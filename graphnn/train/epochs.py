@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphnn.backends.cpu import executor
-from graphnn.backends.cpu.executor import Job, address_of
+from graphnn.backends.cpu.binding import address_of
+from graphnn.backends.cpu.executor import Job
 from graphnn.errors import GraphError
 from graphnn.function import Function
 from graphnn.fusion import is_computed, root
 from graphnn.node import Input, Node
-from graphnn.ops.random import GENERATOR
+from graphnn.ops.random.generator import GENERATOR
 from graphnn.spec import BATCH, evaluate
 
 

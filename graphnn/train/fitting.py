@@ -17,7 +17,7 @@ from graphnn.context import declared_at
 from graphnn.errors import NotFiniteWarning
 from graphnn.function import Function
 from graphnn.node import Input
-from graphnn.ops.binary import log_loss
+from graphnn.ops.loss.binary import log_loss
 from graphnn.train.epochs import EpochRun
 from graphnn.train.history import History
 from graphnn.train.progress import Reporter, Silent
@@ -44,6 +44,8 @@ class Fitting:
         As in :class:`EpochRun`.
     first_epoch
         How many epochs were trained before: each has an order of its own.
+    judged
+        Names of what validation measures, if not all.
     """
 
     def __init__(
@@ -57,8 +59,10 @@ class Fitting:
         batch_size: int,
         shuffle: bool,
         first_epoch: int,
+        judged: Sequence[str] | None = None,
     ) -> None:
         self.function, self.data, self.names = function, data, list(names)
+        self.judged = self.names if judged is None else list(judged)
         self.history, self.shown = history, shown
         self.batch_size, self.shuffle, self.first_epoch = batch_size, shuffle, first_epoch
         self._finite = True
@@ -112,7 +116,7 @@ class Fitting:
         self._check_finite(first + told, run.sums[told:done, 0])
 
     def _validated(self, run: EpochRun, epoch: int, validate: Validate) -> None:
-        values = dict.fromkeys(self.names, math.nan)  # if it is cut short: no column is shorter
+        values = dict.fromkeys(self.judged, math.nan)  # if it is cut short: no column is shorter
         try:
             values |= validate()
         finally:

@@ -1,4 +1,4 @@
-"""The CPU executor: binds a plan to addresses and runs it on threads.
+"""The CPU executor: runs a bound plan on threads.
 
 Python threads call one compiled loop without the GIL, each with its number; the main thread sleeps
 and polls, so that progress, Ctrl-C and stopping cost the loop nothing.
@@ -11,35 +11,26 @@ import inspect
 import os
 import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graphnn.backends.cpu import blas, loop
+from graphnn.backends.cpu.binding import Address, Bound, address_of, aligned
 from graphnn.backends.cpu.compile import kernel_address
-from graphnn.backends.cpu.kernels import Kernel
 from graphnn.backends.cpu.team import Team
 from graphnn.errors import GraphnnError
-from graphnn.fusion import root
-from graphnn.memory import ALIGNMENT
-from graphnn.node import Constant, Input, Node, Parameter, Size
-from graphnn.op import Convolution, Gemm
-from graphnn.ops.random import mulhilo
-from graphnn.plan import Plan
-from graphnn.schedule import Step
-from graphnn.spec import evaluate
+from graphnn.ops.random.generator import mulhilo
 
 # Rough speeds of one core, only to choose the number of threads.
 _FLOPS, _BYTES = 5e10, 2e10
 SPLIT_SECONDS = 30e-6  # less work than this runs on one lane
 THREAD_SECONDS = 300e-6  # a single call must be longer than this to be worth starting threads
-
-Address = int
 
 
 @cache  # asking the system takes as long as a small graph
@@ -125,149 +116,16 @@ def lanes_for(flops: float, nbytes: float) -> int:
     return machine_lanes() if seconds_of(flops, nbytes) > SPLIT_SECONDS else 1
 
 
-def aligned(nbytes: int) -> NDArray[np.uint8]:
-    """Zeroed memory that begins on a cache line."""
-    raw = np.zeros(nbytes + ALIGNMENT, np.uint8)
-    skip = -address_of(raw) % ALIGNMENT
-    return raw[skip : skip + nbytes]
-
-
-def address_of(array: NDArray[Any]) -> Address:
-    """Where an array begins."""
-    return int(array.__array_interface__["data"][0])
-
-
-@dataclass
-class Bound:
-    """A plan bound to addresses: what the loop reads.
-
-    Parameters
-    ----------
-    plan
-        The plan.
-    arena
-        Where its values lie; a larger one may have taken its place for later plans.
-    table
-        A row a step: kernel, data, meta, wait before.
-    data, meta
-        The tables that the rows point into.
-    inputs
-        For each input the places in ``data`` that hold its address.
-    offsets
-        For each value in the arena where it begins.
-    multiplies
-        Whether a step calls BLAS.
-    keep
-        Memory that must live as long as the tables.
-    """
-
-    plan: Plan
-    arena: NDArray[np.uint8]
-    table: NDArray[np.int64]
-    data: NDArray[np.int64]
-    meta: NDArray[np.int64]
-    inputs: dict[Node, NDArray[np.int64]]
-    offsets: dict[Node, int]
-    multiplies: bool
-    keep: list[Any]
-
-    @cached_property
-    def is_short(self) -> bool:
-        """Whether one run of it is not worth starting threads for."""
-        return self.plan.lanes == 1 or seconds_of(*self.plan.work) < THREAD_SECONDS
-
-
-class Memory:
-    """The arena and the constants of one function; grows, never shrinks."""
-
-    def __init__(self) -> None:
-        self.arena = aligned(0)
-        self.constants: dict[Node, NDArray[Any]] = {}
-
-    def reserve(self, nbytes: int) -> bool:
-        """Make the arena at least that large; True if it moved."""
-        if nbytes <= self.arena.nbytes:
-            return False
-        self.arena = aligned(nbytes)
-        return True
-
-    def constant(self, node: Constant) -> Address:
-        """The address of a constant."""
-        if node not in self.constants:
-            home = aligned(max(node.array.nbytes, 1))[: node.array.nbytes].view(node.array.dtype)
-            home[...] = node.array.ravel()
-            self.constants[node] = home
-        return address_of(self.constants[node])
-
-
-def bind(plan: Plan, kernels: Sequence[Kernel], memory: Memory) -> Bound:
-    """Fill the tables of a plan: compiled kernels, addresses, sizes."""
-    offsets, scratch = plan.layout.offsets, plan.layout.scratch
-    arena = address_of(memory.arena)
-    where = {
-        node: target
-        for step in plan.steps
-        for node, target in zip(step.group.outputs, step.targets, strict=True)
-    }
-    keep: list[Any] = []
-    data: list[int] = []
-    meta: list[int] = []
-    places: dict[Node, list[int]] = {}
-    rows: list[tuple[int, int, int, int]] = []
-    for i, (kernel, step, wait) in enumerate(
-        zip(kernels, plan.steps, plan.layout.barriers, strict=True)
-    ):
-        rows.append((kernel_address(kernel.source, kernel.name), len(data), len(meta), int(wait)))
-        meta += kernel.meta_values(plan.sizes)
-        for operand in kernel.operands:
-            source = where.get(root(operand), root(operand))
-            if source in offsets:
-                data.append(arena + offsets[source])
-                continue
-            if isinstance(source, Input):
-                places.setdefault(source, []).append(len(data))
-            data.append(_leaf_address(source, plan.sizes, memory, keep))
-        if _multiplies(step):
-            data.append(blas.gemm_address(step.group.last.dtype))
-        if isinstance(step.group.last.op.kernel, Convolution):
-            data.append(arena + scratch[i].offset if i in scratch else 0)
-            meta.append(plan.layout.lane_bytes)
-    data_table = np.array(data or [0], np.int64)
-    meta_table = np.array(meta or [0], np.int64)
-    table = np.array(rows or [(0, 0, 0, 0)], np.int64)
-    table[:, 1] = address_of(data_table) + 8 * table[:, 1]
-    table[:, 2] = address_of(meta_table) + 8 * table[:, 2]
-    inputs = {node: np.array(at, np.int64) for node, at in places.items()}
-    multiplies = any(map(_multiplies, plan.steps))
-    return Bound(
-        plan, memory.arena, table, data_table, meta_table, inputs, offsets, multiplies, keep
-    )
-
-
-def _multiplies(step: Step) -> bool:
-    return isinstance(step.group.last.op.kernel, Gemm | Convolution)
-
-
-def _leaf_address(node: Node, sizes: Mapping[str, int], memory: Memory, keep: list[Any]) -> Address:
-    if isinstance(node, Parameter):
-        return address_of(node.value)
-    if isinstance(node, Constant):
-        return memory.constant(node)
-    if isinstance(node, Size):
-        value = np.array([evaluate(node.dim, sizes)], node.dtype)
-        keep.append(value)
-        return address_of(value)
-    return 0  # an input: its address comes with the call
-
-
-# Running.
-
-
 @cache
 def _execute() -> Callable[[int, int, int], int]:
     """The compiled loop. ctypes lets go of the GIL while it runs."""
     address = kernel_address(_loop_source(), "execute", "executor")
     return ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 3)(address)
+
+
+def is_short(bound: Bound) -> bool:
+    """Whether one run of a plan is not worth starting threads for."""
+    return bound.plan.lanes == 1 or seconds_of(*bound.work) < THREAD_SECONDS
 
 
 def prepare() -> None:
@@ -288,6 +146,7 @@ def _loop_source() -> str:
         loop.look_at_clock,
         loop.accumulate,
         loop.gather,
+        loop.turn,
         loop.run,
     ]
     texts = [f"@helper\n{inspect.getsource(function)}" for function in helpers]
@@ -348,8 +207,9 @@ class Job:
         self.keep: list[Any] = [bound, tail]
         system = _system()
         small = tail or bound
-        self.set(LANES=bound.plan.lanes, TABLE=address_of(bound.table), STEPS=len(bound.plan.steps))
-        self.set(TAIL_TABLE=address_of(small.table), TAIL_STEPS=len(small.plan.steps))
+        self.set(LANES=bound.plan.lanes, TABLE=address_of(bound.table), STEPS=bound.rows)
+        self.set(TAIL_TABLE=address_of(small.table), TAIL_STEPS=small.rows)
+        self.set(APART=bound.apart, TAIL_APART=small.apart)
         self.set(CONTROL=address_of(self.control), PROGRESS=address_of(self.progress))
         self.set(EPOCHS=1, SAMPLES=1, BATCH=1, SPIN=SPINS)
         self.set(SYSCALL=system.syscall, FUTEX=system.futex, YIELD=system.give_way, NOW=system.now)

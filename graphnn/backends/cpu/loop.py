@@ -20,7 +20,7 @@ from graphnn.backends.cpu.intrinsics import (
     pointer_i64,
     share,
 )
-from graphnn.ops.random import mulhilo
+from graphnn.ops.random.generator import mulhilo
 
 # The fields of a job.
 LANES = 0
@@ -36,7 +36,15 @@ SEED, FIRST_EPOCH = 15, 16
 PROGRESS = 17  # address of int64: batches done
 SPIN, SYSCALL, FUTEX, YIELD = 18, 19, 20, 21
 CLOCK, NOW = 22, 23  # address of float64 (epochs + 1), of the system's clock_gettime
-FIELDS = 24
+APART, TAIL_APART = 24, 25  # bytes from the table of one thread to that of the next
+FIELDS = 26
+
+# The fields of a loop in a plan, one for each thread.
+COUNT_TO, TURN, FIRST_ROW, ROW_BEHIND, PATCHES, PATCH_COUNT = 0, 1, 2, 3, 4, 5
+LOOP_FIELDS = 6
+# The fields of a patch: where the address stands, and what is to stand there.
+WHERE, BASE, STRIDE, PHASE, MASK = 0, 1, 2, 3, 4
+PATCH_FIELDS = 5
 
 # The 32-bit words of control, by their offset in bytes. Each pair that different threads write
 # often stands on a cache line of its own.
@@ -68,9 +76,10 @@ def execute(job, thread, threads):
             size = min(batch, samples - b * batch)
             gather(job, b * batch, size, thread, threads)
             if size == batch:
-                run(job, job[TABLE], job[STEPS], thread, threads)
+                run(job, job[TABLE] + thread * job[APART], job[STEPS], thread, threads)
             else:
-                run(job, job[TAIL_TABLE], job[TAIL_STEPS], thread, threads)
+                tail = job[TAIL_TABLE] + thread * job[TAIL_APART]
+                run(job, tail, job[TAIL_STEPS], thread, threads)
             done += 1
             if thread == 0:
                 accumulate(job, epoch, size)
@@ -95,15 +104,37 @@ def look_at_clock(job, place):
 
 
 def run(job, table, steps, thread, threads):
-    """One pass over a plan: rows of (kernel, data, meta, wait before)."""
+    """One pass over a plan: rows of (kernel, data, meta, wait before).
+
+    A row without a kernel is an end of a loop: (0, the loop, whether it is the lower end, wait).
+    """
     rows = pointer_i64(table)
     lanes = job[LANES]
     first, last = share(lanes, thread, threads), share(lanes, thread + 1, threads)
-    for i in range(steps):
+    i = 0
+    while i < steps:
         if rows[4 * i + 3] != 0:
             wait(job, job[CONTROL], threads)
-        for lane in range(first, last):
-            call_kernel(rows[4 * i], rows[4 * i + 1], rows[4 * i + 2], lane, lanes)
+        if rows[4 * i] != 0:
+            for lane in range(first, last):
+                call_kernel(rows[4 * i], rows[4 * i + 1], rows[4 * i + 2], lane, lanes)
+            i += 1
+        else:
+            i = turn(rows[4 * i + 1], rows[4 * i + 2])
+
+
+def turn(state, ended):
+    """Begin a loop, or its next iteration; the row at which to go on."""
+    state = pointer_i64(state)
+    state[TURN] = state[TURN] + 1 if ended != 0 else 0
+    if state[TURN] >= state[COUNT_TO]:
+        return state[ROW_BEHIND]
+    patches = pointer_i64(state[PATCHES])
+    for i in range(state[PATCH_COUNT]):
+        p = i * PATCH_FIELDS
+        place = (state[TURN] + patches[p + PHASE]) & patches[p + MASK]
+        pointer_i64(patches[p + WHERE])[0] = patches[p + BASE] + place * patches[p + STRIDE]
+    return state[FIRST_ROW]
 
 
 def gather(job, start, size, thread, threads):

@@ -17,16 +17,19 @@ from graphnn.backends.cpu.kernels.gemm import gemm
 from graphnn.backends.cpu.kernels.pad import pad
 from graphnn.backends.cpu.kernels.reduction import reduction
 from graphnn.backends.cpu.kernels.rows import rows
-from graphnn.backends.cpu.kernels.source import Kernel
+from graphnn.backends.cpu.kernels.source import Kernel, LoopKernels
 from graphnn.backends.cpu.kernels.strided import strided
 from graphnn.op import Concat, Convolution, Gemm, Pad, Reduction, Rows, Scalar, Strided
 from graphnn.schedule import Step
 
-__all__ = ["Kernel", "kernel_of"]
+__all__ = ["Kernel", "LoopKernels", "kernel_of"]
 
 
 def kernel_of(step: Step) -> Kernel:
-    """The kernel that runs a step."""
+    """The kernel that runs a step; for a loop those of its body."""
+    if step.inner is not None:
+        inside = tuple(map(kernel_of, step.inner.steps))
+        return LoopKernels(step.group.name, "", (), (), inside)
     kinds: dict[type, Callable[[Step], Kernel]] = {
         Scalar: elementwise,
         Reduction: reduction,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from graphnn.backends.cpu.kernels.source import Kernel
 from graphnn.op import Convolution
-from graphnn.ops.correlation import is_pointwise, tile_of
+from graphnn.ops.convolution.correlation import is_pointwise, tile_of
 from graphnn.schedule import Step
 from graphnn.source import SUFFIX
 from graphnn.spec import DimLike

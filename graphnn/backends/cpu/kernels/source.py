@@ -51,6 +51,19 @@ class Kernel:
         ]
 
 
+@dataclass(frozen=True)
+class LoopKernels(Kernel):
+    """The kernels of a loop's body; it has none of its own.
+
+    Parameters
+    ----------
+    kernels
+        One for each step of the body.
+    """
+
+    kernels: tuple[Kernel, ...]
+
+
 class Lines:
     """Source under construction."""
 

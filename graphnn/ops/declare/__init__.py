@@ -1,0 +1,1 @@
+"""What ops are declared with: formulas, shape rules, tangents, axes. No op is declared here."""

@@ -1,0 +1,1 @@
+"""Elements chosen by their places, and places found by the elements' order."""

@@ -1,0 +1,1 @@
+"""Ops that move, rename or join data and compute nothing."""

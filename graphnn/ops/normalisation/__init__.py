@@ -1,0 +1,1 @@
+"""Values brought to one scale: softmax, and the norms over features, groups and batches."""
