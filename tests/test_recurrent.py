@@ -193,7 +193,7 @@ def test_what_does_not_fit_is_refused():
         gru(gn.Input((5, IN)))
     with pytest.raises(gn.DTypeError, match=r"GRU has float32 weights; x is float64"):
         gru(gn.Input((None, 5, IN), "float64"))
-    with pytest.raises(gn.GraphError, match=r"takes its state as a pair \(h, c\)"):
+    with pytest.raises(gn.GraphError, match=r"the state of LSTM is a pair \(h, c\)"):
         lstm(x, gn.Input((1, None, 4)))
     with pytest.raises(gn.ShapeError, match=r"the state of GRU needs \(1, None, 4\); got"):
         gru(x, gn.Input((2, None, 4)))
@@ -205,8 +205,18 @@ def test_what_does_not_fit_is_refused():
         gru(x, lengths=gn.Input((3,), "int64"))
     with pytest.raises(gn.ShapeError, match=r"GRUCell needs x \(batch, 3\).*Use nn.GRU"):
         nn.GRUCell(IN, 4)(x)
-    with pytest.raises(gn.ShapeError, match=r"RNNCell needs \(None, 4\); got \(None, 5\)"):
+    with pytest.raises(gn.ShapeError, match=r"the state of RNNCell needs \(None, 4\); got"):
         nn.RNNCell(IN, 4)(gn.Input((None, IN)), gn.Input((None, 5)))
+
+
+@pytest.mark.parametrize("after", [nn.Linear(4, 2), nn.ReLU()], ids=repr)
+def test_a_sequential_says_that_a_recurrent_layer_gives_two_values(after):
+    x = gn.Input((None, 5, IN), name="x")
+    wanted = rf"item 1 of nn.Sequential, {type(after).__name__}.* all 2 values of LSTM\(3, 4\)"
+    with pytest.raises(gn.GraphError, match=wanted):
+        nn.Sequential(nn.LSTM(IN, 4), after)(x)
+    last = nn.Lambda(lambda values: values[0][:, -1])
+    assert nn.Sequential(nn.LSTM(IN, 4), last, after)(x).shape[0] is None
 
 
 def test_lengths_that_are_no_steps_are_refused():
