@@ -16,39 +16,20 @@ from graphnn import optim as optim
 from graphnn.autodiff import grad as grad
 from graphnn.autodiff import jvp as jvp
 from graphnn.autodiff import vjp as vjp
-from graphnn.backends.cpu.executor import (
-    get_num_threads as get_num_threads,
-)
-from graphnn.backends.cpu.executor import (
-    set_num_threads as set_num_threads,
-)
+from graphnn.backends.cpu.executor import get_num_threads as get_num_threads
+from graphnn.backends.cpu.executor import set_num_threads as set_num_threads
 from graphnn.checkpoint import checkpoint as checkpoint
 from graphnn.context import scope as scope
 from graphnn.data import datasets as datasets
-from graphnn.errors import (
-    DataError as DataError,
-)
-from graphnn.errors import (
-    DTypeError as DTypeError,
-)
-from graphnn.errors import (
-    GraphError as GraphError,
-)
-from graphnn.errors import (
-    GraphnnError as GraphnnError,
-)
-from graphnn.errors import (
-    KernelError as KernelError,
-)
-from graphnn.errors import (
-    NotFiniteWarning as NotFiniteWarning,
-)
-from graphnn.errors import (
-    PlanError as PlanError,
-)
-from graphnn.errors import (
-    ShapeError as ShapeError,
-)
+from graphnn.decode import Decoder as Decoder
+from graphnn.errors import DataError as DataError
+from graphnn.errors import DTypeError as DTypeError
+from graphnn.errors import GraphError as GraphError
+from graphnn.errors import GraphnnError as GraphnnError
+from graphnn.errors import KernelError as KernelError
+from graphnn.errors import NotFiniteWarning as NotFiniteWarning
+from graphnn.errors import PlanError as PlanError
+from graphnn.errors import ShapeError as ShapeError
 from graphnn.function import Function as Function
 from graphnn.function import function as function
 from graphnn.graph import Graph as Graph
@@ -78,6 +59,7 @@ if not TYPE_CHECKING:
             "Constant",
             "DTypeError",
             "DataError",
+            "Decoder",
             "Function",
             "Graph",
             "GraphError",

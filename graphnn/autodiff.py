@@ -249,7 +249,7 @@ def _tangent(node: Node, tangents: Sequence[Node | None]) -> Node | None:
         )
     # Stand-ins for the inputs: one of them may be computed from another.
     inputs = [apply(COPY, [value]) for value in node.inputs]
-    expanded = node.op.expand(*inputs)
+    expanded = node.op.expand(*inputs, **node.attrs)
     moved = {new: t for new, t in zip(inputs, tangents, strict=True) if t is not None}
     push_forward([expanded], moved)
     found = moved.get(expanded)
@@ -321,7 +321,7 @@ def _input_cotangents(node: Node, dy: Node) -> Sequence[Node | None]:
         if node.op.vjp is not None:
             return node.op.vjp(node, dy)
         if node.op.expand is not None:
-            expanded = node.op.expand(*node.inputs)
+            expanded = node.op.expand(*node.inputs, **node.attrs)
             wanted = [value for value in node.inputs if value.dtype in FLOATS]
             # The inputs' own inputs are the caller's: one input may be computed from another.
             found = pull_back({expanded: dy}, wanted, no_further=wanted)

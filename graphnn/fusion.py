@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from graphnn.errors import PlanError
 from graphnn.graph import needed
 from graphnn.node import Node
-from graphnn.op import Alias, Leaf, Loop, Part, Reduction, Scalar
+from graphnn.op import Alias, Attention, Leaf, Loop, Part, Reduction, Scalar
 from graphnn.spec import DimLike, Shape
 
 MOST_NODES = 64  # of one kernel: compiling takes more than proportionally long
@@ -94,6 +94,7 @@ def fuse(outputs: Sequence[Node]) -> list[Group]:
     members = _Joined(order, readers).members
     kept = {root(node) for node in outputs}
     _take_in_producers(order, members, readers, kept)
+    _put_together(order, members)
     groups: dict[int, list[Node]] = {}
     for node in order:
         if is_computed(node):
@@ -202,6 +203,35 @@ def _take_in_producers(
             union = [*producers, node]
             for one in union:
                 members[one] = union
+
+
+def _put_together(order: Sequence[Node], members: dict[Node, list[Node]]) -> None:
+    """Results of attention that come from the same tiles are one kernel.
+
+    Where neither needs the other, no two kernels can wait for each other: what comes before the
+    one comes before the other, but for the values, which nothing but gradients makes of results.
+    """
+    found: dict[Node, list[list[Node]]] = {}
+    for node in order:
+        kernel = node.op.kernel
+        if isinstance(kernel, Attention):
+            groups = found.setdefault(node.inputs[0], [])
+            fits = (
+                group
+                for group in groups
+                if all(kernel.together(node, one) and _unneeded(one, node) for one in group)
+            )
+            group = next(fits, [])
+            if not group:
+                groups.append(group)
+            group.append(node)
+            members[node] = group
+
+
+def _unneeded(early: Node, late: Node) -> bool:
+    """Whether a node needs none that was declared before it."""
+    after = [value for value in late.inputs if value.serial > early.serial]
+    return not after or early not in needed(after)
 
 
 def _group(nodes: Sequence[Node], readers: Mapping[Node, Sequence[Node]], kept: set[Node]) -> Group:

@@ -11,18 +11,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from graphnn import optim
-from graphnn.errors import DataError, GraphError, GraphnnError, ShapeError
+from graphnn.errors import DataError, GraphError, GraphnnError
 from graphnn.feed import Data, by_input, fitting
 from graphnn.function import Function
 from graphnn.graph import Graph
-from graphnn.hints import did_you_mean
 from graphnn.io import load_weights, save_weights
 from graphnn.nn.module import load_parameters
 from graphnn.node import Input, Node, Parameter
-from graphnn.objectives import LOSSES, METRICS, OF_CLASSES, WATCHED, per_sample, told_apart
+from graphnn.objectives import WATCHED, declared_loss, declared_metrics, per_sample, told_apart
 from graphnn.ops.random.generator import GENERATOR
 from graphnn.render import render
-from graphnn.spec import BATCH, FLOATS
+from graphnn.spec import BATCH
 from graphnn.summary import print_summary
 from graphnn.train.epochs import EpochRun
 from graphnn.train.fitting import Fitting
@@ -80,8 +79,8 @@ class Model:
         self._evaluation: Function | None = None
         self._prediction = Function(self.inputs, outputs, training=False)
         self._epochs_done = 0
-        self._fixed: frozenset[Parameter] = frozenset()  # what was frozen at compile
         self._watched: list[str] = []  # metrics of training only
+        self._fixed: frozenset[Parameter] = frozenset()  # what was frozen at compile
 
     # Declaring how it is trained.
 
@@ -120,13 +119,11 @@ class Model:
             candidates for the target; the model stays as it was.
         """
         rule = _optimizer(optimizer, settings)
-        score = self._declared_loss(loss) if isinstance(loss, str) else loss
-        if not isinstance(score, Node):
-            raise _no_loss(loss)
+        score = declared_loss(loss, self.outputs)
         found = Graph(score)
         targets = tuple(node for node in found.inputs if node not in self.inputs)
         metrics, watched = told_apart(metrics)
-        measures = self._declared_metrics(metrics, targets, score)
+        measures = declared_metrics(metrics, self.outputs, targets, score)
         results = [per_sample(node) for node in (score, *measures.values())]
         inputs = [*self.inputs, *targets]
         trainable = [p for p in found.parameters if p.trainable]
@@ -142,49 +139,6 @@ class Model:
 
     def _all_inputs(self) -> list[Input]:
         return [*self.inputs, *self.targets]
-
-    def _declared_loss(self, name: str) -> Node:
-        if name not in LOSSES:
-            raise _no_loss(name)
-        output = self._only_output(f"loss={name!r}")
-        if name in OF_CLASSES:
-            shape, dtype = output.spec.shape[:-1], "int64"
-        else:
-            shape, dtype = output.spec.shape, output.dtype
-        target = Input([None if dim == BATCH else dim for dim in shape], dtype, name="y")
-        return LOSSES[name](output, target)
-
-    def _only_output(self, why: str) -> Node:
-        if len(self.outputs) != 1:
-            raise GraphError(
-                f"{why} needs a model with one output; it has {len(self.outputs)}. Declare the "
-                "node yourself and pass it."
-            )
-        return self.outputs[0]
-
-    def _declared_metrics(
-        self, metrics: Iterable[str] | Mapping[str, Node], targets: Sequence[Input], loss: Node
-    ) -> dict[str, Node]:
-        if isinstance(metrics, Mapping):
-            for name, node in metrics.items():
-                _check_metric(name, node)
-            return dict(metrics)
-        made = {}
-        for name in [metrics] if isinstance(metrics, str) else metrics:
-            if name not in METRICS:
-                raise GraphError(
-                    f"a metric is one of {sorted([*METRICS, *WATCHED])}; got {name!r}."
-                    f"{did_you_mean(name, [*METRICS, *WATCHED])}"
-                )
-            if len(targets) != 1:
-                names = ", ".join(node.name for node in targets) or "none"
-                raise GraphError(
-                    f"metrics=[{name!r}] needs a loss with one target; it has {names}. Pass "
-                    f"metrics={{{name!r}: node}}."
-                )
-            output = self._only_output(f"metrics=[{name!r}]")
-            made[name] = METRICS[name](output, targets[0], loss)
-        return made
 
     # Training and asking.
 
@@ -508,25 +462,6 @@ def _no_optimizer(given: object) -> GraphError:
     a_class = isinstance(given, type) and issubclass(given, optim.Optimizer)
     fix = f" Make one: optim.{given.__name__}()." if a_class else ""  # type: ignore[attr-defined]
     return GraphError(f"optimizer is optim.Adam(lr=1e-3), or a name; got {given!r}.{fix}")
-
-
-def _no_loss(given: object) -> GraphError:
-    called = getattr(given, "__name__", None)
-    fix = f" Call it: gn.{called}(output, target)." if called in LOSSES else ""
-    return GraphError(
-        f"loss is a node or one of {sorted(LOSSES)}; got {given!r}."
-        f"{fix or did_you_mean(given, LOSSES)}"
-    )
-
-
-def _check_metric(name: str, node: object) -> None:
-    if not isinstance(node, Node):
-        raise GraphError(f"metrics[{name!r}] is a node; got {node!r}")
-    if node.shape != () or node.dtype not in FLOATS:
-        raise ShapeError(
-            f"metrics[{name!r}] must be a float scalar, a mean over the batch; {node.name} is "
-            f"{node.spec}. Declared at {node.origin}. Take gn.mean of it."
-        )
 
 
 def _check_whole(name: str, value: object, least: int, most: int | None = None) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from graphnn.errors import GraphError
+from graphnn.errors import GraphError, ShapeError
 from graphnn.fusion import root
 from graphnn.graph import Graph
-from graphnn.node import Node, Size, size_of
+from graphnn.hints import did_you_mean
+from graphnn.node import Input, Node, Size, size_of
 from graphnn.op import Alias
 from graphnn.ops.loss.binary import (
     binary_cross_entropy,
@@ -95,6 +96,94 @@ def told_apart(
     names = [metrics] if isinstance(metrics, str) else list(metrics)
     return [n for n in names if n not in WATCHED], [n for n in names if n in WATCHED]
 
+
+# What ``Model.compile`` is given, as nodes.
+
+
+def declared_loss(loss: object, outputs: Sequence[Node]) -> Node:
+    """A loss that is a node, or one that is declared by name, with its target as an input ``y``.
+
+    Raises
+    ------
+    GraphError
+        If it is neither, or the name needs a model with one output.
+    """
+    if isinstance(loss, Node):
+        return loss
+    if not isinstance(loss, str) or loss not in LOSSES:
+        raise _no_loss(loss)
+    output = _only(outputs, f"loss={loss!r}")
+    if loss in OF_CLASSES:
+        shape, dtype = output.spec.shape[:-1], "int64"
+    else:
+        shape, dtype = output.spec.shape, output.dtype
+    target = Input([None if dim == BATCH else dim for dim in shape], dtype, name="y")
+    return LOSSES[loss](output, target)
+
+
+def declared_metrics(
+    metrics: Iterable[str] | Mapping[str, Node],
+    outputs: Sequence[Node],
+    targets: Sequence[Input],
+    loss: Node,
+) -> dict[str, Node]:
+    """Metrics by name: nodes that are given, or names of what is measured beside a loss.
+
+    Raises
+    ------
+    GraphError, ShapeError
+        For unknown names, several candidates for the target, or metrics that are no scalars.
+    """
+    if isinstance(metrics, Mapping):
+        for name, node in metrics.items():
+            _check_metric(name, node)
+        return dict(metrics)
+    made = {}
+    for name in [metrics] if isinstance(metrics, str) else metrics:
+        if name not in METRICS:
+            raise GraphError(
+                f"a metric is one of {sorted([*METRICS, *WATCHED])}; got {name!r}."
+                f"{did_you_mean(name, [*METRICS, *WATCHED])}"
+            )
+        if len(targets) != 1:
+            names = ", ".join(node.name for node in targets) or "none"
+            raise GraphError(
+                f"metrics=[{name!r}] needs a loss with one target; it has {names}. Pass "
+                f"metrics={{{name!r}: node}}."
+            )
+        made[name] = METRICS[name](_only(outputs, f"metrics=[{name!r}]"), targets[0], loss)
+    return made
+
+
+def _only(outputs: Sequence[Node], why: str) -> Node:
+    if len(outputs) != 1:
+        raise GraphError(
+            f"{why} needs a model with one output; it has {len(outputs)}. Declare the node "
+            "yourself and pass it."
+        )
+    return outputs[0]
+
+
+def _no_loss(given: object) -> GraphError:
+    called = getattr(given, "__name__", None)
+    fix = f" Call it: gn.{called}(output, target)." if called in LOSSES else ""
+    return GraphError(
+        f"loss is a node or one of {sorted(LOSSES)}; got {given!r}."
+        f"{fix or did_you_mean(given, LOSSES)}"
+    )
+
+
+def _check_metric(name: str, node: object) -> None:
+    if not isinstance(node, Node):
+        raise GraphError(f"metrics[{name!r}] is a node; got {node!r}")
+    if node.shape != () or node.dtype not in FLOATS:
+        raise ShapeError(
+            f"metrics[{name!r}] must be a float scalar, a mean over the batch; {node.name} is "
+            f"{node.spec}. Declared at {node.origin}. Take gn.mean of it."
+        )
+
+
+# What is reported of them.
 
 # Ops through which a sum over the batch stays one.
 _LINEAR = ("mean", "max", "min", "negative", "cast", "copy", "abs", "transpose")

@@ -134,6 +134,22 @@ class Convolution:
 
 
 @dataclass(frozen=True)
+class Attention:
+    """Attention in tiles by the backend's BLAS: one of its two results, or one of its gradients.
+
+    ``kind`` is ``"output"`` or ``"logsumexp"``, ``"query"``, ``"key"`` or ``"value"``. Two nodes of
+    which ``together`` is true are one kernel with several outputs, since they walk the same tiles.
+    ``whole(node)`` says that lanes take blocks of any sample, not samples; ``scratch(out spec,
+    *input specs, **attrs)`` how many bytes each lane needs for a tile.
+    """
+
+    kind: str
+    together: Callable[[Node, Node], bool]
+    whole: Callable[[Node], bool]
+    scratch: Callable[..., DimLike]
+
+
+@dataclass(frozen=True)
 class Alias:
     """No kernel: the output is the input's memory under another shape."""
 
@@ -162,6 +178,7 @@ Kernel: TypeAlias = (
     | Concat
     | Gemm
     | Convolution
+    | Attention
     | Alias
     | Loop
     | Part
@@ -250,8 +267,8 @@ class Op:
     examples
         The calls that the tests make.
     expand
-        ``expand(*inputs) -> Node``: the op in terms of others, differentiated in its place where
-        there is no ``vjp`` or no ``jvp``.
+        ``expand(*inputs, **attrs) -> Node``: the op in terms of others, differentiated in its place
+        where there is no ``vjp`` or no ``jvp``.
     bounds
         ``bounds(*input specs, **attrs) -> {place: (low, high)}``: ranges that whole-number inputs
         must keep to, checked before a call: labels, indices. An attribute ``ignore_index`` names

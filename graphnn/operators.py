@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from graphnn.node import Node
     from graphnn.spec import TensorSpec
 
-# What ``x[key]`` and ``a @ b`` mean: functions of the rooms above, which enter themselves here.
+# What ``x[key]`` and ``a @ b`` mean, and how an op is applied by name ("call"): functions of the
+# rooms above, which enter themselves here.
 operators: dict[str, Callable[..., Node]] = {}
 
 

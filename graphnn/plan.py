@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from graphnn.errors import GraphError, PlanError
 from graphnn.fusion import Group, is_computed, root
@@ -13,7 +13,7 @@ from graphnn.hints import did_you_mean
 from graphnn.memory import Buffer, Layout, overlaps, races, races_inside
 from graphnn.node import Node, Parameter
 from graphnn.op import Leaf
-from graphnn.schedule import Step
+from graphnn.schedule import Inner, Step
 from graphnn.spec import evaluate
 
 SHORTEST = 12  # no column of a table is cut to less
@@ -193,63 +193,86 @@ class Plan:
         Parameters
         ----------
         step
-            Number of a step, or name of a kernel: the first step that runs it.
+            Number of a step; ``"5.3"`` is a step in the body of the loop that is step 5, and a loop
+            itself gives all of its body. Or name of a kernel: the first step that runs it.
 
         Raises
         ------
         GraphError
             If there is no such step or kernel.
         """
-        step = self._step(step)
-        names = self.graph.names()
-        equations = [f"# {names[n]} = {equation(n, names)}" for n in self.steps[step].group.nodes]
-        return "\n".join([*equations, self.kernels[step].source])
+        found = {row[0]: place for row, place in zip(self.rows(), self._places(), strict=True)}
+        if isinstance(step, int):
+            if not -len(self.steps) <= step < len(self.steps):
+                raise GraphError(
+                    f"the plan has {len(self.steps)} steps, from 0 to {len(self.steps) - 1}; got "
+                    f"{step}. "
+                    "print(plan) shows them."
+                )
+            step = str(range(len(self.steps))[step])
+        if step not in found:
+            named = {kernel.name: number for number, (_, kernel, _) in reversed(found.items())}
+            if step not in named:
+                raise GraphError(
+                    f"the plan has no kernel {step!r}; it has {', '.join(reversed(named))}."
+                    f"{did_you_mean(step, list(named))}"
+                )
+            step = named[step]
+        return _source(*found[step])
 
-    def _step(self, wanted: int | str) -> int:
-        kernels = [kernel.name for kernel in self.kernels]
-        if isinstance(wanted, str):
-            if wanted in kernels:
-                return kernels.index(wanted)
-            raise GraphError(
-                f"the plan has no kernel {wanted!r}; it has {', '.join(dict.fromkeys(kernels))}."
-                f"{did_you_mean(wanted, kernels)}"
-            )
-        if not -len(kernels) <= wanted < len(kernels):
-            raise GraphError(
-                f"the plan has {len(kernels)} steps, 0 to {len(kernels) - 1}; got {wanted}. "
-                "print(plan) shows them."
-            )
-        return range(len(kernels))[wanted]
+    def _places(self) -> list[_Placed]:
+        """For each row of the table the step, its kernel and the names of its nodes."""
+        return list(_placed(self.steps, self.kernels, self.graph.names()))
 
     def rows(self) -> list[tuple[str, ...]]:
-        """The table's cells, a row a step."""
-        names = self.graph.names()
-        slots = {node: i for i, buffer in enumerate(self.layout.buffers) for node in buffer.nodes}
+        """The table's cells, a row a step; below a loop those of its body."""
+        return self._rows(self.steps, self.kernels, self.layout, self.graph.names(), "", "")
+
+    def _rows(
+        self,
+        steps: Sequence[Step],
+        kernels: Sequence[KernelText],
+        layout: Layout,
+        names: Mapping[Node, str],
+        number: str,
+        slot: str,
+    ) -> list[tuple[str, ...]]:
+        places = {node: i for i, buffer in enumerate(layout.buffers) for node in buffer.nodes}
         scratch = {
-            b.first: f"scratch@{i}" for i, b in enumerate(self.layout.buffers) if not b.nodes
+            b.first: f"scratch@{slot}{i}" for i, b in enumerate(layout.buffers) if not b.nodes
         }
 
         def shown(node: Node) -> str:
             if isinstance(node, Parameter):
                 return f"{names[node]}!"
-            return f"{names[node]}@{slots[node]}" if node in slots else names[node]
+            return f"{names[node]}@{slot}{places[node]}" if node in places else names[node]
 
-        return [
-            (
-                str(i),
-                step.group.role,
-                kernel.name,
-                " ".join(names[node] for node in step.group.nodes),
-                " ".join(names[value] for value in step.group.inputs),
-                " ".join([*map(shown, step.targets), *([scratch[i]] if i in scratch else [])]),
-                readable_bytes(self.nbytes(step.group)),
-                readable_count(self.flops(step.group)),
-                "wait" if wait else "",
+        rows: list[tuple[str, ...]] = []
+        for i, (step, kernel, wait) in enumerate(zip(steps, kernels, layout.barriers, strict=True)):
+            within = f"{number}{i}"
+            rows.append(
+                (
+                    within,
+                    step.group.role,
+                    kernel.name,
+                    " ".join(names[node] for node in step.group.nodes),
+                    " ".join(names[value] for value in step.group.inputs),
+                    " ".join([*map(shown, step.targets), *([scratch[i]] if i in scratch else [])]),
+                    readable_bytes(self.nbytes(step.group)),
+                    readable_count(self.flops(step.group)),
+                    "wait" if wait else "",
+                )
             )
-            for i, (step, kernel, wait) in enumerate(
-                zip(self.steps, self.kernels, self.layout.barriers, strict=True)
-            )
-        ]
+            if step.inner is not None:
+                rows += self._rows(
+                    step.inner.steps,
+                    _below(kernel),
+                    layout.inner[i],
+                    _names_in(step.inner),
+                    f"{within}.",
+                    f"{slot}{within}.",
+                )
+        return rows
 
     def __str__(self) -> str:
         head = ("step", "pass", "kernel", "inputs", "outputs", "bytes", "flops", "wait")
@@ -285,6 +308,36 @@ class Plan:
     def __repr__(self) -> str:
         kernels = len({kernel.name for kernel in self.kernels})
         return f"<Plan of {len(self.steps)} steps, {kernels} kernels{self._sizes()}>"
+
+
+_Placed: TypeAlias = tuple[Step, KernelText, Mapping[Node, str]]
+
+
+def _placed(
+    steps: Sequence[Step], kernels: Sequence[KernelText], names: Mapping[Node, str]
+) -> Iterator[_Placed]:
+    for step, kernel in zip(steps, kernels, strict=True):
+        yield step, kernel, names
+        if step.inner is not None:
+            yield from _placed(step.inner.steps, _below(kernel), _names_in(step.inner))
+
+
+def _below(kernel: KernelText) -> Sequence[KernelText]:
+    """The kernels of a loop's body."""
+    found: Sequence[KernelText] = getattr(kernel, "kernels", ())
+    return found
+
+
+def _names_in(inner: Inner) -> dict[Node, str]:
+    return Graph([*inner.nexts, *inner.stacks]).names()
+
+
+def _source(step: Step, kernel: KernelText, names: Mapping[Node, str]) -> str:
+    equations = [f"# {names[node]} = {equation(node, names)}" for node in step.group.nodes]
+    if step.inner is None:
+        return "\n".join([*equations, kernel.source])
+    within = _placed(step.inner.steps, _below(kernel), _names_in(step.inner))
+    return "\n\n".join(["\n".join(equations), *(_source(*one) for one in within)])
 
 
 def aligned_table(rows: Sequence[Sequence[str]], width: int = 120) -> str:

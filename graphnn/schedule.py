@@ -23,6 +23,7 @@ from graphnn.loop_passes import settled
 from graphnn.node import Input, Node, Parameter, apply, rebuilt
 from graphnn.op import (
     LAST_AXES,
+    Attention,
     Concat,
     Convolution,
     Gemm,
@@ -158,7 +159,7 @@ def parts_of(group: Group) -> DimLike:
         return _columns_of(group.last) if kernel.kind == "weight" else out[0]
     if isinstance(kernel, Loop):
         return 1
-    if isinstance(kernel, Gemm):
+    if isinstance(kernel, Gemm | Attention):
         return out[0]
     if isinstance(kernel, Rows):
         return _parts_in_view(out, kernel.views[-1])
@@ -194,6 +195,8 @@ def _own_part(group: Group, value: Node) -> bool:
         return kernel.kind != "weight" and value is images and value is not other
     if isinstance(kernel, Gemm):
         return _own_factor(last, value)
+    if isinstance(kernel, Attention):
+        return not kernel.whole(last) and leading(shape) == (0, out[0])
     if isinstance(kernel, Rows):
         parts = _parts_in_view(out, kernel.views[-1])
         views = {v for v, node in zip(kernel.views, last.inputs, strict=False) if node is value}
@@ -275,17 +278,19 @@ def _copy_of(node: Node) -> Node:
 
 
 def _writes_across(group: Group) -> bool:
-    """Whether a part of the work is no part of the result: steps, columns of a gradient."""
+    """Whether a part of the work is no part of the result: steps, columns, blocks of any sample."""
     kernel = group.last.op.kernel
     if isinstance(kernel, Loop):
         return True
+    if isinstance(kernel, Attention):
+        return kernel.whole(group.last)
     return isinstance(kernel, Convolution) and kernel.kind == "weight"
 
 
 def _scratch(node: Node) -> DimLike:
     """Bytes that each lane needs for itself while the node is computed."""
     kernel = node.op.kernel
-    if not isinstance(kernel, Convolution):
+    if not isinstance(kernel, Convolution | Attention):
         return 0
     return kernel.scratch(node.spec, *(value.spec for value in node.inputs), **node.attrs)
 

@@ -156,6 +156,29 @@ def test_the_norm_is_computed_once():
     assert len(watched.steps) == len(without.steps)
 
 
+def test_clipped_training_has_the_same_bits_on_any_number_of_threads(rng):
+    X, Y = rng.normal(size=(96, 200)).astype(np.float32), rng.integers(0, 5, 96)
+
+    def trained(threads):
+        gn.set_seed(5)
+        gn.set_num_threads(threads)
+        x = gn.Input((None, 200), name="x")
+        model = gn.Model(x, nn.Sequential(nn.Linear(200, 150), nn.ReLU(), nn.Linear(150, 5))(x))
+        rule = optim.AdamW(
+            lr=optim.schedule.OneCycleLR(0.01, 12), global_clipnorm=0.1, ema_momentum=0.9
+        )
+        model.compile(rule, metrics=["grad_norm"])
+        history = model.fit(X, Y, epochs=4, batch_size=32, verbose=0)
+        with rule.averaged():
+            return [*model.state_dict().values(), np.array(history["grad_norm"])]
+
+    try:
+        for one, two in zip(trained(1), trained(2), strict=True):
+            np.testing.assert_array_equal(one, two)
+    finally:
+        gn.set_num_threads(None)
+
+
 def test_the_norm_before_there_are_gradients():
     with pytest.raises(gn.GraphError, match="is there after updates"):
         optim.SGD().grad_norm  # noqa: B018

@@ -195,6 +195,17 @@ def test_lion_is_the_published_one(rng, dtype, decay):
     np.testing.assert_allclose(p.value, expected, rtol=1e-5 if dtype == "float32" else 1e-12)
 
 
+def test_centered_rmsprop_survives_a_constant_slope(rng):
+    """The variance of a constant gradient is 0, and rounds to less."""
+    p = gn.Parameter(np.zeros(400, np.float32), name="p")
+    slopes = gn.Constant(rng.uniform(0.1, 3, 400).astype(np.float32))
+    rule = optim.RMSprop(lr=1e-3, alpha=0.5, eps=1e-2, centered=True)
+    step = gn.function([], [], updates=rule.updates(gn.sum(p * slopes), [p]))
+    for _ in range(100):
+        step()
+    assert np.isfinite(p.value).all()
+
+
 # --------------------------------------------------------------------------- kernels
 
 KERNELS = {**RULES, "lion": ("Lion", {"weight_decay": 0.1})}

@@ -20,6 +20,7 @@ from graphnn.nn.activation import (
     Tanh,
     Tanhshrink,
 )
+from graphnn.nn.attention import MultiheadAttention
 from graphnn.nn.bilinear import Bilinear
 from graphnn.nn.branches import Concat, Lambda, Residual
 from graphnn.nn.cell import GRUCell, LSTMCell, RNNCell
@@ -68,6 +69,7 @@ from graphnn.nn.pool import (
     MaxPool1d,
     MaxPool2d,
 )
+from graphnn.nn.position import LearnedPositionalEncoding, SinusoidalPositionalEncoding
 from graphnn.nn.rectifier import (
     CELU,
     ELU,
@@ -85,6 +87,8 @@ from graphnn.nn.rectifier import (
 )
 from graphnn.nn.recurrent import GRU, LSTM, RNN
 from graphnn.nn.reshape import Flatten
+from graphnn.nn.transformer import Transformer, TransformerDecoder, TransformerEncoder
+from graphnn.nn.transformer_layers import TransformerDecoderLayer, TransformerEncoderLayer
 
 __all__ = [
     "CELU",
@@ -139,6 +143,7 @@ __all__ = [
     "Lambda",
     "LayerNorm",
     "LeakyReLU",
+    "LearnedPositionalEncoding",
     "Linear",
     "LogSigmoid",
     "LogSoftmax",
@@ -150,6 +155,7 @@ __all__ = [
     "ModuleDict",
     "ModuleList",
     "MultiMarginLoss",
+    "MultiheadAttention",
     "NLLLoss",
     "PReLU",
     "PoissonNLLLoss",
@@ -161,6 +167,7 @@ __all__ = [
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SinusoidalPositionalEncoding",
     "SmoothL1Loss",
     "SoftMarginLoss",
     "Softmax",
@@ -171,6 +178,11 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "init",
 ]
 

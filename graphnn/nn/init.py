@@ -33,7 +33,7 @@ Layout: TypeAlias = Literal["io", "oi"]
 Array: TypeAlias = NDArray[Any]
 
 
-def _generator(seed: int | None) -> np.random.Generator:
+def generator(seed: int | None) -> np.random.Generator:
     key = (seed, 0) if seed is not None else seed_and_stream()
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
 
@@ -112,7 +112,7 @@ def uniform(
     >>> bool(-0.1 <= w.min() < w.max() <= 0.1)
     True
     """
-    return _generator(seed).uniform(low, high, tuple(shape)).astype(as_dtype(dtype))
+    return generator(seed).uniform(low, high, tuple(shape)).astype(as_dtype(dtype))
 
 
 def normal(
@@ -130,7 +130,7 @@ def normal(
     >>> round(float(nn.init.normal((784, 256), std=0.1, seed=0).std()), 2)
     0.1
     """
-    return _generator(seed).normal(mean, std, tuple(shape)).astype(as_dtype(dtype))
+    return generator(seed).normal(mean, std, tuple(shape)).astype(as_dtype(dtype))
 
 
 def xavier_uniform(

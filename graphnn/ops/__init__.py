@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from graphnn.ops.activation.gated import *
 from graphnn.ops.activation.rectifier import *
 from graphnn.ops.activation.sigmoid import *
+from graphnn.ops.attention.position import *
+from graphnn.ops.attention.scaled_dot_product import *
+from graphnn.ops.attention.tiles import *
 from graphnn.ops.convolution.adaptive import *
 from graphnn.ops.convolution.average import *
 from graphnn.ops.convolution.conv import *
@@ -20,6 +23,7 @@ from graphnn.ops.elementwise.choice import *
 from graphnn.ops.elementwise.functions import *
 from graphnn.ops.elementwise.rounding import *
 from graphnn.ops.indexing.along import *
+from graphnn.ops.indexing.dynamic import *
 from graphnn.ops.indexing.getitem import *
 from graphnn.ops.indexing.sorting import *
 from graphnn.ops.indexing.take import *

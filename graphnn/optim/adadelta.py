@@ -7,8 +7,8 @@ from typing import Unpack
 from graphnn.node import Node, Parameter
 from graphnn.ops.training.update import adadelta_step, sgd_update, square_update
 from graphnn.optim.checks import check_positive, check_share
-from graphnn.optim.common import Common
 from graphnn.optim.optimizer import Optimizer, Pairs
+from graphnn.optim.options import Common
 from graphnn.optim.schedule import Schedule
 
 

@@ -9,8 +9,8 @@ from graphnn.ops.elementwise.arithmetic import square
 from graphnn.ops.elementwise.cast import cast
 from graphnn.ops.training.update import normalized_gradient, sgd_update
 from graphnn.optim.checks import check_at_least_0, check_positive
-from graphnn.optim.common import Common
 from graphnn.optim.optimizer import Optimizer, Pairs
+from graphnn.optim.options import Common
 from graphnn.optim.schedule import Schedule
 
 

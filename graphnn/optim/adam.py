@@ -12,8 +12,8 @@ from graphnn.ops.elementwise.cast import cast
 from graphnn.ops.elementwise.choice import maximum
 from graphnn.ops.training.update import adam_update, moment_update, square_update
 from graphnn.optim.checks import check_pair, check_positive
-from graphnn.optim.common import Common
 from graphnn.optim.optimizer import Optimizer, Pairs
+from graphnn.optim.options import Common
 from graphnn.optim.schedule import Schedule
 
 

@@ -8,8 +8,8 @@ from graphnn.node import Node, Parameter
 from graphnn.ops.elementwise.rounding import sign
 from graphnn.ops.training.update import momentum_update, sgd_update
 from graphnn.optim.checks import check_pair
-from graphnn.optim.common import Common
 from graphnn.optim.optimizer import Optimizer, Pairs
+from graphnn.optim.options import Common
 from graphnn.optim.schedule import Schedule
 
 

@@ -22,9 +22,9 @@ from graphnn.optim.accumulation import Accumulation
 from graphnn.optim.averages import Averages, swapped_in
 from graphnn.optim.checks import check_at_least_0, check_positive, check_rate
 from graphnn.optim.clip import get_total_norm
-from graphnn.optim.common import Common, Options
 from graphnn.optim.groups import Group, as_groups, flattened, group_of, settings_of
-from graphnn.optim.schedule import EpochClock, Schedule
+from graphnn.optim.options import Common, Options
+from graphnn.optim.schedule.base import EpochClock, Schedule
 
 Pairs = list[tuple[Parameter, Node]]
 # Short names of what is a setting of an optimizer.

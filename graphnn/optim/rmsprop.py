@@ -6,6 +6,7 @@ from typing import Unpack
 
 from graphnn.node import Node, Parameter
 from graphnn.ops.elementwise.arithmetic import square
+from graphnn.ops.elementwise.choice import maximum
 from graphnn.ops.training.update import (
     moment_update,
     momentum_update,
@@ -14,8 +15,8 @@ from graphnn.ops.training.update import (
     square_update,
 )
 from graphnn.optim.checks import check_positive, check_share
-from graphnn.optim.common import Common
 from graphnn.optim.optimizer import Optimizer, Pairs
+from graphnn.optim.options import Common
 from graphnn.optim.schedule import Schedule
 
 
@@ -85,7 +86,7 @@ class RMSprop(Optimizer):
             mean = self.keep(parameter, "mean")
             new_mean = moment_update(mean, gradient, self.alpha, 1 - self.alpha)
             pairs.append((mean, new_mean))
-            new = new - square(new_mean)
+            new = maximum(new - square(new_mean), 0.0)  # rounding takes it below 0, and √ to nan
         direction = normalized_gradient(gradient, new, self.eps)
         if self.momentum:
             before = self.keep(parameter, "momentum")

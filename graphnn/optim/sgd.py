@@ -12,8 +12,8 @@ from graphnn.ops.elementwise.cast import cast
 from graphnn.ops.elementwise.choice import where
 from graphnn.ops.training.update import moment_update, momentum_update, sgd_update
 from graphnn.optim.checks import check_share, number
-from graphnn.optim.common import Common
 from graphnn.optim.optimizer import Optimizer, Pairs
+from graphnn.optim.options import Common
 from graphnn.optim.schedule import Schedule
 
 

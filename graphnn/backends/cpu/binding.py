@@ -22,7 +22,7 @@ from graphnn.fusion import root
 from graphnn.loop import offset_of
 from graphnn.memory import ALIGNMENT, Layout, ring_bytes
 from graphnn.node import Constant, Input, Node, Parameter, Size
-from graphnn.op import Convolution, Gemm
+from graphnn.op import Attention, Convolution, Gemm
 from graphnn.plan import Plan
 from graphnn.schedule import Inner, Step
 from graphnn.spec import evaluate
@@ -211,10 +211,10 @@ class _Tables:
         operands = [self._place(operand, scope) for operand in kernel.operands]
         meta = kernel.meta_values(self.plan.sizes)
         form = step.group.last.op.kernel
-        if isinstance(form, Gemm | Convolution):
+        if isinstance(form, Gemm | Convolution | Attention):
             self.multiplies = True
             operands.append(_Place(blas.gemm_address(step.group.last.dtype)))
-        if isinstance(form, Convolution):
+        if isinstance(form, Convolution | Attention):
             scratch = scope.layout.scratch
             operands.append(_Place(scope.start + scratch[i].offset if i in scratch else 0))
             meta.append(scope.layout.lane_bytes)

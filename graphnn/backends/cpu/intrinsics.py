@@ -80,6 +80,26 @@ rint_f32 = _rounding(types.float32, "rint", "rint_f32")
 rint_f64 = _rounding(types.float64, "rint", "rint_f64")
 
 
+def _greatest(scalar: types.Type, name: str) -> Any:
+    """The larger of two floats, nan if one is: LLVM turns a loop of it into vectors."""
+
+    def greatest(typingctx: Any, a: Any, b: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            kind = args[0].type
+            taken = ir.FunctionType(kind, [kind, kind])
+            function = builder.module.declare_intrinsic("llvm.maximum", [kind], taken)
+            return builder.call(function, args, fastmath=("nsz",))
+
+        return scalar(scalar, scalar), generate
+
+    greatest.__name__ = name
+    return intrinsic(greatest)
+
+
+greatest_f32 = _greatest(types.float32, "greatest_f32")
+greatest_f64 = _greatest(types.float64, "greatest_f64")
+
+
 @intrinsic
 def fast_add(typingctx: Any, a: Any, b: Any) -> Any:
     """A + b that may be reassociated: the only sum that LLVM turns into a vector reduction."""

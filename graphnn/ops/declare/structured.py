@@ -68,8 +68,8 @@ def op(
     jvp
         ``jvp(node, tangents)`` returns the node's tangent, given one for each input, or None.
     expand
-        The op in terms of other ops, from which derivatives are made if ``vjp`` or ``jvp`` is
-        missing.
+        The op in terms of other ops, ``expand(*inputs, **attrs)``, from which derivatives are made
+        if ``vjp`` or ``jvp`` is missing.
     cuda
         A CUDA kernel of its own.
     flops

@@ -142,11 +142,12 @@ def _mask_example(shape: tuple[int, ...]) -> Example:
     return Example((Draw((2,), 0, 1 << 40, "int64"),), attrs)
 
 
+MASK_BODY = Body(_mask_flat)
 DROPOUT_MASK = register(
     Op(
         name="dropout_mask",
         spec=_mask_spec,
-        kernel=Rows(Body(_mask_flat), ("all", "flat")),
+        kernel=Rows(MASK_BODY, ("all", "flat")),
         reference=_mask_reference,
         flops=lambda out, *_rest, **_attrs: 25 * out.size,
         examples=(_mask_example((7, 33)), _mask_example((128,)), _mask_example((3, 64, 5))),

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, NoReturn
 
 from graphnn.hints import missing_name
-from graphnn.optim.schedule.base import EpochClock, Schedule
+from graphnn.optim.schedule.base import Schedule
 from graphnn.optim.schedule.compose import ChainedScheduler, SequentialLR
 from graphnn.optim.schedule.cyclic import (
     CosineAnnealingLR,
@@ -27,7 +27,6 @@ __all__ = [
     "CosineAnnealingLR",
     "CosineAnnealingWarmRestarts",
     "CyclicLR",
-    "EpochClock",
     "ExponentialLR",
     "LambdaLR",
     "LinearLR",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from graphnn.backends.cpu.kernels.attention import attention
 from graphnn.backends.cpu.kernels.concat import concat
 from graphnn.backends.cpu.kernels.convolution import convolution
 from graphnn.backends.cpu.kernels.elementwise import elementwise
@@ -19,7 +20,17 @@ from graphnn.backends.cpu.kernels.reduction import reduction
 from graphnn.backends.cpu.kernels.rows import rows
 from graphnn.backends.cpu.kernels.source import Kernel, LoopKernels
 from graphnn.backends.cpu.kernels.strided import strided
-from graphnn.op import Concat, Convolution, Gemm, Pad, Reduction, Rows, Scalar, Strided
+from graphnn.op import (
+    Attention,
+    Concat,
+    Convolution,
+    Gemm,
+    Pad,
+    Reduction,
+    Rows,
+    Scalar,
+    Strided,
+)
 from graphnn.schedule import Step
 
 __all__ = ["Kernel", "LoopKernels", "kernel_of"]
@@ -39,5 +50,6 @@ def kernel_of(step: Step) -> Kernel:
         Concat: concat,
         Gemm: gemm,
         Convolution: convolution,
+        Attention: attention,
     }
     return kinds[type(step.group.last.op.kernel)](step)

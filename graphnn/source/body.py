@@ -10,12 +10,9 @@ from __future__ import annotations
 import ast
 import builtins
 import hashlib
-import inspect
 import math
-import os
-import textwrap
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import FunctionType, ModuleType
 from typing import Any
@@ -23,6 +20,17 @@ from typing import Any
 import numpy as np
 
 from graphnn.errors import KernelError
+from graphnn.source.syntax import (
+    BUILTINS,
+    always_return,
+    attributes_of,
+    free_names,
+    is_nothing,
+    looked_up,
+    parsed,
+    simple_target,
+    without_dead_assignments,
+)
 
 MATH_FUNCTIONS = frozenset(
     {
@@ -35,9 +43,6 @@ MATH_FUNCTIONS = frozenset(
 NUMPY_NAMES = {"abs": "fabs", "power": "pow", "arctan": "atan", "arctan2": "atan2"}
 NUMPY_NAMES |= {"arcsin": "asin", "arccos": "acos"}
 _CONSTANTS = {"pi": math.pi, "e": math.e, "inf": math.inf, "nan": math.nan, "tau": math.tau}
-_BUILTINS = frozenset({"abs", "min", "max", "range", "len", "int", "float", "bool"})
-
-_REFUSED = (ast.Assert, ast.Raise, ast.Try, ast.With, ast.Global, ast.Nonlocal, ast.Yield)
 
 SUFFIX = {"float32": "f32", "float64": "f64", "int64": "i64", "int32": "i32", "uint8": "u8"}
 SUFFIX["bool"] = "b1"
@@ -111,21 +116,21 @@ class Body:
     def _read(self) -> None:
         """Parse the function, and look up what its names stand for."""
         with _reading:
-            self.tree = _parse(self.function)
+            self.tree = parsed(self.function)
             self.constants, self.callees, self.modules = {}, {}, set()
-            for name in _free_names(self.tree):
+            for name in free_names(self.tree):
                 self._resolve(name)
             if self.is_formula:
                 self.as_formula()
 
     def _resolve(self, name: str) -> None:
-        value = _lookup(self.function, name)
+        value = looked_up(self.function, name)
         if isinstance(value, ModuleType) and value in (math, np):
             self.modules.add(name)
         elif isinstance(value, ModuleType):
-            for attribute in _attributes(self.tree, name):
+            for attribute in attributes_of(self.tree, name):
                 self._keep(f"{name}.{attribute}", getattr(value, attribute, None))
-        elif name not in _BUILTINS or value is not getattr(builtins, name):
+        elif name not in BUILTINS or value is not getattr(builtins, name):
             self._keep(name, value)
 
     def _keep(self, name: str, value: object) -> None:
@@ -163,7 +168,7 @@ class Body:
         """Whether the body is assignments and one closing ``return``: it can be inlined."""
         *before, last = self.statements
         plain = all(
-            isinstance(s, ast.Assign | ast.AugAssign | ast.AnnAssign) and _simple_target(s)
+            isinstance(s, ast.Assign | ast.AugAssign | ast.AnnAssign) and simple_target(s)
             for s in before
         )
         return plain and isinstance(last, ast.Return) and last.value is not None
@@ -179,8 +184,8 @@ class Body:
     def always_returns(self) -> bool:
         """Whether every way through the body ends at a ``return`` of a value."""
         nodes = [node for statement in self.statements for node in ast.walk(statement)]
-        empty = any(isinstance(n, ast.Return) and _is_nothing(n.value) for n in nodes)
-        return not empty and _always_returns(self.statements)
+        empty = any(isinstance(n, ast.Return) and is_nothing(n.value) for n in nodes)
+        return not empty and always_return(self.statements)
 
     def used_params(self) -> tuple[str, ...]:
         """The parameters that the body reads, in order."""
@@ -201,7 +206,7 @@ class Body:
                         f"{count} derivatives; it has {ast.unparse(node)!r}"
                     )
                 node.value = node.value.elts[index]
-        clone.tree = _without_dead_assignments(tree)
+        clone.tree = without_dead_assignments(tree)
         return clone
 
     def renamed(self, name: str, params: Sequence[str]) -> Body:
@@ -343,160 +348,3 @@ def _is_whole(node: ast.expr) -> bool:
 
 def _copy(node: ast.AST) -> ast.stmt:
     return ast.parse(ast.unparse(ast.fix_missing_locations(node))).body[0]
-
-
-def _always_returns(statements: Sequence[ast.stmt]) -> bool:
-    for statement in statements:
-        if isinstance(statement, ast.Return):
-            return True
-        if isinstance(statement, ast.If) and all(
-            map(_always_returns, (statement.body, statement.orelse))
-        ):
-            return True
-    return False
-
-
-def unassigned(statements: Sequence[ast.stmt], known: Iterable[str]) -> str | None:
-    """A local name that is read where some way to it has not assigned it; None if there is none."""
-    local = {n.id for s in statements for n in ast.walk(s) if isinstance(n, ast.Name)
-             and isinstance(n.ctx, ast.Store)}  # fmt: skip
-    return _walked(statements, set(known), local)[1]
-
-
-def _walked(
-    statements: Sequence[ast.stmt], known: set[str] | None, local: set[str]
-) -> tuple[set[str] | None, str | None]:
-    """What is assigned after the statements (None: nothing goes on there), and what is missing."""
-    for statement in statements:
-        if known is None:
-            break
-        parts: list[ast.AST] = [statement]
-        if isinstance(statement, ast.If | ast.While):
-            parts = [statement.test]
-        elif isinstance(statement, ast.For):
-            parts = [statement.iter]
-        names = [n for part in parts for n in ast.walk(part) if isinstance(n, ast.Name)]
-        read = [n.id for n in names if isinstance(n.ctx, ast.Load)]
-        if isinstance(statement, ast.AugAssign) and isinstance(statement.target, ast.Name):
-            read.append(statement.target.id)
-        for name in read:
-            if name in local and name not in known:
-                return known, name
-        known = known | {n.id for n in names if isinstance(n.ctx, ast.Store)}
-        if isinstance(statement, ast.Return):
-            return None, None
-        if isinstance(statement, ast.If):
-            first, missing = _walked(statement.body, known, local)
-            other, also = _walked(statement.orelse, known, local)
-            if missing or also:
-                return known, missing or also
-            ways = [way for way in (first, other) if way is not None]
-            known = set.intersection(*ways) if ways else None
-        elif isinstance(statement, ast.For | ast.While):  # taken to run at least once
-            targets = ast.walk(statement.target) if isinstance(statement, ast.For) else ()
-            known = known | {n.id for n in targets if isinstance(n, ast.Name)}
-            inner, missing = _walked(statement.body, known, local)
-            if missing:
-                return known, missing
-            known = known | (inner or set())
-    return known, None
-
-
-def _is_nothing(node: ast.expr | None) -> bool:
-    return node is None or (isinstance(node, ast.Constant) and node.value is None)
-
-
-def _simple_target(statement: ast.stmt) -> bool:
-    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]  # type: ignore[attr-defined]
-    return all(isinstance(t, ast.Name) for t in targets)
-
-
-def _without_dead_assignments(tree: ast.FunctionDef) -> ast.FunctionDef:
-    """Drops plain assignments to names that nothing reads any more."""
-    while True:
-        read = {
-            n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)
-        }
-        kept = [
-            s
-            for s in tree.body
-            if not (isinstance(s, ast.Assign) and _simple_target(s))
-            or any(t.id in read for t in s.targets)  # type: ignore[attr-defined]
-        ]
-        if len(kept) == len(tree.body):
-            return tree
-        tree.body = kept
-
-
-def _parse(function: Callable[..., object]) -> ast.FunctionDef:
-    if not isinstance(function, FunctionType):
-        raise KernelError(
-            f"a kernel body must be a plain Python function; got {type(function).__name__}"
-        )
-    code = function.__code__
-    if code.co_name == "<lambda>":
-        place = f"{os.path.basename(code.co_filename)}:{code.co_firstlineno}"
-        raise KernelError(
-            f"the lambda at {place} has no lines of its own to be read; define it with `def` in a "
-            "file or a notebook cell"
-        )
-    try:
-        # Its code, not the function: functools.wraps would have the lines of another one read.
-        text = textwrap.dedent(inspect.getsource(code))
-        defs = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef)]
-        problem = "" if defs else "it is no `def`"
-    except (OSError, TypeError, SyntaxError) as error:
-        defs, problem = [], str(error)
-    if not defs:
-        raise KernelError(
-            f"{function.__name__}: its source cannot be read ({problem}); "
-            "define it with `def` in a file or a notebook cell"
-        )
-    for node in ast.walk(defs[0]):
-        if isinstance(node, _REFUSED):
-            raise KernelError(
-                f"{function.__name__}: a kernel body cannot hold `{ast.unparse(node)}`: compiled "
-                "code has nobody to tell. Check values before the call, or return math.nan."
-            )
-    arguments = defs[0].args
-    if arguments.vararg or arguments.kwarg or arguments.defaults:
-        raise KernelError(
-            f"{function.__name__}: the parameters of a kernel body are plain names, without "
-            f"defaults or *; got ({ast.unparse(arguments)})"
-        )
-    return defs[0]
-
-
-def _free_names(tree: ast.FunctionDef) -> list[str]:
-    bound: set[str] = {arg.arg for arg in [*tree.args.args, *tree.args.kwonlyargs]}
-    read: list[str] = []
-    for statement in tree.body:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Name):
-                (bound.add if isinstance(node.ctx, ast.Store) else read.append)(node.id)
-    return [name for name in dict.fromkeys(read) if name not in bound]
-
-
-def _attributes(tree: ast.FunctionDef, module: str) -> list[str]:
-    """What a function takes out of a module: ``sigmoid`` for ``gn.sigmoid``."""
-    nodes = [node for statement in tree.body for node in ast.walk(statement)]
-    found = [n for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)]
-    return [n.attr for n in found if n.value.id == module]  # type: ignore[attr-defined]
-
-
-def _lookup(function: Callable[..., object], name: str) -> object:
-    assert isinstance(function, FunctionType)
-    cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
-    if name in cells:
-        try:
-            return cells[name].cell_contents
-        except ValueError:  # assigned only later, as by a function that calls itself
-            pass
-    if name in function.__globals__:
-        return function.__globals__[name]
-    if name in _BUILTINS:
-        return getattr(builtins, name)
-    raise KernelError(
-        f"{function.__name__}: the name {name!r} is not defined; a kernel body may use its "
-        "arguments, numbers, math and plain functions"
-    )

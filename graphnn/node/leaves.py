@@ -1,20 +1,17 @@
-"""Nodes: they know their op, their inputs, their shape, and the line that declared them."""
+"""Nodes whose value is given, not computed: inputs, parameters, constants, sizes."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from graphnn.context import Layer, Pass, SourceLine, context, declared_at
+from graphnn.context import context
 from graphnn.errors import DTypeError, GraphError, ShapeError
-from graphnn.interop import Foreign
-from graphnn.op import Attrs, Leaf, Mismatch, Op, register, registry
-from graphnn.operators import Operators
+from graphnn.node.node import Node
+from graphnn.op import Leaf, Op, register
 from graphnn.spec import (
     FLOATS,
     Dim,
@@ -24,144 +21,7 @@ from graphnn.spec import (
     as_shape,
     format_shape,
 )
-from graphnn.values import array_for, as_array, check_number, check_operand, check_range
-
-NodeLike: TypeAlias = "Node | ArrayLike"
-
-_serial = itertools.count()
-
-
-class Node(Operators, Foreign):
-    """A value of the graph: an op applied to other nodes. Immutable.
-
-    ``==`` is identity, so that nodes can be keys; ``gn.equal`` compares values. Operators and
-    NumPy's elementwise functions (``np.exp(x)``) declare nodes.
-
-    Attributes
-    ----------
-    op, inputs, attrs
-        What is computed, from what.
-    spec
-        Shape and dtype of the result.
-    label
-        The name that the user gave, or None.
-    scope
-        Dotted path of the module that declared it.
-    origin
-        The user's file and line.
-    role
-        The pass it belongs to: forward, backward or update.
-    forward_of
-        For a backward node: the forward node whose gradient it makes.
-    layer
-        The module that declared it, or None.
-
-    Examples
-    --------
-    >>> import graphnn as gn
-    >>> x = gn.Input((None, 3), name="x")
-    >>> y = gn.exp(x) + 1.0
-    >>> y.shape, y.dtype, y.op.name
-    ((None, 3), 'float32', 'add')
-    >>> print(gn.Graph(y))
-    1 input, 0 parameters, 2 ops
-      x   = input        float32 (None, 3)
-      exp = exp(x)       float32 (None, 3)
-      add = add(exp, 1)  float32 (None, 3)
-    """
-
-    __slots__ = (
-        "__weakref__",
-        "attrs",
-        "forward_of",
-        "inputs",
-        "label",
-        "layer",
-        "op",
-        "origin",
-        "role",
-        "scope",
-        "serial",
-        "spec",
-    )
-
-    def __init__(
-        self,
-        op: Op,
-        inputs: Sequence[Node] = (),
-        attrs: Attrs | None = None,
-        *,
-        spec: TensorSpec,
-        name: str | None = None,
-    ) -> None:
-        if name is not None and not isinstance(name, str):
-            raise GraphError(
-                f"a name is text, or None; got {name!r} for {op.name}. Declared at {declared_at()}."
-            )
-        here = context.get()
-        fields = {
-            "op": op,
-            "inputs": tuple(inputs),
-            "attrs": MappingProxyType(dict(attrs or {})),
-            "spec": spec,
-            "label": name,
-            "scope": ".".join(here.scope),
-            "origin": declared_at(),
-            "role": here.role,
-            "forward_of": here.forward_of,
-            "layer": here.layer,
-            "serial": next(_serial),
-        }
-        for key, value in fields.items():
-            object.__setattr__(self, key, value)
-
-    op: Op
-    inputs: tuple[Node, ...]
-    attrs: Mapping[str, Any]
-    spec: TensorSpec
-    label: str | None
-    scope: str
-    origin: SourceLine
-    role: Pass
-    forward_of: Node | None
-    layer: Layer | None
-    serial: int
-
-    def __setattr__(self, key: str, value: object) -> None:
-        raise AttributeError(f"a node is immutable; cannot set {key!r} of {self}")
-
-    @property
-    def shape(self) -> tuple[DimLike | None, ...]:
-        """The shape as declared; ``None`` is the batch size."""
-        return tuple(None if str(dim) == "None" else dim for dim in self.spec.shape)
-
-    @property
-    def dtype(self) -> str:
-        """Name of the dtype."""
-        return self.spec.dtype
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return self.spec.ndim
-
-    @property
-    def name(self) -> str:
-        """Scope and label: unique only within a printed graph."""
-        base = self.label or _plain_name(self)
-        return f"{self.scope}.{base}" if self.scope else base
-
-    def __repr__(self) -> str:
-        return f"<{self.name}: {self.op.name} {self.spec}>"
-
-    def _called(self, name: str, *values: NodeLike, **attrs: Any) -> Node:
-        """What an operator means, or NumPy's function of that name."""
-        return call(name, *values, **attrs)
-
-
-def _plain_name(node: Node) -> str:
-    backward = node.role == "backward" and not node.op.name.endswith("_backward")
-    return f"d_{node.op.name}" if backward else node.op.name
+from graphnn.values import array_for, as_array
 
 
 def _given(*_arrays: NDArray[Any], **_attrs: Any) -> NDArray[Any]:
@@ -434,123 +294,3 @@ class Size(Node):
 def size_of(dim: DimLike, dtype: str) -> Node:
     """A dimension as a scalar node, constant if it is known already."""
     return Size(dim, dtype) if isinstance(dim, Dim) else Constant(dim, dtype=dtype)
-
-
-def as_node(value: NodeLike, like: Node | None = None, op: str = "") -> Node:
-    """``value`` as a node: nodes pass, numbers and arrays become constants.
-
-    A Python number takes the dtype of ``like``; an array keeps its own. ``op`` is named where the
-    value is neither.
-
-    Raises
-    ------
-    DTypeError
-        For a number that ``like``'s dtype cannot hold.
-    GraphError
-        For what is no node, number or array.
-    """
-    if isinstance(value, Node):
-        return value
-    if like is not None and isinstance(value, bool | int | float):
-        check_number(value, like.dtype, op, like.name)
-        return Constant(value, dtype=like.dtype)
-    check_operand(value, op, "" if like is None else like.name)
-    return Constant(value)
-
-
-def as_nodes(*values: NodeLike, op: str = "") -> tuple[Node, ...]:
-    """Several values as nodes; numbers take the dtype of the first node that is no condition."""
-    nodes = [v for v in values if isinstance(v, Node)]
-    like = next((v for v in nodes if v.dtype != "bool"), None)
-    plain = [v for v in values if not isinstance(v, Node)]
-    if like is None and nodes and all(isinstance(v, bool | np.bool_) for v in plain):
-        like = nodes[0]
-    return tuple(as_node(value, like, op) for value in values)
-
-
-def call(name: str, *values: NodeLike, **attrs: Any) -> Node:
-    """Apply a registered op by name."""
-    return apply(registry[name], as_nodes(*values, op=name), attrs)
-
-
-def apply(
-    op: Op, inputs: Sequence[Node], attrs: Attrs | None = None, *, name: str | None = None
-) -> Node:
-    """A node that applies ``op``; shapes and dtypes are checked here, at the user's line.
-
-    Raises
-    ------
-    ShapeError, DTypeError
-        With node, op, shapes, what was expected, the user's file and line, and one fix.
-    """
-    for value in inputs:
-        if not isinstance(value, Node):
-            raise GraphError(f"{op.name} takes nodes; got {type(value).__name__}")
-    try:
-        spec = op.spec(*(value.spec for value in inputs), **(attrs or {}))
-    except Mismatch as mismatch:
-        raise _teach(op, inputs, name, mismatch) from None
-    if not all(isinstance(dim, Dim) or (isinstance(dim, int) and dim >= 0) for dim in spec.shape):
-        wrong = Mismatch(f"sizes that are whole numbers >= 0; they are {spec.shape}")
-        raise _teach(op, inputs, name, wrong)
-    _check_known_indices(op, inputs, attrs or {})
-    return Node(op, inputs, attrs, spec=spec, name=name)
-
-
-def _check_known_indices(op: Op, inputs: Sequence[Node], attrs: Attrs) -> None:
-    """Labels and indices that are constants are checked at the user's line."""
-    if op.bounds is None or not any(isinstance(value, Constant) for value in inputs):
-        return
-    bounds = op.bounds(*(value.spec for value in inputs), **attrs)
-    for place, (low, high) in bounds.items():
-        value = inputs[place]
-        if isinstance(value, Constant) and isinstance(high, int):
-            who = f"{op.name} (declared at {declared_at()})"
-            ignored = attrs.get("ignore_index")
-            check_range(value.name, value.array, (low, high), op.name, who, ignored)
-
-
-def rebuilt(
-    node: Node,
-    inputs: Sequence[Node],
-    attrs: Attrs | None = None,
-    spec: TensorSpec | None = None,
-    *,
-    like: Node | None = None,
-    role: Pass | None = None,
-) -> Node:
-    """The same node on other inputs, with its name, scope, role and the user's line.
-
-    ``like`` gives those instead, ``role`` the role; the node itself comes back if nothing changes.
-    """
-    if (
-        like is None
-        and role in (None, node.role)
-        and spec is None
-        and (attrs is None or attrs == node.attrs)
-        and all(a is b for a, b in zip(inputs, node.inputs, strict=True))
-    ):
-        return node
-    kept = node.attrs if attrs is None else attrs
-    spec = spec or node.op.spec(*(value.spec for value in inputs), **kept)
-    model = node if like is None else like
-    made = Node(node.op, inputs, kept, spec=spec, name=model.label)
-    for key in ("scope", "origin", "role", "forward_of", "layer"):
-        object.__setattr__(made, key, getattr(model, key))
-    if role is not None:
-        object.__setattr__(made, "role", role)
-    return made
-
-
-def _teach(op: Op, inputs: Sequence[Node], name: str | None, mismatch: Mismatch) -> Exception:
-    here = context.get()
-    own = ".".join([*here.scope, *([name] if name else [])])
-    got = [str(v.spec) if mismatch.dtype else format_shape(v.spec.shape) for v in inputs]
-    joined = " @ ".join(got) if op.name == "matmul" else ", ".join(got)
-    called = " and ".join(repr(v.name) for v in inputs)
-    fix = f" {mismatch.fix}" if mismatch.fix else ""
-    text = (
-        f"{own}{': ' * bool(own)}{op.name} needs {mismatch.expected}; got {joined} for {called}. "
-        f"Declared at {declared_at()}.{fix}"
-    )
-    return DTypeError(text) if mismatch.dtype else ShapeError(text)
