@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -140,6 +143,21 @@ def test_truncation_stops_gradients_and_changes_no_value():
     assert np.all(da[:, :8] != 0)
 
 
+@pytest.mark.parametrize(("batch", "steps"), [(2, 0), (0, 3), (0, 0)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_to_read(kind, batch, steps):
+    layer = getattr(nn, kind)(IN, HIDDEN, bidirectional=True)
+    x = gn.Input((None, steps, IN), name="x")
+    output, last = layer(x)
+    loss = gn.sum(output * output) + sum(gn.sum(part * part) for part in as_tuple(last))
+    weights = layer.parameters()
+    f = gn.function(x, [output, *as_tuple(last), *gn.grad(loss, weights)])
+    found = f(np.ones((batch, steps, IN), np.float32))
+    assert found[0].shape == (batch, steps, 2 * HIDDEN)
+    assert found[1].shape == (2, batch, HIDDEN)
+    assert all(np.all(value == 0) for value in found)
+
+
 def test_dropout_stands_between_layers_alone():
     x = gn.Input((None, 4, IN), name="x")
     one, two = nn.LSTM(IN, 5, dropout=0.5), nn.LSTM(IN, 5, num_layers=3, dropout=0.5)
@@ -180,6 +198,15 @@ def test_a_probe_has_a_place_for_each_layer_and_direction():
     assert [part.shape for part in layer.probe(x)] == [(4, None, 7, 2), (4, None, 7, 5)]
     output, _ = layer(x, probe=layer.probe(x))
     assert output.shape == (None, 7, 4)
+
+
+def test_the_page_about_sequences_runs_as_written():
+    page = (Path(__file__).parent.parent / "docs" / "sequences.md").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+    names: dict[str, object] = {}
+    exec("\n".join(blocks), names)
+    assert str(names["output"].shape) == "(None, T, 64)"
+    assert str(names["norms"].shape) == "(4, T)"
 
 
 # ---------------------------------------------------------------------------------------- refusals
