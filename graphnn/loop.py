@@ -299,6 +299,11 @@ class _Enclosed:
 
     def _draw(self, node: Node) -> None:
         """What is random is drawn for all steps at once."""
+        if "shape" not in node.attrs:
+            raise GraphError(
+                f"{node.name} draws numbers that are kept nowhere, so that a scan would draw the "
+                f"same ones at each step. Declared at {node.origin}. Use gn.dropout of its result."
+            )
         attrs = {**node.attrs, "shape": (self.length, *node.attrs["shape"])}
         slot = self.new[node] = Slot(node.spec, node.label or node.op.name)
         self.drawn[node] = (slot, apply(node.op, node.inputs, attrs))

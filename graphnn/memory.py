@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -86,12 +87,12 @@ class Layout:
     lane_bytes: int = 0
     inner: Mapping[int, Layout] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def scratch(self) -> dict[int, Buffer]:
         """Where the lanes of a step work, for each step that needs such a place."""
         return {buffer.first: buffer for buffer in self.buffers if not buffer.nodes}
 
-    @property
+    @cached_property
     def offsets(self) -> dict[Node, int]:
         """Where each value begins."""
         return {node: buffer.offset for buffer in self.buffers for node in buffer.nodes}

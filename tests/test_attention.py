@@ -376,7 +376,7 @@ def test_messages():
 
 def test_ops_say_what_they_need():
     four = [gn.Input((2, 3, 5, 4), name=n) for n in "qkv"]
-    attrs = {"scale": 1.0, "causal": False, "dropout": 0.0, "heads": 1, "stream": 0, "tile": TILE}
+    attrs = {"scale": 1.0, "causal": False, "dropout": 0.0, "heads": 1, "tile": TILE}
 
     def made(inputs, kind="output", **other):
         return gn.node.apply(OPS[kind], inputs, {**attrs, **other})
@@ -386,8 +386,47 @@ def test_ops_say_what_they_need():
     with pytest.raises(ShapeError, match="one batch and one number of heads"):
         made([gn.Input((2, 3, 5, 4)), *[gn.Input((2, 4, 5, 4))] * 2])
     with pytest.raises(ShapeError, match="a generator where there is dropout"):
-        made(four, dropout=0.5)
+        made(four, dropout=0.5, stream=0)
     with pytest.raises(ShapeError, match=r"broadcasts to \(2, 3, 5, 5\)"):
         made([*four, gn.Input((2, 3, 4, 5))])
     with pytest.raises(ShapeError, match="a logsumexp and a delta for each query"):
         made([*four, *[gn.Input((2, 3, 4))] * 2, four[0]], "query")
+
+
+# --------------------------------------------------------------------- in loops and checkpoints
+
+
+def test_attention_at_each_step_of_a_loop():
+    q, k = gn.Input((3, 2, 4, 5), "float64"), gn.Input((2, 6, 5), "float64")
+    start = gn.Input((2, 4, 5), "float64")
+
+    def step(state, x):
+        y = attention(x, k + state[:, :1] * 0.1, k)
+        return state + y, y
+
+    _, ys = gn.scan(step, start, q)
+    outputs = [ys, *gn.grad(gn.sum(ys * ys), [q, k, start])]
+    given = dict(zip((q, k, start), drawn((3, 2, 4, 5), (2, 6, 5), (2, 4, 5)), strict=True))
+    check_values(outputs, given)
+    with pytest.raises(GraphError, match="draws numbers that are kept nowhere.*gn.dropout"):
+        gn.scan(lambda s, x: (attention(x, s, s, dropout_p=0.5), None), start, q)
+
+
+def test_a_checkpoint_draws_the_same_mask_again():
+    x = gn.Input((9, 2, 6, 4), "float64")
+    plain = attention(x, x, x, dropout_p=0.3)
+
+    def held(z):
+        y = gn.sin(plain_like(z))
+        return y * y
+
+    def plain_like(z):
+        return gn.node.rebuilt(plain, [z, z, z, *plain.inputs[3:]])
+
+    (given,) = drawn((9, 2, 6, 4))
+    found = []
+    for y in (held(x), gn.checkpoint(held, x)):
+        gn.set_seed(5)
+        found.append(gn.function(x, gn.grad(gn.sum(y), x), training=True)(given))
+    assert found[0].any()
+    np.testing.assert_array_equal(*found)

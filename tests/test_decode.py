@@ -118,6 +118,26 @@ def test_recurrent_state_in_and_out():
     )
 
 
+def test_cells_give_what_the_layer_gives():
+    """An LSTM's states in and out, beside the loop over the whole sequence."""
+    embed, head = nn.Embedding(WORDS, 6, dtype="float64"), nn.Linear(5, WORDS, dtype="float64")
+    layer, cell = nn.LSTM(6, 5, dtype="float64"), nn.LSTMCell(6, 5, dtype="float64")
+    state = {name.removesuffix("_l0"): value for name, value in layer.state_dict().items()}
+    cell.load_state_dict(state)
+    x = gn.Input((BATCH, LONGEST), "int64", name="x")
+    whole = gn.function(x, head(layer(embed(x))[0]))
+
+    def step(token, position, state):
+        hidden, memory = cell(embed(token), state)
+        return head(hidden), [hidden, memory]
+
+    decoder = gn.Decoder(step, [np.zeros((BATCH, 5))] * 2, BATCH)
+    given = tokens(LONGEST)
+    wanted = whole(given)
+    for t in range(LONGEST):
+        np.testing.assert_allclose(decoder.step(given[:, t]), wanted[:, t], rtol=1e-10, atol=1e-12)
+
+
 def test_samples_follow_the_probabilities():
     decoder = counting()
     first = decoder.sample([[1], [2]], 5, temperature=4.0, seed=3)

@@ -36,11 +36,12 @@ def bodies(draw):
     values = carries + 2  # the states, the slice, a value from outside
     steps = []
     for _ in range(draw(st.integers(1, 6))):
-        kind = draw(st.sampled_from([*UNARY, *BINARY, "matmul", "scan"]))
-        steps.append((kind, draw(st.integers(0, values - 1)), draw(st.integers(0, values - 1))))
+        kind = draw(st.sampled_from([*UNARY, *BINARY, "matmul", "rows", "column means", "scan"]))
+        near = st.one_of(st.integers(0, max(carries - 1, 0)), st.integers(0, values - 1))
+        steps.append((kind, draw(near), draw(near)))
         values += 1
     pick = st.integers(0, values - 1)
-    nexts = [draw(pick) for _ in range(carries)]
+    nexts = [values - 1 - draw(st.integers(0, 2)) for _ in range(carries)]
     return {
         "carries": carries,
         "steps": steps,
@@ -85,7 +86,7 @@ def three_lanes(monkeypatch):
 
 
 @settings(
-    max_examples=30,
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

@@ -202,7 +202,7 @@ class MultiheadAttention(Module):
         y = self._as_given(self.joined(mixed), single)
         if not need_weights:
             return y, None
-        attrs = {"heads": INSIDE, "scale": scale, "causal": masks.causal, "dropout": 0, "stream": 0}
+        attrs = {"heads": INSIDE, "scale": scale, "causal": masks.causal, "dropout": 0}
         rest = [] if mask is None else [mask]
         found = softmax(Formula({"query": q, "key": k}, rest, attrs).scores())
         found = mean(found, 1) if average_attn_weights else found

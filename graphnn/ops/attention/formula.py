@@ -57,7 +57,8 @@ class Formula:
         self, of: Mapping[str, Node], rest: Sequence[Node], attrs: Mapping[str, Any]
     ) -> None:
         self.heads, self.scale = attrs["heads"], attrs["scale"]
-        self.causal, self.dropout, self.stream = attrs["causal"], attrs["dropout"], attrs["stream"]
+        self.causal, self.dropout = attrs["causal"], attrs["dropout"]
+        self.stream = attrs.get("stream")
         self.of = {name: heads_outside(node, self.heads) for name, node in of.items()}
         self.query, self.key = self.of["query"], self.of["key"]
         self.rng = rest[-1] if self.dropout else None
@@ -138,7 +139,7 @@ def _outside(x: Array, heads: int) -> Array:
 
 def reference(
     kind: str, given: Mapping[str, Array], rest: Sequence[Array], *, heads: int, scale: float,
-    causal: bool, dropout: float, stream: int, **_: Any,
+    causal: bool, dropout: float, stream: int = 0, **_: Any,
 ) -> Array:  # fmt: skip
     """Any of the five results."""
     of = {name: _outside(array, heads) for name, array in given.items()}

@@ -262,15 +262,16 @@ def _reference(kind: str) -> Callable[..., NDArray[Any]]:
 def _without_dropout(node: Node, inputs: Sequence[Node]) -> Node:
     if not node.attrs["dropout"]:
         return rebuilt(node, inputs)
-    return rebuilt(node, inputs[:-1], {**node.attrs, "dropout": 0.0, "stream": 0})
+    attrs = {key: value for key, value in node.attrs.items() if key != "stream"}
+    return rebuilt(node, inputs[:-1], {**attrs, "dropout": 0.0})
 
 
 def _attrs(
-    scale: float, causal: bool = False, dropout: float = 0.0, heads: int = 1, stream: int = 0,
-    tile: tuple[int, int] = TILE,
+    scale: float, causal: bool = False, dropout: float = 0.0, heads: int = 1,
+    stream: int | None = None, tile: tuple[int, int] = TILE,
 ) -> dict[str, Any]:  # fmt: skip
-    return {"scale": scale, "causal": causal, "dropout": dropout, "heads": heads,
-            "stream": stream, "tile": tile}  # fmt: skip
+    attrs = {"scale": scale, "causal": causal, "dropout": dropout, "heads": heads, "tile": tile}
+    return attrs if stream is None else {**attrs, "stream": stream}
 
 
 def _example(
@@ -303,7 +304,7 @@ def _examples(kind: str) -> tuple[Example, ...]:
         _example(kind, 3, 2, 4, 5, 2, 3, Draw((3, 1, 1, 5), dtype="bool"), inside=True),
         _example(kind, 4, 2, 5, 3, 2, 2, Draw((1, 2, 5, 1)), inside=True, causal=True),
         _example(kind, 3, 1, 5, 6, 2, 2, Draw((3, 1, 5, 6)), dropout=0.25, stream=3),
-        _example(kind, 4, 2, 3, 70, 2, 2, Draw((4, 2, 3, 70), dtype="bool"), dropout=0.5),
+        _example(kind, 4, 2, 3, 70, 2, 2, Draw((4, 2, 3, 70), dtype="bool"), dropout=0.5, stream=0),
     )
 
 
@@ -358,6 +359,6 @@ def attend(
     """Attention of four axes, of which ``heads``, 1 or 2, is that of the heads."""
     rest = [] if mask is None else [mask]
     rest += [GENERATOR] if dropout else []
-    stream = next_stream() if dropout else 0
+    stream = next_stream() if dropout else None
     attrs = _attrs(float(scale), bool(causal), float(dropout), heads, stream)
     return apply(OPS["output"], [query, key, value, *rest], attrs, name=name)

@@ -177,7 +177,7 @@ class _Writer:
             int(form.whole(node)), q.shape[0], q.shape[heads], q.shape[3 - heads],
             k.shape[3 - heads], q.shape[3], depth, *tile_of(q, k, heads, attrs["tile"]),
             float(attrs["scale"]), int(attrs["causal"]), int(heads == 2), *_strides(self.mask),
-            threshold(self.dropout), attrs["stream"], 1 / keep,
+            threshold(self.dropout), attrs.get("stream", 0), 1 / keep,
             int(is_small(q, k, heads, attrs["tile"])),
         )  # fmt: skip
 
