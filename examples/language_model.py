@@ -1,12 +1,12 @@
 """Which character comes next? Networks with a memory against counting.
 
-The text is the reference manual that every Python carries in ``pydoc_data.topics``; one topic in
-ten is held out. A network reads a character, says how likely each next one is, and is scored by the
-bits it needs for a character of the held-out topics, -log₂ p on average, read as one long sequence.
-The baseline counts: an n-gram model with Witten and Bell's smoothing knows how often each character
-followed the last n - 1. Elman, *Finding Structure in Time* (1990); Witten, Bell (IEEE Transactions
-on Information Theory 37, 1991); Jurafsky, Martin, *Speech and Language Processing*, ch. 3.
-GRAPHNN_QUICK=1 takes the Zen of Python and a few epochs instead.
+The text is the reference manual that every Python carries in ``pydoc_data.topics``, each paragraph
+once; one topic in ten is held out. A network reads a character, says how likely each next one is,
+and is scored by the bits it needs for a character of the held-out topics, -log₂ p on average, read
+as one long sequence. The baseline counts: an n-gram model with Witten and Bell's smoothing knows
+how often each character followed the last n - 1. Elman, *Finding Structure in Time* (1990); Witten,
+Bell (IEEE Transactions on Information Theory 37, 1991); Jurafsky, Martin, *Speech and Language
+Processing*, ch. 3. GRAPHNN_QUICK=1 takes the Zen of Python, small networks, and few epochs instead.
 """
 
 import codecs
@@ -26,7 +26,7 @@ import graphnn as gn
 from graphnn import nn, optim
 
 quick = bool(os.environ.get("GRAPHNN_QUICK"))
-STEPS, WIDTH, VECTOR, EPOCHS = (16, 32, 16, 20) if quick else (64, 128, 96, 10)
+STEPS, WIDTH, VECTOR, EPOCHS = (16, 32, 16, 20) if quick else (64, 256, 128, 12)
 ORDERS = (1, 2, 3, 4, 6, 8)
 
 
@@ -37,9 +37,13 @@ def texts():
             import this  # noqa: PLC0415 - it prints itself
         zen = codecs.decode(this.s, "rot13")
         return zen[:700], zen[700:]
-    names = sorted(topics)
-    held = names[5::10]
-    return "".join(topics[n] for n in names if n not in held), "".join(topics[n] for n in held)
+    seen, parts = set(), ([], [])
+    for place, name in enumerate(sorted(topics)):
+        for paragraph in topics[name].split("\n\n"):
+            if paragraph not in seen:  # topics share whole sections
+                seen.add(paragraph)
+                parts[place % 10 == 5].append(paragraph)
+    return tuple("\n\n".join(part) for part in parts)
 
 
 known, unknown = texts()
