@@ -2,18 +2,24 @@
 
 Elementwise nodes of one shape and one pass join the kernels of their producers, as long as no path
 leaves the kernel and comes back; a reduction takes in the elementwise nodes that only it reads.
+Slices that such a kernel reads, and a concat whose pieces it computes, join it as walks over the
+larger value: nothing is copied.
 """
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from graphnn.errors import PlanError
 from graphnn.graph import needed
 from graphnn.node import Node
-from graphnn.op import Alias, Attention, Leaf, Loop, Part, Reduction, Scalar
+from graphnn.op import Alias, Attention, Concat, Leaf, Loop, Part, Reduction, Scalar, Strided
+from graphnn.source import Body
 from graphnn.spec import DimLike, Shape
+from graphnn.walks import Walk, is_even, is_load, is_store, load_walk
 
 MOST_NODES = 64  # of one kernel: compiling takes more than proportionally long
 MOST_PARTS = 1 << 30  # of a loop: as many as are read
@@ -26,7 +32,8 @@ class Group:
     Parameters
     ----------
     nodes
-        In order; the last one gives the group its form (elementwise, reduction, product, ...).
+        In order; the last one gives the group its form (elementwise, reduction, product, ...),
+        loads and stores aside.
     inputs
         Values from outside, in order of first use. Reshaped values keep their own shape here.
     outputs
@@ -39,8 +46,30 @@ class Group:
 
     @property
     def last(self) -> Node:
-        """The node that gives the group its form."""
-        return self.nodes[0] if isinstance(self.nodes[0].op.kernel, Loop) else self.nodes[-1]
+        """The node that gives the group its form: the last that is no load and no store."""
+        return self.nodes[0] if _is(self.nodes[0], Loop) else _form(self.nodes)
+
+    @property
+    def loads(self) -> tuple[Node, ...]:
+        """Slices that are read where they lie, in a larger value."""
+        return tuple(n for n in self.nodes if _is(n, Strided) and n is not self.last)
+
+    @property
+    def stores(self) -> tuple[Node, ...]:
+        """Concats whose pieces are written where they belong."""
+        return tuple(n for n in self.nodes if _is(n, Concat) and n is not self.last)
+
+    @property
+    def operands(self) -> tuple[Node, ...]:
+        """Those of the inputs that are read element by element, or broadcast."""
+        loads = set(self.loads)
+        read = {value for node in self.nodes if node not in loads for value in node.inputs}
+        return tuple(value for value in self.inputs if value in read)
+
+    @property
+    def walks(self) -> dict[Node, Walk]:
+        """For each load where its elements lie in its input."""
+        return {node: load_walk(node).within(self.shape) for node in self.loads}
 
     @property
     def role(self) -> str:
@@ -59,8 +88,13 @@ class Group:
         """What the kernel is called: its ops, joined."""
         if isinstance(self.last.op.kernel, Loop):
             return self.last.op.name
-        ops = [node.op.name for node in self.nodes]
+        computes = [node for node in self.nodes if _is(node, Scalar, Reduction)]
+        ops = [node.op.name for node in computes or self.nodes]
         return "_".join(ops if len(ops) <= 4 else [*ops[:2], f"{len(ops) - 3}_more", ops[-1]])
+
+
+def _is(node: Node, *kinds: type) -> bool:
+    return isinstance(node.op.kernel, kinds)
 
 
 def is_computed(node: Node) -> bool:
@@ -87,12 +121,16 @@ def awaited(node: Node) -> Iterator[Node]:
         node = node.inputs[0]
 
 
-def fuse(outputs: Sequence[Node]) -> list[Group]:
-    """The kernels that compute ``outputs``, in an order in which they could run."""
+def fuse(outputs: Sequence[Node], apart: Iterable[Node] = ()) -> list[Group]:
+    """The kernels that compute ``outputs``, in an order in which they could run.
+
+    Those that are to stay ``apart`` are kernels of their own.
+    """
     order = needed(outputs)
     readers = _readers(order)
-    members = _Joined(order, readers).members
+    members = _Joined(order, readers, set(apart)).members
     kept = {root(node) for node in outputs}
+    _take_in_loads(order, members, readers, kept)
     _take_in_producers(order, members, readers, kept)
     _put_together(order, members)
     groups: dict[int, list[Node]] = {}
@@ -120,7 +158,9 @@ class _Joined:
     other.
     """
 
-    def __init__(self, order: Sequence[Node], readers: Mapping[Node, Sequence[Node]]) -> None:
+    def __init__(
+        self, order: Sequence[Node], readers: Mapping[Node, Sequence[Node]], apart: set[Node]
+    ) -> None:
         self.bit = {node: 1 << i for i, node in enumerate(order)}
         self.readers = readers
         self.members: dict[Node, list[Node]] = {}
@@ -131,26 +171,31 @@ class _Joined:
                 continue
             self.members[node] = [node]
             if isinstance(node.op.kernel, Part):
-                self._join(self.members[node.inputs[0]], self.members[node], MOST_PARTS)
+                self._join(self.members[node.inputs[0]], self.members[node], most=MOST_PARTS)
+            if node in apart:
+                continue
             if isinstance(node.op.kernel, Scalar):
                 for value in node.inputs:
                     if value in self.members and _alike(node, value):
                         self._join(self.members[value], self.members[node])
+            elif is_store(node) and _all_join(node, self.members):
+                self._join(*(self.members[value] for value in node.inputs), self.members[node])
 
     def _needed_by(self, nodes: Sequence[Node]) -> int:
         """All that must run before ``nodes``, if they were one group."""
         inside = set(nodes)
         mask = 0
-        for value in (value for node in nodes for value in node.inputs):
-            if value not in inside:
-                mask |= self.before[value]
+        for node in nodes:
+            for value in node.inputs:
+                # What a load reads has to be there as a whole before the kernel begins.
+                if value not in inside or isinstance(node.op.kernel, Strided):
+                    mask |= self.before[value]
         return mask
 
-    def _join(self, producers: list[Node], own: list[Node], most: int = MOST_NODES) -> None:
-        if producers is own:
-            return
-        union = sorted(producers + own, key=self.bit.__getitem__)
-        if len(union) > most:
+    def _join(self, *groups: list[Node], most: int = MOST_NODES) -> None:
+        """Make one group of several, if that is sound: all of them or none."""
+        union = sorted({node for nodes in groups for node in nodes}, key=self.bit.__getitem__)
+        if len(union) > most or len(union) == len(groups[-1]) or not _in_vectors(union):
             return
         inside = sum(self.bit[node] for node in union)
         outside = self._needed_by(union)
@@ -176,10 +221,72 @@ class _Joined:
 
 def _alike(node: Node, value: Node) -> bool:
     return (
-        isinstance(value.op.kernel, Scalar)
+        (isinstance(value.op.kernel, Scalar) or is_load(value))
         and value.spec.shape == node.spec.shape
         and value.role == node.role
     )
+
+
+def _in_vectors(nodes: Sequence[Node]) -> bool:
+    """Whether nodes are no slower in one kernel: long formulas want loops of whole vectors."""
+    walking = [node for node in nodes if _is(node, Strided, Concat)]
+    return all(map(is_even, walking)) or not any(map(is_long, nodes))
+
+
+def is_long(node: Node) -> bool:
+    """Whether an elementwise formula calls functions."""
+    kernel = node.op.kernel
+    return isinstance(kernel, Scalar) and _calls(kernel.body)
+
+
+@cache
+def _calls(body: Body) -> bool:
+    parts = (part for line in body.statements for part in ast.walk(line))
+    return any(isinstance(part, ast.Call) for part in parts)
+
+
+def _all_join(store: Node, members: Mapping[Node, list[Node]]) -> bool:
+    """Whether elementwise groups compute all pieces of a concat."""
+    makers = [_form(members[piece]) for piece in store.inputs if piece in members]
+    return (
+        len(makers) == len(store.inputs)
+        and all(_is(maker, Scalar) or is_load(maker) for maker in makers)
+        and any(_is(maker, Scalar) for maker in makers)
+        and all(maker.role == store.role for maker in makers)
+    )
+
+
+def _take_in_loads(
+    order: Sequence[Node],
+    members: dict[Node, list[Node]],
+    readers: Mapping[Node, Sequence[Node]],
+    kept: set[Node],
+) -> None:
+    """Slices that one kernel alone reads, in its own shape or broadcast to it.
+
+    What they read was needed before that kernel already: no two kernels can come to wait for each
+    other.
+    """
+    for node in order:
+        if node not in members or len(members[node]) > 1 or node in kept or not is_load(node):
+            continue
+        union = members.get(readers[node][0], [])
+        if not union or len(union) >= MOST_NODES or not _is(_form(union), Scalar):
+            continue
+        private = all(
+            members.get(other) is union and not _is(other, Strided) for other in readers[node]
+        )
+        if private and _in_vectors([node, *union]):
+            union.insert(0, node)
+            members[node] = union
+
+
+def _form(nodes: Sequence[Node]) -> Node:
+    """The node that gives a group its form: the last that is no load and no store."""
+    if isinstance(nodes[0].op.kernel, Loop):
+        return nodes[0]
+    computes = (n for n in reversed(nodes) if isinstance(n.op.kernel, Scalar | Reduction))
+    return next(computes, nodes[-1])
 
 
 def _take_in_producers(
@@ -193,7 +300,7 @@ def _take_in_producers(
             continue
         value = node.inputs[0]
         producers = members[value]
-        if not isinstance(value.op.kernel, Scalar) or value.spec.shape != producers[-1].spec.shape:
+        if not _is(value, Scalar) and not is_load(value):
             continue
         inside = {*producers, node}
         private = all(
@@ -290,14 +397,22 @@ class Loops:
         For each operand the loops that move it; along the others it is broadcast.
     axes
         The axes of the shape that each loop joins.
+    strides
+        For each walk over a larger value how far a step of each loop goes in it.
     """
 
     sizes: tuple[DimLike, ...]
     operands: tuple[tuple[int, ...], ...]
     axes: tuple[tuple[int, ...], ...]
+    strides: tuple[tuple[DimLike, ...], ...] = ()
 
 
-def nested(shape: Shape, operands: Iterable[Shape], apart: Sequence[int] = ()) -> Loops:
+def nested(
+    shape: Shape,
+    operands: Iterable[Shape],
+    apart: Sequence[int] = (),
+    walks: Sequence[Walk] = (),
+) -> Loops:
     """The fewest loops that walk ``shape`` and its broadcast operands.
 
     Parameters
@@ -308,6 +423,8 @@ def nested(shape: Shape, operands: Iterable[Shape], apart: Sequence[int] = ()) -
         Shapes that broadcast to it.
     apart
         Axes that never share a loop with the others (those that are reduced).
+    walks
+        Over larger values: only axes that all of them walk as one share a loop.
     """
     padded = [(1,) * (len(shape) - len(operand)) + tuple(operand) for operand in operands]
     sizes: list[DimLike] = []
@@ -317,7 +434,10 @@ def nested(shape: Shape, operands: Iterable[Shape], apart: Sequence[int] = ()) -
         if dim == 1:
             continue
         mark = (axis in apart, *(operand[axis] != 1 for operand in padded))
-        if marks and marks[-1] == mark:
+        as_one = marks and all(
+            walk.strides[joined[-1][-1]] == walk.strides[axis] * dim for walk in walks
+        )
+        if as_one and marks[-1] == mark:
             sizes[-1] = sizes[-1] * dim
             joined[-1] = (*joined[-1], axis)
         else:
@@ -327,15 +447,18 @@ def nested(shape: Shape, operands: Iterable[Shape], apart: Sequence[int] = ()) -
     moves = tuple(
         tuple(i for i, mark in enumerate(marks) if mark[1 + j]) for j in range(len(padded))
     )
-    return Loops(tuple(sizes), moves, tuple(joined))
+    strides = tuple(tuple(walk.strides[axes[-1]] for axes in joined) for walk in walks)
+    return Loops(tuple(sizes), moves, tuple(joined), strides)
 
 
 def loops(shape: Shape, producers: Sequence[Node], reduction: Node) -> bool:
     """Whether a reduction and its producers walk in at most one loop before, in and after it."""
     inside = set(producers)
-    outside = [v.spec.shape for node in producers for v in node.inputs if v not in inside]
+    read = [n for n in producers if not _is(n, Strided)]
+    outside = [v.spec.shape for node in read for v in node.inputs if v not in inside]
+    walks = [load_walk(node).within(shape) for node in producers if _is(node, Strided)]
     axes = reduction.attrs["axes"]
-    found = nested(shape, outside, axes)
+    found = nested(shape, outside, axes, walks)
     reduced = [i for i, joined in enumerate(found.axes) if joined[0] in axes]
     before, after = reduced[0] if reduced else 0, len(found.sizes) - 1
     return len(reduced) == 1 and before <= 1 and after - before <= 1

@@ -13,13 +13,13 @@ from graphnn.op import Alias
 from graphnn.ops.loss.binary import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
-    hinge_loss,
     log_loss,
     logit_loss,
 )
 from graphnn.ops.loss.cross_entropy import cross_entropy, nll_loss
 from graphnn.ops.loss.distance import huber_loss, l1_loss, mse_loss, smooth_l1_loss
 from graphnn.ops.loss.likelihood import kl_div, poisson_nll_loss
+from graphnn.ops.loss.margin import hinge_loss
 from graphnn.ops.loss.metric import accuracy, binary_accuracy
 from graphnn.optim import Optimizer
 from graphnn.spec import BATCH, FLOATS, product, symbol_name, symbols_in

@@ -12,6 +12,7 @@ from graphnn.node import Constant, Node, Size, apply, rebuilt
 from graphnn.op import Alias, Gemm, Leaf, Loop, Part, Reduction
 from graphnn.ops.movement.reshape import RESHAPE
 from graphnn.ops.movement.transpose import TRANSPOSE
+from graphnn.pieces import Pads, Slices, without_new_axis
 from graphnn.spec import TensorSpec
 
 Visit = Callable[[Node, tuple[Node, ...]], Node]
@@ -144,6 +145,21 @@ def neighbours(axes: Sequence[int]) -> list[tuple[int, ...]]:
     return runs
 
 
+def with_joined_pads(outputs: Sequence[Node]) -> list[Node]:
+    """A sum of pads beside each other, such as the gradient of a split, is one concat."""
+    return rewrite(outputs, Pads().visit)
+
+
+def without_new_axes(outputs: Sequence[Node]) -> list[Node]:
+    """Stacks and picked elements do without an axis of size 1."""
+    return rewrite(outputs, without_new_axis)
+
+
+def with_early_slices(outputs: Sequence[Node]) -> list[Node]:
+    """Of elementwise results that only slices read, the slices alone are computed."""
+    return rewrite(outputs, Slices(outputs).visit)
+
+
 def with_updates(outputs: Sequence[Node], results: int) -> list[Node]:
     """What reads gradients and only new values need is the update pass: ``w - 0.1 * dw``.
 
@@ -163,6 +179,9 @@ PASSES: Mapping[str, Callable[[Sequence[Node]], list[Node]]] = {
     "labels": without_labels,
     "absorb transposes": with_absorbed_transposes,
     "split reductions": with_split_reductions,
+    "join pads": with_joined_pads,
+    "drop new axes": without_new_axes,
+    "slice early": with_early_slices,
     "common subexpressions": without_duplicates,
 }
 

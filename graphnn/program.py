@@ -51,16 +51,18 @@ def scheduled(
     first = {node: i for i, node in reversed(list(enumerate(new)))}
     # A value that is given, a reshape, or one that two parameters take, has no kernel to aim.
     copied = {i for i, node in enumerate(new) if not is_computed(node) or first[node] < i}
+    apart: set[int] = set()  # copies that no other kernel may make
     while True:
         nodes = [_copy_of(node, i in copied) for i, node in enumerate(new)]
-        groups = fuse([*results, *nodes])
+        groups = fuse([*results, *nodes], [nodes[i] for i in apart])
         maker = {node: group for group in groups for node in group.nodes}
         unsafe = {
             i
             for i, (node, target) in enumerate(zip(nodes, targets, strict=True))
-            if i not in copied and not _safe_in_place(maker[node], node, target)
+            if i not in apart and not _safe_in_place(maker[node], node, target)
         }
         if unsafe:
+            apart |= unsafe & copied
             copied |= unsafe
             continue
         where = dict(zip(nodes, targets, strict=True))
@@ -84,8 +86,9 @@ def _safe_in_place(group: Group, node: Node, target: Parameter) -> bool:
     if node not in group.outputs:
         return False
     reads = any(root(value) is target for value in group.inputs)
+    walked = node in group.stores or any(root(load.inputs[0]) is target for load in group.loads)
     elementwise = isinstance(group.last.op.kernel, Scalar)
-    return not reads or elementwise
+    return not reads or (elementwise and not walked)
 
 
 def gradients_of(steps: Sequence[Step], targets: Sequence[Parameter]) -> list[Node]:

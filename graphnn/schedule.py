@@ -205,6 +205,11 @@ def _own_part(group: Group, value: Node) -> bool:
     axis, dim = leading(group.shape)
     if isinstance(kernel, Reduction) and axis in last.attrs["axes"]:
         return False
+    loads = [node for node in group.loads if value in node.inputs]
+    if loads and not all(_loaded_in_parts(node, value, group.shape) for node in loads):
+        return False
+    if value not in group.operands:
+        return True
     place = axis - (len(group.shape) - len(shape))
     return dim != 1 and place >= 0 and leading(shape) == (place, dim)
 
@@ -214,6 +219,23 @@ def _walked_in_parts(node: Node, value: Node, kernel: Strided) -> bool:
     _, strides = kernel.walk(value.spec, **node.attrs)
     (place, dim), (axis, size) = leading(node.spec.shape), leading(value.spec.shape)
     return dim == size != 1 and strides[place] == product(value.spec.shape[axis + 1 :])
+
+
+def _loaded_in_parts(node: Node, value: Node, shape: Shape) -> bool:
+    """Whether part i of a kernel over ``shape`` reads only part i of what a load walks over."""
+    axis, dim = leading(shape)
+    kernel, place = node.op.kernel, axis - (len(shape) - node.ndim)
+    return (
+        isinstance(kernel, Strided)
+        and place >= 0
+        and leading(node.spec.shape) == (place, dim)
+        and _walked_in_parts(node, value, kernel)
+    )
+
+
+def _stored_in_parts(node: Node, shape: Shape) -> bool:
+    """Whether part i of the pieces, of this shape, is written into part i of a concat."""
+    return leading(shape)[0] < node.attrs["axis"] and leading(node.spec.shape) == leading(shape)
 
 
 def _unpadded(node: Node, axis: int) -> bool:
@@ -238,8 +260,10 @@ def step_of(group: Group, targets: Mapping[Node, Node]) -> Step:
         for value in group.inputs
     ]
     into = tuple(targets.get(node, node) for node in group.outputs)
-    whole = _writes_across(group)
-    writes = [Access(target, None if whole else parts, writes=True) for target in into]
+    writes = [
+        Access(target, None if _writes_across(group, node) else parts, writes=True)
+        for node, target in zip(group.outputs, into, strict=True)
+    ]
     inner = inner_of(group) if isinstance(group.last.op.kernel, Loop) else None
     return Step(group, parts, (*reads, *writes), into, scratch=_scratch(group.last), inner=inner)
 
@@ -277,8 +301,10 @@ def _copy_of(node: Node) -> Node:
     return rebuilt(made, made.inputs, like=node)
 
 
-def _writes_across(group: Group) -> bool:
+def _writes_across(group: Group, node: Node) -> bool:
     """Whether a part of the work is no part of the result: steps, columns, blocks of any sample."""
+    if node in group.stores:
+        return not _stored_in_parts(node, group.shape)
     kernel = group.last.op.kernel
     if isinstance(kernel, Loop):
         return True
@@ -353,9 +379,14 @@ def _overwritten(step: Step, free: list[Node], kept: set[Node]) -> tuple[Node | 
     """For each output the input that it takes the place of."""
     if not isinstance(step.group.last.op.kernel, Scalar):
         return (None,) * len(step.targets)
+    # Elements that a load reads are needed in other places than those that are written.
+    walked = {root(node.inputs[0]) for node in step.group.loads}
+    free = [value for value in free if root(value) not in walked]
     chosen: list[Node | None] = []
     for output, target in zip(step.group.outputs, step.targets, strict=True):
-        if target is not output:
+        if output in step.group.stores:
+            candidates = []
+        elif target is not output:
             candidates = [v for v in step.group.inputs if root(v) is target]
         else:
             candidates = [] if output in kept else free

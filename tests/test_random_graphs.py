@@ -14,9 +14,10 @@ from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
 import graphnn as gn
+from graphnn import walks
 from graphnn.backends import reference
 from graphnn.node import Node
-from graphnn.spec import BATCH, broadcast_shapes
+from graphnn.spec import BATCH, broadcast_shapes, divide
 
 SIZES = {"N": 3}
 UNARY: tuple[Callable[[Node], Node], ...] = (
@@ -37,7 +38,10 @@ BINARY: tuple[Callable[[Node, Node], Node], ...] = (
     lambda a, b: a / (1.5 + gn.sin(b)),
     lambda a, b: gn.where(gn.greater(a, b), a * 0.5, b),
 )
-KINDS = ("map", "join", "join", "reduce", "weigh", "weigh", "move", "product", "softmax")
+KINDS = (
+    *("map", "join", "join", "reduce", "weigh", "weigh", "move", "product", "softmax"),
+    *("part", "pieces", "pieces"),
+)
 REDUCTIONS = (gn.sum, gn.mean, gn.max)
 
 
@@ -89,13 +93,43 @@ def _applied(draw, one: Callable[[], Node]) -> Node | None:
             return gn.transpose(a, order) if draw(st.booleans()) else gn.flatten(a, a.ndim - 2)
         case "product" if a.ndim > 1:
             return gn.matmul(a, gn.transpose(a, [*range(a.ndim - 2), a.ndim - 1, a.ndim - 2])) * 0.3
+        case "part" if a.ndim:
+            return _part(draw, a)
+        case "pieces" if a.ndim:
+            return _pieces(draw, a, one())
         case "softmax" if a.ndim:
             return draw(st.sampled_from([gn.softmax, gn.log_softmax]))(a)
     return None
 
 
+def _part(draw, a: Node) -> Node:
+    """Some of a value, backwards, or each second element."""
+    axis = draw(st.integers(0, a.ndim - 1))
+    cuts = [slice(1, None), slice(None, -1), slice(None, None, -1), slice(0, 1)]
+    size = a.spec.shape[axis]
+    if isinstance(size, int) and size % 2 == 0:
+        cuts += [slice(None, None, 2), slice(size // 2, None), slice(None, size // 2)] * 2
+    return a[(*[slice(None)] * axis, draw(st.sampled_from(cuts)))]
+
+
+def _pieces(draw, a: Node, b: Node) -> Node:
+    """What is computed of several values of one shape, joined; or of the pieces of one."""
+    axis = draw(st.integers(0, a.ndim - 1))
+    count = next((n for n in (2, 5) if divide(a.spec.shape[axis], n) is not None), 1)
+    pieces = gn.split(a, count, axis) if draw(st.booleans()) else [a, a]
+    if b.spec.shape == pieces[0].spec.shape:
+        pieces.append(b)
+    made = [draw(st.sampled_from(UNARY))(piece) for piece in pieces]
+    if draw(st.booleans()):
+        made = [one * made[0] for one in made]
+    return draw(st.sampled_from([gn.concat, gn.stack]))(made, axis)
+
+
 @pytest.mark.parametrize("part", range(4))
-def test_random_graphs_compute_what_their_references_do(part, many_lanes):
+def test_random_graphs_compute_what_their_references_do(part, many_lanes, monkeypatch):
+    monkeypatch.setattr(walks, "SHORTEST_RUN", 1)
+    monkeypatch.setattr(walks, "LONG_RUN", 1)
+
     @seed(part)
     @settings(max_examples=130)
     @given(graphs())

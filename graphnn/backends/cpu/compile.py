@@ -24,7 +24,7 @@ from llvmlite import binding as llvm
 from numba import types
 from numba.core.registry import cpu_target
 
-from graphnn.backends.cpu import cache, intrinsics, vecmath
+from graphnn.backends.cpu import apart, cache, intrinsics, vecmath
 from graphnn.errors import KernelError
 
 _HERE = Path(__file__).parent
@@ -81,7 +81,7 @@ def processor() -> str:
 @once
 def _salt() -> str:
     """What compiled code depends on besides its source."""
-    rooms = [_HERE / "intrinsics.py", *sorted((_HERE / "vecmath").glob("*.py"))]
+    rooms = [_HERE / "intrinsics.py", _HERE / "apart.py", *sorted((_HERE / "vecmath").glob("*.py"))]
     support = [room.read_text() for room in rooms]
     facts = [
         numba.__version__,
@@ -173,6 +173,7 @@ def namespace() -> dict[str, Any]:
     """The names that generated source may use."""
     return {
         **{k: v for k, v in vars(intrinsics).items() if not k.startswith("_")},
+        **{k: v for k, v in vars(apart).items() if k.startswith("apart_")},
         **vecmath.FUNCTIONS,
         "helper": numba.njit(**OPTIONS, **BARE, forceinline=True),  # a call stops the vectoriser
         "float32": np.float32,

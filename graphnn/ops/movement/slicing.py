@@ -40,7 +40,7 @@ def _sliced_size(total: DimLike, low: DimLike, high: DimLike, step: DimLike) -> 
     return None if quotient is None else quotient + 1
 
 
-def _is_negative(dim: DimLike) -> bool:
+def is_negative(dim: DimLike) -> bool:
     """Whether a number is negative, or a dimension for large sizes."""
     if isinstance(dim, Dim):
         return max(dim.terms, key=lambda term: (len(term[0]), term[0]))[1] < 0
@@ -53,7 +53,7 @@ def _slice_spec(x: TensorSpec, *, low: Sizes, high: Sizes, step: Sizes) -> Tenso
     if any(step_of == 0 for step_of in step):
         raise Mismatch("steps that are not 0")
     rows = list(zip(x.shape, low, high, step, strict=True))
-    if any(_is_negative(dim) for total, a, b, _ in rows for dim in (a, b, total - a - b)):
+    if any(is_negative(dim) for total, a, b, _ in rows for dim in (a, b, total - a - b)):
         raise Mismatch(f"parts that lie within the array; low={low}, high={high} do not")
     sizes = [_sliced_size(*row) for row in rows]
     if any(size is None for size in sizes):
@@ -185,10 +185,10 @@ def _pad_spec(
 ) -> TensorSpec:
     if not len(low) == len(high) == len(interior) == x.ndim:
         raise Mismatch(f"low, high and interior for each of {x.ndim} axes")
-    if any(_is_negative(between) for between in interior):
+    if any(is_negative(between) for between in interior):
         raise Mismatch(f"no negative number of elements in between; interior={interior}")
     sizes = [_padded_size(*row) for row in zip(x.shape, low, high, interior, strict=True)]
-    if any(_is_negative(size) for size in sizes):
+    if any(is_negative(size) for size in sizes):
         raise Mismatch(f"more elements than are cut away; low={low}, high={high}")
     return x.with_shape(sizes)
 
@@ -236,11 +236,11 @@ def _pad_vjp(node: Node, dy: Node) -> list[Node | None]:
 
 
 def _lost(side: Sizes) -> Sizes:
-    return tuple(-1 * dim if _is_negative(dim) else 0 for dim in side)
+    return tuple(-1 * dim if is_negative(dim) else 0 for dim in side)
 
 
 def _kept(side: Sizes) -> Sizes:
-    return tuple(0 if _is_negative(dim) else dim for dim in side)
+    return tuple(0 if is_negative(dim) else dim for dim in side)
 
 
 def _pad_jvp(node: Node, tangents: Sequence[Node | None]) -> Node | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from graphnn.backends.cpu.intrinsics import ACCUMULATORS
-from graphnn.backends.cpu.kernels.elementwise import Formulas, fetch
+from graphnn.backends.cpu.kernels.elementwise import Formulas, fetch, walked
 from graphnn.backends.cpu.kernels.source import SHARE, Kernel, Lines, in_each_part, row_major, start
 from graphnn.fusion import Loops, nested
 from graphnn.node import Node
@@ -35,7 +35,8 @@ def reduction(step: Step) -> Kernel:
     assert isinstance(kernel, Reduction)
     pointers = {f"x{i}": node for i, node in enumerate(group.inputs)} | {"y": last}
     shape, axes = group.shape, last.attrs["axes"]
-    loops = nested(shape, [node.spec.shape for node in group.inputs], axes)
+    walks = list(group.walks.values())
+    loops = nested(shape, [node.spec.shape for node in group.operands], axes, walks)
     before, inside, after = _three(loops, axes)
     form = _ReductionForm(step, kernel.kind, pointers, loops, before, inside, after)
     return form.kernel()
@@ -81,6 +82,12 @@ class _ReductionForm:
         )
         assert max(map(len, (before, inside, after))) <= 1, "fusion takes in no more"
         self.by_rows = self.outer != 1 or not after
+        group, names = step.group, {node: name for name, node in pointers.items()}
+        self.operands = [(names[node], node) for node in group.operands]
+        self.loads = [(names[node.inputs[0]], node) for node in group.loads]
+        letters = [self.letter[i] for i in range(len(sizes))]
+        walks = zip((name for name, _ in self.loads), group.walks.values(), strict=True)
+        self.walks = walked(list(walks), loops, letters)
 
     def index(self, moves: Sequence[int]) -> str:
         """The element of an operand: o, r, k over the loops that move it."""
@@ -91,9 +98,12 @@ class _ReductionForm:
     def value(self) -> tuple[list[str], str, list[str]]:
         """Lines that compute one element to be reduced, its name, and helper functions."""
         loaded, lines = {}, []
-        for (name, node), moves in zip(self.pointers.items(), self.loops.operands, strict=False):
+        for (name, node), moves in zip(self.operands, self.loops.operands, strict=True):
             loaded[node] = f"a{name[1:]}"
             lines.append(f"{loaded[node]} = {fetch(name, node, self.index(moves))}")
+        for i, ((name, node), place) in enumerate(zip(self.loads, self.walks.places, strict=True)):
+            loaded[node] = f"b{i}"
+            lines.append(f"{loaded[node]} = {fetch(name, node, place)}")
         formulas = Formulas(self.step.group.nodes[:-1], loaded)
         result = formulas.names[self.last.inputs[0]]
         return lines + formulas.lines, result, list(formulas.helpers.values())
@@ -101,7 +111,8 @@ class _ReductionForm:
     def kernel(self) -> Kernel:
         share = self.outer if self.by_rows else self.inner
         quantum = in_each_part(share, self.step.parts)
-        lines = start(self.pointers, ["parts", "quantum", "outer", "count", "width"])
+        names = ["parts", "quantum", "outer", "count", "width", *self.walks.numbers]
+        lines = start(self.pointers, names)
         lines.add(SHARE)
         name = self.step.group.name
         if self.by_rows and self.inner == 1:
@@ -115,7 +126,8 @@ class _ReductionForm:
             name += "_columns"
             lines.add("o = 0")
             helpers = self._columns(lines, "k", "start * quantum, stop * quantum")
-        meta = (self.step.parts, quantum, self.outer, self.count, self.inner)
+        sizes = (self.step.parts, quantum, self.outer, self.count, self.inner)
+        meta = (*sizes, *self.walks.numbers.values())
         operands = (*self.step.group.inputs, *self.step.targets)
         return Kernel(name, lines.text(name, helpers), operands, meta)
 

@@ -87,17 +87,22 @@ class Lines:
         return "\n".join([*head, *self.lines, "", *(f"\n@helper\n{text}\n" for text in helpers)])
 
 
-def start(pointers: Mapping[str, Node], sizes: Sequence[str]) -> Lines:
-    """The first lines of a kernel: sizes and pointers out of its tables."""
+def start(
+    pointers: Mapping[str, Node], sizes: Sequence[str], places: Mapping[str, int] | None = None
+) -> Lines:
+    """The first lines of a kernel: sizes and pointers out of its tables.
+
+    ``places`` says of pointers which memory they show: those of different numbers never meet.
+    """
     lines = Lines()
     lines.add("data = pointer_i64(data)", "meta = pointer_i64(meta)")
     lines.add(*(f"{size} = meta[{i}]" for i, size in enumerate(sizes)))
-    lines.add(
-        *(
-            f"{name} = {POINTERS[node.dtype]}(data[{i}])"
-            for i, (name, node) in enumerate(pointers.items())
-        )
-    )
+    count = len(set(places.values())) if places else 0
+    for i, (name, node) in enumerate(pointers.items()):
+        kind, given = POINTERS[node.dtype], f"data[{i}]"
+        if places:
+            kind, given = kind.replace("pointer", "apart"), f"{given}, {places[name]}, {count}"
+        lines.add(f"{name} = {kind}({given})")
     return lines
 
 
