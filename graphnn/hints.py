@@ -127,6 +127,8 @@ ALIASES: Mapping[str, str] = {
     "Conv1D": "Conv1d",
     "Conv3D": "Conv3d",
     "Dense": "Linear",
+    "SimpleRNN": "RNN",
+    "SimpleRNNCell": "RNNCell",
     "BatchNormalization": "BatchNorm2d",
     "LayerNormalization": "LayerNorm",
     "MaxPooling2D": "MaxPool2d",
