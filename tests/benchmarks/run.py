@@ -25,7 +25,7 @@ from measure import (
     measured_from_outside,
 )
 
-TASKS = ("mlp", "xor", "startup", "busy")
+TASKS = ("mlp", "xor", "lstm", "gru", "transformer", "startup", "busy")
 MLP = (
     Peer("graphnn", "mlp_graphnn.py", "graphnn"),
     Peer("jax, jit + scan", "mlp_jax.py", "jax"),
@@ -47,6 +47,14 @@ STARTUP = (
     Peer("torch", "startup_torch.py", "torch"),
 )
 
+SEQUENCES = {
+    kind: (
+        Peer("graphnn", "sequence_graphnn.py", "graphnn", ("--kind", kind)),
+        Peer("torch, fused Adam", "sequence_torch.py", "torch", ("--kind", kind)),
+    )
+    for kind in ("lstm", "gru", "transformer")
+}
+
 # One visit to a peer: its time and report for each case, such as "quiet" and "busy".
 Visit = dict[str, tuple[float, dict]]
 
@@ -65,6 +73,15 @@ class Benchmark:
 
     def xor(self) -> dict[str, Series]:
         return self._interleave(XOR, self._alone)
+
+    def lstm(self) -> dict[str, Series]:
+        return self._interleave(SEQUENCES["lstm"], self._alone)
+
+    def gru(self) -> dict[str, Series]:
+        return self._interleave(SEQUENCES["gru"], self._alone)
+
+    def transformer(self) -> dict[str, Series]:
+        return self._interleave(SEQUENCES["transformer"], self._alone)
 
     def startup(self) -> dict[str, Series]:
         return self._interleave(STARTUP, self._cold_then_warm)
@@ -133,12 +150,17 @@ def aims(results: dict[str, dict[str, Series]]) -> list[tuple[str, float | None,
     def epoch_beside(peer: str) -> float | None:
         return tables.paired_ratio(mlp.get("graphnn"), mlp.get(peer))
 
+    def step_beside_torch(kind: str) -> float | None:
+        found = results.get(kind, {})
+        return tables.paired_ratio(found.get("graphnn"), found.get("torch, fused Adam"))
+
     contention = tables.paired_ratio(busy.get("graphnn, busy"), busy.get("graphnn, quiet"))
     return [
         ("MNIST epoch ÷ jax", epoch_beside("jax, jit + scan"), 1.0),
         ("MNIST epoch ÷ torch, default Adam", epoch_beside("torch, default Adam"), 0.5),
         ("MNIST epoch ÷ torch, fused Adam", epoch_beside("torch, fused Adam"), 0.5),
         ("XOR, seconds a step", seconds(xor.get("graphnn")), 1e-6),
+        *((f"{kind}, a training step ÷ torch", step_beside_torch(kind), 1.0) for kind in SEQUENCES),
         ("first step, cold, seconds", seconds(startup.get("graphnn, cold")), 3.0),
         ("first step, warm, seconds", seconds(startup.get("graphnn, warm")), 0.8),
         ("MNIST epoch, one core taken ÷ quiet", contention, 2.2),
@@ -158,6 +180,9 @@ def report(results: dict[str, dict[str, Series]], conditions: str) -> str:
     titles = {
         "mlp": "One epoch of MNIST, 784-256-128-10, batch 128, Adam",
         "xor": "One step of XOR, 2-4-1, full batch, SGD",
+        "lstm": "One training step of an LSTM, 28 steps, 28 → 128 units, batch 128, Adam",
+        "gru": "One training step of a GRU, 28 steps, 28 → 128 units, batch 128, Adam",
+        "transformer": "One training step of an encoder, 2 layers, 4 heads, width 128, 64 steps, batch 32",
         "startup": "Process start to the end of the first training step",
         "busy": "One epoch of MNIST while another program holds a core",
     }

@@ -24,6 +24,14 @@ XOR_X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
 XOR_Y = np.array([[0], [1], [1], [0]], np.float32)
 SGD_LR = 0.5
 
+# Sequences: (batch, steps, features, hidden units, classes), of the encoder (batch, steps, width,
+# heads, layers). The class is told by the last output; the encoder learns to say a fixed target.
+SEQUENCES = {
+    "lstm": (128, 28, 28, 128, 10),
+    "gru": (128, 28, 28, 128, 10),
+    "transformer": (32, 64, 128, 4, 2),
+}
+
 
 def arguments(description, *, warmup, repeats):
     """Parse the command line that all peers share; `warmup` and `repeats` are its defaults."""
@@ -60,6 +68,16 @@ def xor_weights():
     draw = np.random.default_rng(4)
     first, second = draw.standard_normal((2, 4)), draw.standard_normal((4, 1))
     return [a.astype(np.float32) for a in (first, np.zeros(4), second, np.zeros(1))]
+
+
+def sequences(kind):
+    """Return one batch: x (batch, steps, features) float32, and what is to be said of it."""
+    draw = np.random.default_rng(0)
+    batch, steps, features, *_, classes = SEQUENCES[kind]
+    x = draw.standard_normal((batch, steps, features)).astype(np.float32)
+    if kind == "transformer":
+        return x, draw.standard_normal(x.shape).astype(np.float32)
+    return x, draw.integers(0, classes, batch)
 
 
 def cross_entropy(logits, labels):
