@@ -18,8 +18,8 @@ from graphnn.graph import needed
 from graphnn.node import Node
 from graphnn.op import Alias, Attention, Concat, Leaf, Loop, Part, Reduction, Scalar, Strided
 from graphnn.source import Body
-from graphnn.spec import DimLike, Shape
-from graphnn.walks import Walk, is_even, is_load, is_store, load_walk
+from graphnn.spec import Shape
+from graphnn.walks import Walk, is_even, is_load, is_store, load_walk, nested
 
 MOST_NODES = 64  # of one kernel: compiling takes more than proportionally long
 MOST_PARTS = 1 << 30  # of a loop: as many as are read
@@ -380,75 +380,6 @@ def _sorted(groups: list[Group]) -> list[Group]:
     for group in sorted(groups, key=lambda g: g.last.serial):
         visit(group)
     return list(done.values())
-
-
-# How a kernel walks over its operands.
-
-
-@dataclass(frozen=True)
-class Loops:
-    """A shape as nested loops: neighbouring axes that every operand walks alike are one loop.
-
-    Parameters
-    ----------
-    sizes
-        Sizes of the loops, outermost first.
-    operands
-        For each operand the loops that move it; along the others it is broadcast.
-    axes
-        The axes of the shape that each loop joins.
-    strides
-        For each walk over a larger value how far a step of each loop goes in it.
-    """
-
-    sizes: tuple[DimLike, ...]
-    operands: tuple[tuple[int, ...], ...]
-    axes: tuple[tuple[int, ...], ...]
-    strides: tuple[tuple[DimLike, ...], ...] = ()
-
-
-def nested(
-    shape: Shape,
-    operands: Iterable[Shape],
-    apart: Sequence[int] = (),
-    walks: Sequence[Walk] = (),
-) -> Loops:
-    """The fewest loops that walk ``shape`` and its broadcast operands.
-
-    Parameters
-    ----------
-    shape
-        What is looped over.
-    operands
-        Shapes that broadcast to it.
-    apart
-        Axes that never share a loop with the others (those that are reduced).
-    walks
-        Over larger values: only axes that all of them walk as one share a loop.
-    """
-    padded = [(1,) * (len(shape) - len(operand)) + tuple(operand) for operand in operands]
-    sizes: list[DimLike] = []
-    joined: list[tuple[int, ...]] = []
-    marks: list[tuple[object, ...]] = []
-    for axis, dim in enumerate(shape):
-        if dim == 1:
-            continue
-        mark = (axis in apart, *(operand[axis] != 1 for operand in padded))
-        as_one = marks and all(
-            walk.strides[joined[-1][-1]] == walk.strides[axis] * dim for walk in walks
-        )
-        if as_one and marks[-1] == mark:
-            sizes[-1] = sizes[-1] * dim
-            joined[-1] = (*joined[-1], axis)
-        else:
-            sizes.append(dim)
-            joined.append((axis,))
-            marks.append(mark)
-    moves = tuple(
-        tuple(i for i, mark in enumerate(marks) if mark[1 + j]) for j in range(len(padded))
-    )
-    strides = tuple(tuple(walk.strides[axes[-1]] for axes in joined) for walk in walks)
-    return Loops(tuple(sizes), moves, tuple(joined), strides)
 
 
 def loops(shape: Shape, producers: Sequence[Node], reduction: Node) -> bool:

@@ -6,7 +6,7 @@ in place a *store form*: neither moves data of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from graphnn.node import Node
@@ -112,3 +112,72 @@ def is_store(node: Node) -> bool:
         return False
     run = _run(node)
     return run is None or run >= SHORTEST_RUN
+
+
+# How a kernel walks over its operands.
+
+
+@dataclass(frozen=True)
+class Loops:
+    """A shape as nested loops: neighbouring axes that every operand walks alike are one loop.
+
+    Parameters
+    ----------
+    sizes
+        Sizes of the loops, outermost first.
+    operands
+        For each operand the loops that move it; along the others it is broadcast.
+    axes
+        The axes of the shape that each loop joins.
+    strides
+        For each walk over a larger value how far a step of each loop goes in it.
+    """
+
+    sizes: tuple[DimLike, ...]
+    operands: tuple[tuple[int, ...], ...]
+    axes: tuple[tuple[int, ...], ...]
+    strides: tuple[tuple[DimLike, ...], ...] = ()
+
+
+def nested(
+    shape: Shape,
+    operands: Iterable[Shape],
+    apart: Sequence[int] = (),
+    walks: Sequence[Walk] = (),
+) -> Loops:
+    """The fewest loops that walk ``shape`` and its broadcast operands.
+
+    Parameters
+    ----------
+    shape
+        What is looped over.
+    operands
+        Shapes that broadcast to it.
+    apart
+        Axes that never share a loop with the others (those that are reduced).
+    walks
+        Over larger values: only axes that all of them walk as one share a loop.
+    """
+    padded = [(1,) * (len(shape) - len(operand)) + tuple(operand) for operand in operands]
+    sizes: list[DimLike] = []
+    joined: list[tuple[int, ...]] = []
+    marks: list[tuple[object, ...]] = []
+    for axis, dim in enumerate(shape):
+        if dim == 1:
+            continue
+        mark = (axis in apart, *(operand[axis] != 1 for operand in padded))
+        as_one = marks and all(
+            walk.strides[joined[-1][-1]] == walk.strides[axis] * dim for walk in walks
+        )
+        if as_one and marks[-1] == mark:
+            sizes[-1] = sizes[-1] * dim
+            joined[-1] = (*joined[-1], axis)
+        else:
+            sizes.append(dim)
+            joined.append((axis,))
+            marks.append(mark)
+    moves = tuple(
+        tuple(i for i, mark in enumerate(marks) if mark[1 + j]) for j in range(len(padded))
+    )
+    strides = tuple(tuple(walk.strides[axes[-1]] for axes in joined) for walk in walks)
+    return Loops(tuple(sizes), moves, tuple(joined), strides)

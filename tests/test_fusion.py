@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 import graphnn as gn
 from graphnn.context import role
-from graphnn.fusion import Group, fuse, is_computed, nested, root
+from graphnn.fusion import Group, fuse, is_computed, root
 from graphnn.spec import BATCH, broadcast_shapes, evaluate
 from graphnn.testing import check_values
+from graphnn.walks import nested
 
 
 def kernels(*outputs: gn.Node) -> list[list[str]]:

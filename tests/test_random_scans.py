@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import graphnn as gn
+from graphnn import walks
 from graphnn.backends import reference
 from graphnn.backends.cpu import executor
 
@@ -21,12 +22,21 @@ UNARY = {
     "flip": lambda a: a[:, ::-1],
     "halves": lambda a: gn.concat([a[:, 2:], a[:, :2]], axis=-1),
     "rows": lambda a: gn.flip(a, 0),
+    "pieces": lambda a: gn.concat([gn.tanh(a[:, :2]), gn.sin(a[:, 2:])], axis=-1),
+    "twice": lambda a: gn.sum(gn.stack([gn.sin(a), a * 0.5], axis=0), axis=0),
 }
 BINARY = {
     "add": lambda a, b: a + b,
     "multiply": lambda a, b: a * gn.sigmoid(b),
     "where": lambda a, b: gn.where(a > b, a, b * 0.5),
 }
+
+
+@pytest.fixture(autouse=True)
+def _short_runs(monkeypatch):
+    """However short: slices are read where they lie, pieces written where they belong."""
+    monkeypatch.setattr(walks, "SHORTEST_RUN", 1)
+    monkeypatch.setattr(walks, "LONG_RUN", 1)
 
 
 @st.composite

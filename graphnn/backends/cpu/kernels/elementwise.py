@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from graphnn.backends.cpu.kernels.source import SHARE, Kernel, in_each_part, row_major, start
-from graphnn.fusion import Loops, nested, root
+from graphnn.fusion import root
 from graphnn.node import Node
 from graphnn.op import Scalar
 from graphnn.schedule import Step
 from graphnn.spec import FLOATS, DimLike
-from graphnn.walks import Walk, store_walks
+from graphnn.walks import Loops, Walk, nested, store_walks
 
 
 class Formulas:

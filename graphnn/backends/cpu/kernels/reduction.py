@@ -9,11 +9,11 @@ import numpy as np
 from graphnn.backends.cpu.intrinsics import ACCUMULATORS
 from graphnn.backends.cpu.kernels.elementwise import Formulas, fetch, walked
 from graphnn.backends.cpu.kernels.source import SHARE, Kernel, Lines, in_each_part, row_major, start
-from graphnn.fusion import Loops, nested
 from graphnn.node import Node
 from graphnn.op import Reduction
 from graphnn.schedule import Step
 from graphnn.spec import FLOATS, product
+from graphnn.walks import Loops, nested
 
 # How a kernel takes one element in.
 BETTER = {"max": ">", "min": "<"}
