@@ -167,6 +167,8 @@ def _only(outputs: Sequence[Node], why: str) -> Node:
 def _no_loss(given: object) -> GraphError:
     called = getattr(given, "__name__", None)
     fix = f" Call it: gn.{called}(output, target)." if called in LOSSES else ""
+    if not fix and callable(given):
+        fix = " Call it, and pass the node: y = gn.Input(...), loss=function(output, y)."
     return GraphError(
         f"loss is a node or one of {sorted(LOSSES)}; got {given!r}."
         f"{fix or did_you_mean(given, LOSSES)}"

@@ -40,9 +40,14 @@ class Listed(Module):
 
     def _checked(self, place: object, module: object) -> Module:
         if not isinstance(module, Module):
+            fix = "A function? Wrap it: nn.Lambda(function)."
+            if isinstance(module, Mapping):
+                fix = "Modules by name? Their order says it: nn.Sequential(*modules.values())."
+            elif isinstance(module, type):
+                fix = f"A class? Make one of it: nn.{module.__name__}(...)."
             raise GraphError(
                 f"nn.{type(self).__name__} takes modules; item {place} is {type(module).__name__}. "
-                "A function? Wrap it: nn.Lambda(function)."
+                f"{fix}"
             )
         return module
 

@@ -40,6 +40,7 @@ from graphnn.ops.loss.margin import *
 from graphnn.ops.loss.metric import *
 from graphnn.ops.movement.broadcast import *
 from graphnn.ops.movement.copy import *
+from graphnn.ops.movement.filled import *
 from graphnn.ops.movement.joining import *
 from graphnn.ops.movement.padding import *
 from graphnn.ops.movement.reshape import *

@@ -7,11 +7,10 @@ import math
 import numpy as np
 
 from graphnn.context import declared_at
-from graphnn.errors import GraphError, ShapeError
-from graphnn.node import Node, NodeLike, Parameter, as_node
-from graphnn.op import Alias, Convolution, Gemm, Strided
+from graphnn.errors import ShapeError
+from graphnn.node import Node, NodeLike, as_node
 from graphnn.ops.declare.elementwise import REAL, elementwise
-from graphnn.ops.loss.comparison import LOSS, ReductionName, paired, reduced, refuse
+from graphnn.ops.loss.comparison import LOSS, ReductionName, paired, reduced, refuse, refuse_raw
 from graphnn.spec import format_shape
 
 __all__ = [
@@ -110,7 +109,13 @@ def binary_cross_entropy(
     0.6931
     """
     p, t = paired("binary_cross_entropy", prediction, target)
-    _refuse_raw(p)
+    refuse_raw(
+        "binary_cross_entropy",
+        p,
+        "takes probabilities, outputs of a sigmoid",
+        "For logits use gn.binary_cross_entropy_with_logits, in compile loss='bce_with_logits'; or "
+        "pass gn.sigmoid of them.",
+    )
     return reduced(_weighted(log_loss(p, t), weight), reduction, name)
 
 
@@ -159,40 +164,6 @@ def binary_cross_entropy_with_logits(
         # The positive part is t ln(1 + exp(-x)), the loss with target 1.
         losses = losses + (as_node(pos_weight, x) - 1.0) * t * logit_loss(x, 1.0)
     return reduced(_weighted(losses, weight), reduction, name)
-
-
-# Activations and the like that leave a layer's output without the bounds of a probability.
-_UNBOUNDED = frozenset(
-    {"relu", "leaky_relu", "elu", "selu", "celu", "softplus", "silu", "gelu", "mish", "tanh"}
-    | {"dropout", "log_sigmoid", "log_softmax"}
-)
-
-
-def _refuse_raw(p: Node) -> None:
-    """Raise where a probability is the plain output of a layer: a product with what is learned."""
-    source = p
-    while True:
-        learned = [_is_learned(value) for value in source.inputs]
-        if isinstance(source.op.kernel, Alias | Strided) or source.op.name in _UNBOUNDED:
-            source = source.inputs[0]
-        elif source.op.name == "add" and any(learned):
-            source = source.inputs[learned.index(True) - 1]  # without the bias
-        else:
-            break
-    if isinstance(source.op.kernel, Gemm | Convolution) and any(learned):
-        raise GraphError(
-            f"binary_cross_entropy takes probabilities, outputs of a sigmoid; {p.name!r} is raw: "
-            f"it comes out of a {source.op.name} (declared at {source.origin}), and nothing keeps "
-            f"it in [0, 1]. Declared at {declared_at()}. For logits use "
-            "gn.binary_cross_entropy_with_logits, in compile loss='bce_with_logits'; or pass "
-            "gn.sigmoid of them."
-        )
-
-
-def _is_learned(value: Node) -> bool:
-    while isinstance(value.op.kernel, Alias | Strided):
-        value = value.inputs[0]
-    return isinstance(value, Parameter) and value.learned
 
 
 def _weighted(losses: Node, weight: NodeLike | None) -> Node:
