@@ -215,4 +215,5 @@ print(f"--- Python {sys.version.split()[0]}: best n-grams {best:.3f}, LSTM {bits
 assert best < bits[1] < bits["uniform"]
 assert all(bits[name] < bits["uniform"] for name in ("RNN", "LSTM", "GPT"))
 if not quick:
-    assert bits["LSTM"] < bits["RNN"]
+    assert bits["LSTM"] < bits["RNN"] < best
+    assert bits["GPT"] < best

@@ -124,7 +124,7 @@ Console().print(table)
 
 assert found["AR(5), least squares + day of week"] > found["AR(5), least squares"]
 if not quick:
-    assert abs(found["AR(5), least squares"] - 0.4132) < 5e-4  # the lab's own number
-    assert abs(found["AR(5), least squares + day of week"] - 0.4599) < 5e-4
+    assert abs(found["AR(5), least squares"] - 0.4132) < 5e-5  # the lab's own number
+    assert abs(found["AR(5), least squares + day of week"] - 0.4599) < 5e-5
     assert found["RNN, 12 units"] > 0.40
     assert found["RNN, 12 units + day of week"] > found["AR(5), least squares"]
