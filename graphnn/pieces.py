@@ -217,7 +217,8 @@ class Slices:
         if value in self.new and value.spec.shape == shape:
             return self._through(value, low, high, cut)
         missing = len(shape) - value.ndim
-        own = [0 if n == 1 else 1 for n in value.spec.shape]
+        sizes = zip(value.spec.shape, shape[missing:], strict=True)
+        own = [0 if n == 1 and whole != 1 else 1 for n, whole in sizes]
         low = tuple(a * keeps for a, keeps in zip(low[missing:], own, strict=True))
         high = tuple(a * keeps for a, keeps in zip(high[missing:], own, strict=True))
         if set(low) | set(high) <= {0}:

@@ -461,6 +461,8 @@ def test_slices_go_before_what_only_they_read(short_runs):
     assert {n.inputs[0] for n in needed(made) if n.op.name == "slice"} == {x, b}
     assert made[0].origin == z.origin
     assert_same_bits(halves, made, [x, b, column])
+    one = gn.tanh(gn.Input((1, 6), "float32", name="one") + b)
+    assert with_early_slices([one[1:]])[0].spec.shape == (0, 6)
     for others in ([z], [gn.sum(z)], [z[:, 2:5]], [z[:, ::2]]):
         outputs = [*halves, *others]
         assert with_early_slices(outputs) == outputs
