@@ -129,8 +129,9 @@ def test_ctrl_c_stops_the_demo(tmp_path):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     try:
-        while not child.stdout.readline().endswith("trainable parameters\n"):
+        while not (line := child.stdout.readline()).endswith("trainable, 0 frozen\n"):
             assert child.poll() is None
+            assert not line.startswith("epoch ")  # the summary comes before
         time.sleep(1.5)
         child.send_signal(signal.SIGINT)
         _, err = child.communicate(timeout=60)
