@@ -8,7 +8,8 @@ from graphnn import _loading
 
 # isort: split
 
-from typing import TYPE_CHECKING, NoReturn
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from graphnn import nn as nn
 from graphnn import ops
@@ -53,7 +54,9 @@ __version__ = "0.1.0"
 
 _loading.done()
 
-if not TYPE_CHECKING:
+if TYPE_CHECKING:
+    from graphnn import testing as testing
+else:
     __all__ = sorted(
         [
             "Constant",
@@ -95,7 +98,9 @@ if not TYPE_CHECKING:
         ]
     )
 
-    def __getattr__(name: str) -> NoReturn:
+    def __getattr__(name: str) -> Any:
+        if name == "testing":  # what only tests need is imported when it is asked for
+            return importlib.import_module("graphnn.testing")
         known = {own: f"gn.{own}" for own in __all__}
         known |= {layer: f"nn.{layer}" for layer in nn.__all__}
         known |= {rule: f"optim.{rule}" for rule in optim.__all__}

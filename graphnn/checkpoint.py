@@ -5,11 +5,12 @@ Chen, Xu, Zhang, Guestrin, *Training deep nets with sublinear memory cost* (2016
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from graphnn.autodiff import pull_back
-from graphnn.context import role
+from graphnn.context import declared_at, role
 from graphnn.errors import GraphError
 from graphnn.graph import needed
 from graphnn.node import Constant, Node, NodeLike, apply, as_node
@@ -50,6 +51,7 @@ def checkpoint(function: Callable[..., Any], *inputs: NodeLike) -> Any:
     >>> gn.checkpoint(block, x).shape
     (None, 8)
     """
+    _check_called(function, inputs)
     given = [as_node(value) for value in inputs]
     born = Constant(0).serial
     result = function(*given)
@@ -58,6 +60,20 @@ def checkpoint(function: Callable[..., Any], *inputs: NodeLike) -> Any:
     if isinstance(result, tuple | list) and all(isinstance(node, Node) for node in result):
         return tuple(_held(node, born) for node in result)
     raise GraphError(f"a checkpointed function returns nodes; got {type(result).__name__}")
+
+
+def _check_called(function: Callable[..., Any], inputs: Sequence[NodeLike]) -> None:
+    """Without inputs it is jax's form, which wraps a function, or one that needs none."""
+    try:
+        inspect.signature(getattr(function, "forward", function)).bind(*inputs)
+    except (TypeError, ValueError):
+        if inputs:
+            return  # Python says what is wrong
+        name = getattr(function, "__name__", type(function).__name__)
+        raise GraphError(
+            f"gn.checkpoint takes a function and what it is called with; got {name} alone at "
+            f"{declared_at()}. Write gn.checkpoint(block, x), not gn.checkpoint(block)(x)."
+        ) from None
 
 
 def _held(output: Node, born: int) -> Node:

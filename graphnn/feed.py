@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -76,6 +76,11 @@ def fitting(node: Input, value: ArrayLike) -> NDArray[Any]:
         return value
     if isinstance(value, Node):
         raise DataError(f"input {node.name} takes an array, not a node; got {value!r}")
+    if isinstance(value, Iterator):
+        raise DataError(
+            f"input {node.name} takes an array; got a {type(value).__name__}. Collect what comes "
+            "piece by piece first: np.concatenate(list(pieces))."
+        )
     refuse_masked(f"input {node.name}", value)
     array = value if isinstance(value, np.ndarray) else _plain(node, value)
     one_hot = array.ndim == node.ndim + 1 and np.dtype(node.dtype).kind in "iu"
@@ -119,6 +124,9 @@ def _other_rank(node: Input, array: NDArray[Any]) -> str:
         return f" Give {name}[..., None]."
     if given[-1:] == (1,) and _agree(own, given[:-1]):
         return f" Give {name}.ravel()." if node.ndim == 1 else f" Give {name}[..., 0]."
+    known = all(isinstance(dim, int) for dim in own)
+    if known and given[1:] == own:
+        return f" A batch? Declare gn.Input({format_shape((None, *own))})."
     rest = own[1:]
     known = all(isinstance(dim, int) for dim in rest)
     if own and rest and given and known and math.prod(rest) == math.prod(given[1:]):
@@ -178,8 +186,18 @@ def check_shape(node: Input, shape: Sequence[int], sizes: Mapping[str, int]) -> 
             raise ShapeError(
                 f"input {node.name} is declared {format_shape(node.spec.shape)} at {node.origin}; "
                 f"got an array of shape {format_shape(shape)}: its axis {axis} has {size}, "
-                f"{said}."
+                f"{said}.{_other_order(node, shape)}"
             )
+
+
+def _other_order(node: Input, shape: Sequence[int]) -> str:
+    """Images whose channels lie on the other side than declared."""
+    own, axes, name = node.spec.shape, range(1, node.ndim - 1), node.label or "x"
+    last = node.ndim - 1
+    for order in ((0, last, *axes), (0, *axes[1:], last, 1)):
+        if node.ndim > 2 and _agree(own, [shape[axis] for axis in order]):
+            return f" Give {name}.transpose{order}."
+    return ""
 
 
 def _said_before(node: Input, dim: Dim, size: int, shape: Sequence[int]) -> str:

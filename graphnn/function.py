@@ -28,6 +28,7 @@ from graphnn.feed import (
 )
 from graphnn.fusion import is_computed, root
 from graphnn.graph import Graph
+from graphnn.hints import teaches
 from graphnn.loop import offset_of, with_bodies
 from graphnn.loop_passes import settled
 from graphnn.memory import Layout, lay_out
@@ -375,6 +376,7 @@ class Function:
         return f"<function ({ins}) -> ({outs}), {len(self.updates)} updates>"
 
 
+@teaches
 def function(
     inputs: Input | Sequence[Input],
     outputs: Node | Sequence[Node],

@@ -47,7 +47,7 @@ class Group:
     @property
     def last(self) -> Node:
         """The node that gives the group its form: the last that is no load and no store."""
-        return _form(self.nodes)
+        return self.nodes[0] if _is(self.nodes[0], Loop) else _form(self.nodes)
 
     @property
     def loads(self) -> tuple[Node, ...]:
@@ -170,10 +170,10 @@ class _Joined:
             if not is_computed(node):
                 continue
             self.members[node] = [node]
-            if node in apart:
-                continue
             if isinstance(node.op.kernel, Part):
                 self._join(self.members[node.inputs[0]], self.members[node], most=MOST_PARTS)
+            if node in apart:
+                continue
             if isinstance(node.op.kernel, Scalar):
                 for value in node.inputs:
                     if value in self.members and _alike(node, value):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 import numpy as np
 
 from graphnn.errors import GraphError
-from graphnn.hints import attribute_hint
+from graphnn.hints import OF_PARAMETER, attribute_hint
 from graphnn.op import is_own, registry
 
 if TYPE_CHECKING:
@@ -66,25 +66,37 @@ class Foreign:
         )
 
     def __float__(self) -> float:
-        raise _no_value(self, "so it is no number", _COMPUTE)
+        raise _no_value(self, "so it is no number", _compute(self))
 
     def __int__(self) -> int:
-        raise _no_value(self, "so it is no number", _COMPUTE)
+        raise _no_value(self, "so it is no number", _compute(self))
 
     def __complex__(self) -> complex:
-        raise _no_value(self, "so it is no number", _COMPUTE)
+        raise _no_value(self, "so it is no number", _compute(self))
 
     def __index__(self) -> int:
-        raise _no_value(self, "so it is no number", _COMPUTE)
+        raise _no_value(self, "so it is no number", _compute(self))
+
+    def __format__(self, how: str) -> str:
+        if how:
+            raise _no_value(self, f"so it has no format {how!r}", _compute(self))
+        return str(self)
 
     def __array__(self, *_args: Any, **_options: Any) -> NoReturn:
-        raise _no_value(self, "so it is no array", _COMPUTE)
+        raise _no_value(self, "so it is no array", _compute(self))
 
     def __iter__(self) -> NoReturn:
         own = cast("Node", self)
         raise GraphError(
             f"{own.name} is a node and cannot be iterated. Declared at {own.origin}. Its shape is "
             f"known: {own.shape}."
+        )
+
+    def __setitem__(self, _key: object, _value: object) -> NoReturn:
+        raise _refused(
+            self,
+            "nodes are immutable, x[...] = y sets nothing",
+            "Choose with gn.where(condition, y, x), or join parts with gn.concat",
         )
 
     # NumPy's functions.
@@ -120,12 +132,24 @@ class Foreign:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> NoReturn:
-            hint = "" if name.startswith("_") else attribute_hint(name, registry)
+            own = OF_PARAMETER.get(name) if hasattr(type(self), "value") else None
+            hint = "" if name.startswith("_") else own or attribute_hint(name, registry)
             said = f": {hint}" if hint else ""
             raise AttributeError(f"a node has no attribute {name!r}{said}")
 
 
-_COMPUTE = "Compute it: gn.function(inputs, x)(arrays)"
+def _compute(node: Foreign) -> str:
+    """How to get the value: of arrays and parameters alone without any input."""
+    seen: set[Foreign] = set()
+    stack = [node]
+    while stack:
+        own = cast("Node", stack.pop())
+        if own.op.name == "input":
+            return "Compute it: gn.function(inputs, x)(arrays)"
+        if own not in seen:
+            seen.add(own)
+            stack.extend(own.inputs)
+    return "Compute it: gn.function([], x)()"
 
 
 def is_valued(thing: object) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,8 +15,9 @@ from graphnn.errors import DataError, GraphError, GraphnnError
 from graphnn.feed import Data, by_input, fitting
 from graphnn.function import Function
 from graphnn.graph import Graph
+from graphnn.hints import OF_MODEL, lacking, teaches
 from graphnn.io import load_weights, save_weights
-from graphnn.nn.module import load_parameters
+from graphnn.nn.module import Module, load_parameters
 from graphnn.node import Input, Node, Parameter
 from graphnn.objectives import WATCHED, declared_loss, declared_metrics, per_sample, told_apart
 from graphnn.ops.random.generator import GENERATOR
@@ -67,6 +68,8 @@ class Model:
     """
 
     def __init__(self, inputs: Input | Sequence[Input], outputs: Node | Sequence[Node]) -> None:
+        for given in (inputs, outputs):
+            _check_declared(given)
         self.inputs: tuple[Input, ...] = (inputs,) if isinstance(inputs, Node) else tuple(inputs)
         self.outputs: tuple[Node, ...] = (outputs,) if isinstance(outputs, Node) else tuple(outputs)
         self.graph = Graph(self.outputs)
@@ -84,6 +87,7 @@ class Model:
 
     # Declaring how it is trained.
 
+    @teaches
     def compile(
         self,
         optimizer: str | optim.Optimizer = "adam",
@@ -127,8 +131,15 @@ class Model:
         results = [per_sample(node) for node in (score, *measures.values())]
         inputs = [*self.inputs, *targets]
         trainable = [p for p in found.parameters if p.trainable]
+        own = [p for p in self.graph.parameters if p.trainable]
+        if own and trainable and not set(own) & set(trainable):
+            raise GraphError(
+                f"{score.name} (declared at {score.origin}) depends on no parameter of the model, "
+                f"such as {own[0].name} (declared at {own[0].origin}): it would train another "
+                "network. Declare it from the model's own output."
+            )
         rule.begin_epochs(1, 0)  # fit knows how many steps an epoch has
-        updates = rule.updates(score, trainable)
+        updates = rule.updates(score, found.parameters)
         extra = [WATCHED[name](rule) for name in watched]
         training = Function(inputs, [*results, *extra], updates, training=True, device=device)
         evaluation = Function(inputs, results, training=False, device=device)
@@ -142,6 +153,7 @@ class Model:
 
     # Training and asking.
 
+    @teaches
     def fit(
         self,
         x: Data,
@@ -264,6 +276,7 @@ class Model:
             self._data(x, y), lowest=lowest, highest=highest, steps=steps, batch_size=batch_size,
         )  # fmt: skip
 
+    @teaches
     def evaluate(self, x: Data, y: Data | None = None) -> dict[str, float]:
         """Loss and metrics on a data set, dropout off.
 
@@ -281,6 +294,7 @@ class Model:
         run.run()
         return dict(zip(["loss", *self.metrics], run.means(), strict=True))
 
+    @teaches
     def predict(self, x: Data, batch_size: int = INFERENCE_BATCH) -> Any:
         """The outputs for given inputs, dropout off.
 
@@ -378,6 +392,7 @@ class Model:
         """Copies of all parameters by name."""
         return {name: p.value.copy() for name, p in self.parameters.items()}
 
+    @teaches
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         """Set all parameters by name; nothing is changed if anything does not fit."""
         load_parameters(self.parameters, state)
@@ -431,6 +446,11 @@ class Model:
             "nodes, call the network that it was made of, net(x)"
         )
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise lacking(self, name, OF_MODEL)
+
     def __reduce_ex__(self, _protocol: Any) -> Any:
         raise GraphError(
             "a model is not copied or pickled, since it is compiled code: keep its weights with "
@@ -441,6 +461,20 @@ class Model:
         return (
             f"<Model: {', '.join(n.name for n in self.inputs)} -> "
             f"{', '.join(n.name for n in self.outputs)}>"
+        )
+
+
+def _check_declared(given: object) -> None:
+    """A network is called before a model is made of what it declares."""
+    if isinstance(given, Module):
+        raise GraphError(
+            f"a model is made of nodes; got {given!r}. Call the network: "
+            "x = gn.Input((None, ...)), gn.Model(x, net(x))."
+        )
+    if isinstance(given, Mapping):
+        raise GraphError(
+            f"a model's inputs and outputs are a node or a list of nodes; got {given!r}. Give a "
+            "list: list(outputs.values())."
         )
 
 

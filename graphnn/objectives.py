@@ -13,13 +13,13 @@ from graphnn.op import Alias
 from graphnn.ops.loss.binary import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
-    hinge_loss,
     log_loss,
     logit_loss,
 )
 from graphnn.ops.loss.cross_entropy import cross_entropy, nll_loss
 from graphnn.ops.loss.distance import huber_loss, l1_loss, mse_loss, smooth_l1_loss
 from graphnn.ops.loss.likelihood import kl_div, poisson_nll_loss
+from graphnn.ops.loss.margin import hinge_loss
 from graphnn.ops.loss.metric import accuracy, binary_accuracy
 from graphnn.optim import Optimizer
 from graphnn.spec import BATCH, FLOATS, product, symbol_name, symbols_in
@@ -167,6 +167,8 @@ def _only(outputs: Sequence[Node], why: str) -> Node:
 def _no_loss(given: object) -> GraphError:
     called = getattr(given, "__name__", None)
     fix = f" Call it: gn.{called}(output, target)." if called in LOSSES else ""
+    if not fix and callable(given):
+        fix = " Call it, and pass the node: y = gn.Input(...), loss=function(output, y)."
     return GraphError(
         f"loss is a node or one of {sorted(LOSSES)}; got {given!r}."
         f"{fix or did_you_mean(given, LOSSES)}"

@@ -18,13 +18,17 @@ from graphnn.schedule import Step, schedule
 Updates: TypeAlias = "Iterable[tuple[Parameter, Node]] | Mapping[Parameter, Node]"
 
 
+def _no_pairs(given: object) -> GraphError:
+    fix = "Leave them out where there are none."
+    if hasattr(given, "updates"):
+        fix = "Write updates=optimizer.updates(loss, parameters)."
+    return GraphError(f"updates are pairs (Parameter, Node), or a dict; got {given!r}. {fix}")
+
+
 def checked_updates(updates: Updates) -> tuple[tuple[Parameter, Node], ...]:
     """The pairs (parameter, new value), if each fits."""
     if not isinstance(updates, Iterable):
-        raise GraphError(
-            f"updates are pairs (Parameter, Node), or a dict; got {updates!r}. "
-            "Leave them out where there are none."
-        )
+        raise _no_pairs(updates)
     pairs = tuple(updates.items() if isinstance(updates, Mapping) else updates)
     seen: set[Node] = set()
     for pair in pairs:

@@ -30,7 +30,8 @@ FACTS = {
     "language_model": [
         "all characters alike 0 5.492",
         "3-grams 690 3.948",
-        "LSTM, 32 units 11,373",
+        "LSTM 11,373",
+        "GPT 8,333",
     ],
     "linear_regions": ["1 20 61 21 21", "2 5 21 16 16", "2 8 33 37 37"],
     "minimum_norm": ["the shortest solution has norm 0.985", "From w₀: norm 3.900"],
@@ -38,6 +39,7 @@ FACTS = {
     "nyse": ["AR(5), least squares 16 0.382", "AR(5), least squares + day of week 20 0.451"],
     "optimizers_valley": ["gradient descent 0.0392 116 115", "momentum 0.0614 30 16"],
     "perceptron": ["XOR: 1000 epochs, none without a mistake"],
+    "reversal": ["of 976 new sequences"],
     "see_backprop": ["predictions [0. 1. 1. 0.]"],
     "translation": ["convolution, circular 0.000 0.000 0.000 0.000", "global maximum 0.000 0.000"],
     "universal_approximation": ["1 4 0.4", "30 91 0.0", "100 301 0.0"],

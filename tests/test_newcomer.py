@@ -485,6 +485,19 @@ def test_sequential_takes_a_list_as_in_keras():
     assert net[:2](X).shape == (None, 4)
 
 
+def test_a_function_of_arrays_alone_is_a_node():
+    array = np.float32([-1, 2])
+    for made in (gn.relu(array), gn.maximum(array, 0.0), gn.sum(gn.relu(array), 0, keepdims=True)):
+        assert isinstance(made, gn.Node)
+        for ask in (float, np.asarray):
+            with pytest.raises(gn.GraphError, match=r"Compute it: gn\.function\(\[\], x\)\(\)\.$"):
+                ask(made)
+    np.testing.assert_array_equal(gn.function([], gn.relu(array))(), [0, 2])
+    with pytest.raises(gn.GraphError, match=r"Compute it: gn\.function\(inputs, x\)\(arrays\)"):
+        float(gn.sum(X * ROW))
+    assert isinstance(nn.MSELoss()(X, np.ones((1, 3), np.float32) + gn.zeros_like(X)), gn.Node)
+
+
 @pytest.mark.parametrize("array", [np.ones((64, 3)), [[1.0, 2.0, 3.0]], Frame(np.ones((64, 3)))])
 def test_a_module_called_with_an_array(array):
     for net in (nn.Linear(3, 2), nn.Sequential(nn.Linear(3, 2)), nn.ReLU()):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -140,6 +143,21 @@ def test_truncation_stops_gradients_and_changes_no_value():
     assert np.all(da[:, :8] != 0)
 
 
+@pytest.mark.parametrize(("batch", "steps"), [(2, 0), (0, 3), (0, 0)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_to_read(kind, batch, steps):
+    layer = getattr(nn, kind)(IN, HIDDEN, bidirectional=True)
+    x = gn.Input((None, steps, IN), name="x")
+    output, last = layer(x)
+    loss = gn.sum(output * output) + sum(gn.sum(part * part) for part in as_tuple(last))
+    weights = layer.parameters()
+    f = gn.function(x, [output, *as_tuple(last), *gn.grad(loss, weights)])
+    found = f(np.ones((batch, steps, IN), np.float32))
+    assert found[0].shape == (batch, steps, 2 * HIDDEN)
+    assert found[1].shape == (2, batch, HIDDEN)
+    assert all(np.all(value == 0) for value in found)
+
+
 def test_dropout_stands_between_layers_alone():
     x = gn.Input((None, 4, IN), name="x")
     one, two = nn.LSTM(IN, 5, dropout=0.5), nn.LSTM(IN, 5, num_layers=3, dropout=0.5)
@@ -182,6 +200,15 @@ def test_a_probe_has_a_place_for_each_layer_and_direction():
     assert output.shape == (None, 7, 4)
 
 
+def test_the_page_about_sequences_runs_as_written():
+    page = (Path(__file__).parent.parent / "docs" / "sequences.md").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+    names: dict[str, object] = {}
+    exec("\n".join(blocks), names)
+    assert str(names["output"].shape) == "(None, T, 64)"
+    assert str(names["norms"].shape) == "(4, T)"
+
+
 # ---------------------------------------------------------------------------------------- refusals
 
 
@@ -193,7 +220,7 @@ def test_what_does_not_fit_is_refused():
         gru(gn.Input((5, IN)))
     with pytest.raises(gn.DTypeError, match=r"GRU has float32 weights; x is float64"):
         gru(gn.Input((None, 5, IN), "float64"))
-    with pytest.raises(gn.GraphError, match=r"takes its state as a pair \(h, c\)"):
+    with pytest.raises(gn.GraphError, match=r"the state of LSTM is a pair \(h, c\)"):
         lstm(x, gn.Input((1, None, 4)))
     with pytest.raises(gn.ShapeError, match=r"the state of GRU needs \(1, None, 4\); got"):
         gru(x, gn.Input((2, None, 4)))
@@ -205,8 +232,18 @@ def test_what_does_not_fit_is_refused():
         gru(x, lengths=gn.Input((3,), "int64"))
     with pytest.raises(gn.ShapeError, match=r"GRUCell needs x \(batch, 3\).*Use nn.GRU"):
         nn.GRUCell(IN, 4)(x)
-    with pytest.raises(gn.ShapeError, match=r"RNNCell needs \(None, 4\); got \(None, 5\)"):
+    with pytest.raises(gn.ShapeError, match=r"the state of RNNCell needs \(None, 4\); got"):
         nn.RNNCell(IN, 4)(gn.Input((None, IN)), gn.Input((None, 5)))
+
+
+@pytest.mark.parametrize("after", [nn.Linear(4, 2), nn.ReLU()], ids=repr)
+def test_a_sequential_says_that_a_recurrent_layer_gives_two_values(after):
+    x = gn.Input((None, 5, IN), name="x")
+    wanted = rf"item 1 of nn.Sequential, {type(after).__name__}.* all 2 values of LSTM\(3, 4\)"
+    with pytest.raises(gn.GraphError, match=wanted):
+        nn.Sequential(nn.LSTM(IN, 4), after)(x)
+    last = nn.Lambda(lambda values: values[0][:, -1])
+    assert nn.Sequential(nn.LSTM(IN, 4), last, after)(x).shape[0] is None
 
 
 def test_lengths_that_are_no_steps_are_refused():

@@ -69,7 +69,8 @@ class _Cell(Module):
         shape = (x.spec.shape[0], self.hidden_size)
         if state is None:
             return (zero_state(x, shape),) * self._parts
-        return checked_state(type(self).__name__, state, [shape] * self._parts)
+        what = f"the state of {type(self).__name__}"
+        return checked_state(what, state, [shape] * self._parts)
 
     def __repr__(self) -> str:
         extra = "" if self.bias_ih is not None else ", bias=False"

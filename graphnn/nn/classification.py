@@ -7,7 +7,7 @@ from typing import Any
 from graphnn.nn.loss import Loss
 from graphnn.nn.module import Module
 from graphnn.node import Node, NodeLike
-from graphnn.ops.loss import binary, cross_entropy
+from graphnn.ops.loss import binary, cross_entropy, margin
 from graphnn.ops.loss.comparison import ReductionName
 
 
@@ -154,7 +154,7 @@ class HingeEmbeddingLoss(Loss):
 
     def forward(self, prediction: Node, target: NodeLike) -> Node:
         """Declare the loss."""
-        return binary.hinge_embedding_loss(prediction, target, self.margin, self.reduction)
+        return margin.hinge_embedding_loss(prediction, target, self.margin, self.reduction)
 
 
 class SoftMarginLoss(Loss):
@@ -169,7 +169,7 @@ class SoftMarginLoss(Loss):
 
     def forward(self, prediction: Node, target: NodeLike) -> Node:
         """Declare the loss."""
-        return binary.soft_margin_loss(prediction, target, self.reduction)
+        return margin.soft_margin_loss(prediction, target, self.reduction)
 
 
 class MultiMarginLoss(Loss):
@@ -197,7 +197,7 @@ class MultiMarginLoss(Loss):
 
     def forward(self, prediction: Node, labels: NodeLike) -> Node:
         """Declare the loss."""
-        return binary.multi_margin_loss(
+        return margin.multi_margin_loss(
             prediction, labels, self.p, self.margin, self.weight, self.reduction
         )
 
@@ -221,7 +221,7 @@ class CosineEmbeddingLoss(Loss):
 
     def forward(self, x1: Node, x2: NodeLike, target: NodeLike) -> Node:
         """Declare the loss."""
-        return binary.cosine_embedding_loss(x1, x2, target, self.margin, self.reduction)
+        return margin.cosine_embedding_loss(x1, x2, target, self.margin, self.reduction)
 
 
 class CosineSimilarity(Module):
@@ -241,4 +241,4 @@ class CosineSimilarity(Module):
 
     def forward(self, x1: Node, x2: Any) -> Node:
         """Declare the op."""
-        return binary.cosine_similarity(x1, x2, self.dim, self.eps)
+        return margin.cosine_similarity(x1, x2, self.dim, self.eps)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar, overload
 
-from graphnn.errors import GraphError
+from graphnn.context import declared_at
+from graphnn.errors import GraphError, GraphnnError
 from graphnn.nn.module import Module
 from graphnn.node import Parameter
 
@@ -39,9 +40,14 @@ class Listed(Module):
 
     def _checked(self, place: object, module: object) -> Module:
         if not isinstance(module, Module):
+            fix = "A function? Wrap it: nn.Lambda(function)."
+            if isinstance(module, Mapping):
+                fix = "Modules by name? Their order says it: nn.Sequential(*modules.values())."
+            elif isinstance(module, type):
+                fix = f"A class? Make one of it: nn.{module.__name__}(...)."
             raise GraphError(
                 f"nn.{type(self).__name__} takes modules; item {place} is {type(module).__name__}. "
-                "A function? Wrap it: nn.Lambda(function)."
+                f"{fix}"
             )
         return module
 
@@ -92,8 +98,17 @@ class Sequential(Listed):
 
     def forward(self, x: Any) -> Any:
         """Declare all modules in order."""
-        for module in self:
-            x = module(x)
+        for place, module in enumerate(self):
+            try:
+                x = module(x)
+            except (AttributeError, GraphnnError) as error:
+                if not isinstance(x, tuple):
+                    raise
+                raise GraphError(
+                    f"item {place} of nn.Sequential, {module}, cannot take all {len(x)} values of "
+                    f"{self[place - 1] if place else 'the input'}. Declared at {declared_at()}. "
+                    "Choose one before it: nn.Lambda(lambda values: values[0])."
+                ) from error
         return x
 
 

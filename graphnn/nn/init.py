@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graphnn.errors import ShapeError
+from graphnn.hints import missing_name
 from graphnn.ops.random.generator import seed_and_stream
 from graphnn.spec import as_dtype
 
@@ -229,3 +230,13 @@ def he_normal(
     2.0
     """
     return normal(shape, 0.0, gain / math.sqrt(fans(shape, layout)[0]), dtype, seed)
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> NoReturn:
+        # The weights of layers are (out, in, ...), as in torch.
+        layout = {n: ", layout='oi'" for n in __all__ if n.startswith(("he_", "xavier_"))}
+        value = "layer.weight.value = nn.init.{}(layer.weight.shape{})"
+        known = {n: value.format(n, layout.get(n, "")) for n in __all__}
+        raise missing_name(__name__, name, known)

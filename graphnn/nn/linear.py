@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from graphnn.context import declared_at
 from graphnn.errors import GraphError, ShapeError
 from graphnn.nn import init
 from graphnn.nn.module import Module
 from graphnn.node import Node, Parameter
 from graphnn.ops.linalg.matmul import matmul, product_of
-from graphnn.spec import format_shape
+from graphnn.spec import format_shape, product
 
 
 class Linear(Module):
@@ -59,30 +61,40 @@ class Linear(Module):
     ) -> None:
         super().__init__(name)
         for size in (in_features, out_features):
-            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            whole = isinstance(size, int | np.integer) and not isinstance(size, bool)
+            if not whole or size < 1:
                 raise GraphError(
                     "nn.Linear takes two whole numbers >= 1; "
                     f"got ({in_features!r}, {out_features!r})"
                 )
-        self.in_features, self.out_features = in_features, out_features
+        self.in_features, self.out_features = int(in_features), int(out_features)
         bound = 1 / math.sqrt(in_features)
-        shape = (out_features, in_features)
+        shape = (self.out_features, self.in_features)
         self.weight = Parameter(init.uniform(shape, -bound, bound, dtype))
-        self.bias = Parameter(init.uniform((out_features,), -bound, bound, dtype)) if bias else None
+        self.bias = Parameter(init.uniform(shape[:1], -bound, bound, dtype)) if bias else None
 
     def forward(self, x: Node) -> Node:
         """Declare the product and the sum."""
         if x.ndim == 0 or x.spec.shape[-1] != self.in_features:
-            width = x.spec.shape[-1] if x.ndim else 1
             raise ShapeError(
                 f"{self.weight.scope or 'linear'}: Linear needs x.shape[-1] == in_features; got "
                 f"{format_shape(x.spec.shape)} @ weightᵀ of weight "
                 f"{format_shape(self.weight.spec.shape)}. Declared at {declared_at()}. "
-                f"Did you mean nn.Linear({width}, {self.out_features})?"
+                f"{self._fix(x)}"
             )
         vector = x.ndim == 1
         z = matmul(self.weight, x) if vector else product_of(x, self.weight, False, True)
         return z if self.bias is None else z + self.bias
+
+    def _fix(self, x: Node) -> str:
+        """What fits: images are flattened first, sequences keep their axes."""
+        width = x.spec.shape[-1] if x.ndim else 1
+        whole = product(x.spec.shape[1:])
+        if x.ndim > 2 and whole == self.in_features:
+            return "Flatten it first: nn.Flatten() before the layer, or gn.flatten(x, 1)."
+        if x.ndim > 3 and isinstance(whole, int):
+            return f"Flatten it first: nn.Flatten(), nn.Linear({whole}, {self.out_features})."
+        return f"Did you mean nn.Linear({width}, {self.out_features})?"
 
     def __repr__(self) -> str:
         extra = "" if self.bias is not None else ", bias=False"

@@ -5,15 +5,16 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from graphnn.context import Layer, context, declared_at, layer
 from graphnn.errors import DataError, GraphError
+from graphnn.hints import OF_MODULE, check_keywords, lacking, teaches
 from graphnn.interop import is_valued
-from graphnn.nn.torch_state import from_torch, to_torch
+from graphnn.nn.torch_state import from_torch, other_names, to_torch
 from graphnn.node import Node, Parameter
 from graphnn.values import array_for
 
@@ -27,6 +28,10 @@ class Module:
     its name; calling it twice shares its parameters.
 
     A module can be copied and pickled; the copy has parameters of its own.
+
+    It is called with nodes, one at least: a call with arrays alone, which torch would compute at
+    once, raises and says how. Functions such as ``gn.relu`` take arrays anywhere, as constants, and
+    their result is a node in any case.
 
     Parameters
     ----------
@@ -53,6 +58,19 @@ class Module:
     ['inner.weight', 'inner.bias']
     """
 
+    def __new__(cls, *settings: Any, **options: Any) -> Self:
+        """Say which setting was meant, where there is none of that name."""
+        called = f"nn.{cls.__name__}" if _is_own(cls) else cls.__name__
+        if options:
+            check_keywords(called, cls.__init__, options)
+        given = [v for v in settings if isinstance(v, Node) and not isinstance(v, Parameter)]
+        if given and _is_own(cls):
+            raise GraphError(
+                f"{called} is made with settings first, and called with nodes then; got "
+                f"{given[0].name} at {declared_at()}. Write {called}(...)({given[0].name})."
+            )
+        return super().__new__(cls)
+
     _owner: weakref.ref[Module] | None = None  # the first module that keeps it,
     _place: str | None = None  # and under which name
 
@@ -69,12 +87,20 @@ class Module:
         if "_name" not in self.__dict__:
             raise GraphError(f"{type(self).__name__}.__init__ must call super().__init__() first")
         self._check_inputs((*inputs, *options.values()))
+        if options:
+            check_keywords(f"{type(self).__name__}.forward", self.forward, options)
         self._name_members()
         with layer(self._layer, self._scope()):
             for key, value in self._members():
                 if isinstance(value, Parameter):
                     value.name_once(key)
-            return self.forward(*inputs, **options)
+            result = self.forward(*inputs, **options)
+        if result is None:
+            raise GraphError(
+                f"{type(self).__name__}.forward returned None at {declared_at()}: a `return` is "
+                "missing."
+            )
+        return result
 
     def _scope(self) -> str:
         """Its name in the module that is being called, or in its owner of all owners."""
@@ -177,6 +203,7 @@ class Module:
         """Copies of all parameters by name."""
         return {name: parameter.value.copy() for name, parameter in self.named_parameters()}
 
+    @teaches
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         """Set all parameters by name; nothing is changed if anything does not fit.
 
@@ -259,6 +286,11 @@ class Module:
             if isinstance(member, Module):
                 member._settle(self, place)
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise lacking(self, name, OF_MODULE)
+
     def __getstate__(self) -> dict[str, Any]:
         # A copy finds a place and an identity of its own.
         fresh = {"_owner": None, "_place": None, "_layer": Layer(type(self).__name__)}
@@ -267,6 +299,10 @@ class Module:
     def __repr__(self) -> str:
         inside = ", ".join(f"{key}={child!r}" for key, child in self.named_children())
         return f"{type(self).__name__}({inside})"
+
+
+def _is_own(cls: type) -> bool:
+    return cls.__module__.startswith("graphnn.")
 
 
 def _is_data(value: object) -> bool:
@@ -314,7 +350,7 @@ def load_parameters(parameters: Mapping[str, Parameter], state: Mapping[str, Arr
     if missing or unknown:
         raise DataError(
             f"the state does not fit: missing {missing or 'nothing'}, "
-            f"unknown {unknown or 'nothing'}"
+            f"unknown {unknown or 'nothing'}.{other_names(missing, unknown)}"
         )
     arrays: dict[str, NDArray[Any]] = {}
     for name, parameter in parameters.items():

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from graphnn.context import declared_at
-from graphnn.errors import ShapeError
+from graphnn.errors import GraphError, ShapeError
 from graphnn.nn.module import Module
 from graphnn.node import Node, Parameter
+from graphnn.ops.convolution.correlation import channels_first
 from graphnn.ops.normalisation.batch_norm import batch_norm
 from graphnn.ops.normalisation.norm import group_norm, instance_norm, layer_norm, rms_norm
 from graphnn.spec import as_dtype, format_shape
@@ -21,6 +22,10 @@ def _ones(shape: Sequence[int], dtype: object) -> Parameter:
 
 def _zeros(shape: Sequence[int], dtype: object) -> Parameter:
     return Parameter(np.zeros(shape, as_dtype(dtype)))
+
+
+def _sizes(given: int | Sequence[int]) -> tuple[int, ...]:
+    return (int(given),) if isinstance(given, int | np.integer) else tuple(given)
 
 
 class _BatchNorm(Module):
@@ -41,7 +46,13 @@ class _BatchNorm(Module):
         name: str | None = None,
     ) -> None:
         super().__init__(name)
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        whole = isinstance(num_features, int | np.integer) and not isinstance(num_features, bool)
+        if not whole or num_features < 1:
+            raise GraphError(
+                f"nn.{type(self).__name__}: num_features, the size of axis 1, is a whole number "
+                f">= 1; got {num_features!r}. Declared at {declared_at()}."
+            )
+        self.num_features, self.eps, self.momentum = int(num_features), eps, momentum
         shape = (num_features,)
         self.weight = _ones(shape, dtype) if affine else None
         self.bias = _zeros(shape, dtype) if affine else None
@@ -75,14 +86,18 @@ def _check_layout(
 ) -> None:
     own = type(module).__name__
     if x.ndim not in ranks:
+        other = own[:-2] + {2: "1d", 3: "1d", 4: "2d"}.get(x.ndim, "")
+        there = other.startswith("Batch") or x.ndim > 2
+        fix = f" Did you mean nn.{other}({channels})?" if other[-1] == "d" and there else ""
         raise ShapeError(
             f"{own} needs {layout}; got {format_shape(x.spec.shape)} for {x.name!r}. "
-            f"Declared at {declared_at()}."
+            f"Declared at {declared_at()}.{fix}"
         )
     if x.spec.shape[1] != channels:
+        fix = channels_first(x.spec, channels) or f"Did you mean nn.{own}({x.spec.shape[1]})?"
         raise ShapeError(
             f"{own} needs x.shape[1] == {channels}; got {format_shape(x.spec.shape)} for "
-            f"{x.name!r}. Declared at {declared_at()}. Did you mean nn.{own}({x.spec.shape[1]})?"
+            f"{x.name!r}. Declared at {declared_at()}. {fix}"
         )
 
 
@@ -189,8 +204,8 @@ class LayerNorm(Module):
         name: str | None = None,
     ) -> None:
         super().__init__(name)
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
-        self.normalized_shape, self.eps = tuple(shape), eps
+        shape = _sizes(normalized_shape)
+        self.normalized_shape, self.eps = shape, eps
         self.weight = _ones(self.normalized_shape, dtype) if elementwise_affine else None
         self.bias = _zeros(self.normalized_shape, dtype) if elementwise_affine and bias else None
 
@@ -224,8 +239,8 @@ class RMSNorm(Module):
         name: str | None = None,
     ) -> None:
         super().__init__(name)
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
-        self.normalized_shape, self.eps = tuple(shape), eps
+        shape = _sizes(normalized_shape)
+        self.normalized_shape, self.eps = shape, eps
         self.weight = _ones(self.normalized_shape, dtype) if elementwise_affine else None
 
     def forward(self, x: Node) -> Node:

@@ -163,7 +163,7 @@ class Recurrent(Module):
         steps, batch, width = sequence.spec.shape
         bias, inner = self._biases(suffix)
         rows = reshape(sequence, (steps * batch, width))
-        shared = projected(rows, self._weight("weight_ih" + suffix), bias)
+        shared = projected(rows, self._weight("weight_ih" + suffix), None)
         given: dict[str, Any] = {"x": reshape(shared, (steps, batch, shared.spec.shape[-1]))}
         if alive is not None:
             given["alive"] = alive
@@ -171,7 +171,9 @@ class Recurrent(Module):
             given["probe"] = tuple(probe)
 
         def step(state: State, now: dict[str, Any]) -> tuple[State, Node]:
-            new = self._step(now["x"], state, suffix, inner, now.get("probe"))
+            # The bias is added where the gates are computed: no pass over all steps for it.
+            x = now["x"] if bias is None else now["x"] + bias
+            new = self._step(x, state, suffix, inner, now.get("probe"))
             if alive is None:
                 return new, new[0]
             kept = tuple(where(now["alive"], a, b) for a, b in zip(new, state, strict=True))

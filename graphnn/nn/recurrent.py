@@ -42,7 +42,7 @@ class RNN(Recurrent):
         Whether x and the output are (N, T, features), as all sequences in graphnn, and unlike
         torch's default; else (T, N, features).
     dropout
-        Share of what is dropped between layers, in training.
+        Share of what is dropped between layers, in training; of one layer alone nothing is.
     bidirectional
         Whether each layer also reads from the end to the beginning; outputs are joined.
     truncate
@@ -121,7 +121,7 @@ class LSTM(Recurrent):
         Whether x and the output are (N, T, features), as all sequences in graphnn, and unlike
         torch's default; else (T, N, features).
     dropout
-        Share of what is dropped between layers, in training.
+        Share of what is dropped between layers, in training; of one layer alone nothing is.
     bidirectional
         Whether each layer also reads from the end to the beginning; outputs are joined.
     proj_size
@@ -212,7 +212,7 @@ class GRU(Recurrent):
         Whether x and the output are (N, T, features), as all sequences in graphnn, and unlike
         torch's default; else (T, N, features).
     dropout
-        Share of what is dropped between layers, in training.
+        Share of what is dropped between layers, in training; of one layer alone nothing is.
     bidirectional
         Whether each layer also reads from the end to the beginning; outputs are joined.
     truncate

@@ -137,9 +137,7 @@ def checked_state(
     elif isinstance(state, list | tuple) and len(state) == len(shapes):
         parts = state
     else:
-        raise GraphError(
-            f"{what} takes its state as a pair (h, c); got {state!r}. Declared at {declared_at()}."
-        )
+        raise GraphError(f"{what} is a pair (h, c); got {state!r}. Declared at {declared_at()}.")
     nodes = tuple(map(as_node, parts))
     for node, shape in zip(nodes, shapes, strict=True):
         if node.spec.shape != tuple(shape):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from graphnn.errors import DataError, DTypeError, GraphError, ShapeError
 from graphnn.node import Parameter
-from graphnn.spec import format_shape
+from graphnn.spec import DTYPES, format_shape
 
 
 def to_torch(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
@@ -60,7 +60,8 @@ def from_torch(
     if strict and (missing or unknown):
         raise DataError(
             f"the state does not fit: missing {missing or 'nothing'}, unknown "
-            f"{unknown or 'nothing'}. Pass strict=False to load what fits."
+            f"{unknown or 'nothing'}."
+            f"{other_names(missing, unknown) or ' Pass strict=False to load what fits.'}"
         )
     arrays = {name: _array(name, value) for name, value in state.items() if name in parameters}
     for name, array in arrays.items():
@@ -90,10 +91,12 @@ def _check(name: str, array: NDArray[Any], parameter: Parameter) -> None:
             f"{format_shape(array.shape)}. {parameter.name} is declared at {parameter.origin}."
         )
     if array.dtype != own.dtype:
+        known = array.dtype.name in DTYPES
+        other = f", or declare the layer with dtype={array.dtype.name!r}" if known else ""
         raise DTypeError(
             f"{name} is {own.dtype}; the state has {array.dtype}, and nothing is cast silently. "
-            f"Convert it: array.astype({own.dtype.name!r}) or tensor.to(torch.{own.dtype.name}), "
-            f"or declare the layer with dtype={array.dtype.name!r}."
+            f"Convert it: array.astype({own.dtype.name!r}) or tensor.to(torch.{own.dtype.name})"
+            f"{other}."
         )
 
 
@@ -107,3 +110,15 @@ def _check_shared(parameters: Mapping[str, Parameter], arrays: Mapping[str, NDAr
                 f"{other} and {name} are one parameter here, and the state has different values "
                 "for them. Declare two modules, or leave one of the names out."
             )
+
+
+def other_names(missing: list[str], unknown: list[str]) -> str:
+    """What to do where the names differ by what stands in front of all of them."""
+    for longer, shorter, fix in (
+        (unknown, missing, "{{name.removeprefix({!r}): v for name, v in state.items()}}"),
+        (missing, unknown, "{{{!r} + name: v for name, v in state.items()}}"),
+    ):
+        front = longer[0].removesuffix(shorter[0]) if longer and shorter else ""
+        if front and [front + name for name in shorter] == longer:
+            return f" Names differ by {front!r}: {fix.format(front)}."
+    return ""

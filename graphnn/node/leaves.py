@@ -159,10 +159,11 @@ class Parameter(Node):
     def value(self, new: ArrayLike) -> None:
         given, array = np.asarray(new), array_for(new, self.dtype)
         if given.shape != self._home[0].shape:
+            turned = given.ndim > 1 and given.shape[::-1] == self._home[0].shape
             raise ShapeError(
                 f"{self.name}: the value of a parameter keeps its shape "
                 f"{format_shape(self._home[0].shape)}; got {format_shape(given.shape)}. "
-                f"Declared at {self.origin}."
+                f"Declared at {self.origin}.{' Transpose it: array.T.' * turned}"
             )
         if array is None:
             raise DTypeError(

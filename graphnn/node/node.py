@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from graphnn.context import Layer, Pass, SourceLine, context, declared_at
 from graphnn.errors import GraphError
+from graphnn.hints import OF_SETTING
 from graphnn.interop import Foreign
 from graphnn.op import Attrs, Op
 from graphnn.operators import Operators, operators
@@ -121,7 +122,8 @@ class Node(Operators, Foreign):
     serial: int
 
     def __setattr__(self, key: str, value: object) -> None:
-        raise AttributeError(f"a node is immutable; cannot set {key!r} of {self}")
+        hint = f". Write {OF_SETTING[key]}" if key in OF_SETTING else ""
+        raise AttributeError(f"a node is immutable; cannot set {key!r} of {self}{hint}")
 
     @property
     def shape(self) -> tuple[DimLike | None, ...]:

@@ -36,9 +36,11 @@ from graphnn.ops.loss.cross_entropy import *
 from graphnn.ops.loss.distance import *
 from graphnn.ops.loss.labels import *
 from graphnn.ops.loss.likelihood import *
+from graphnn.ops.loss.margin import *
 from graphnn.ops.loss.metric import *
 from graphnn.ops.movement.broadcast import *
 from graphnn.ops.movement.copy import *
+from graphnn.ops.movement.filled import *
 from graphnn.ops.movement.joining import *
 from graphnn.ops.movement.padding import *
 from graphnn.ops.movement.reshape import *

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from graphnn.errors import GraphError
 from graphnn.hints import did_you_mean
-from graphnn.node import Parameter
+from graphnn.node import Node, Parameter
 from graphnn.optim.checks import check_at_least_0, check_positive
 
 
@@ -106,7 +106,7 @@ def _group(i: int, given: Mapping[str, Any], settings: Sequence[str]) -> Group:
 
 def flattened(parameters: Any, settings: Sequence[str]) -> tuple[list[Parameter], list[Group]]:
     """Parameters, and their groups where they are given as torch's list of dicts."""
-    given = list(parameters)
+    given = _listed(parameters)
     if not any(isinstance(each, Mapping) for each in given):
         return given, []
     groups = as_groups(given, settings)
@@ -117,6 +117,21 @@ def flattened(parameters: Any, settings: Sequence[str]) -> tuple[list[Parameter]
         if parameter in members[:i]:
             raise GraphError(f"{parameter.name} is in two groups")
     return members, groups
+
+
+def _listed(given: Any) -> list[Any]:
+    """Parameters, or dicts of such, as a list; one alone is a list too."""
+    if isinstance(given, Parameter):
+        return [given]
+    several = isinstance(given, Iterable) and not isinstance(given, Node | Mapping)
+    items = list(given) if several else [given]
+    wrong = [item for item in items if not several or not isinstance(item, Parameter | Mapping)]
+    if wrong:
+        raise GraphError(
+            f"updates takes a list of parameters; got {wrong[0]!r}. Write "
+            "optimizer.updates(loss, net.parameters())."
+        )
+    return items
 
 
 def group_of(parameters: Sequence[Parameter], groups: Sequence[Group]) -> list[int]:

@@ -6,14 +6,14 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar, Self, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, Unpack
 
 import numpy as np
 
 from graphnn.autodiff import grad
 from graphnn.context import role
 from graphnn.errors import GraphError
-from graphnn.hints import did_you_mean
+from graphnn.hints import OF_OPTIMIZER, did_you_mean, lacking
 from graphnn.node import Node, Parameter
 from graphnn.ops.elementwise.cast import cast
 from graphnn.ops.elementwise.rounding import sign
@@ -105,7 +105,7 @@ class Optimizer(ABC):
     weight_decay: float
     state: list[Parameter]
 
-    def __new__(cls, *_settings: Any, **options: Any) -> Self:
+    def __new__(cls, *settings: Any, **options: Any) -> Self:
         """Say which setting was meant, where there is none of that name."""
         known = inspect.signature(cls.__init__).parameters
         own = [name for name in known if name not in ("self", "common")]
@@ -119,6 +119,9 @@ class Optimizer(ABC):
                     f"{cls.__name__} has no setting {name!r}; it has {', '.join(own)}."
                     f"{did_you_mean(name, own, '{}=')}"
                 )
+        # Parameters at first, as in torch: said before Python complains of a second lr.
+        if settings and "lr" in options and own[0] == "lr":
+            check_rate(cls.__name__, settings[0])
         return super().__new__(cls)
 
     def __init__(
@@ -188,6 +191,11 @@ class Optimizer(ABC):
         settings = [f"{name}={value!r}" for name, value in shown.items()]
         return f"{type(self).__name__}({', '.join(settings)})"
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise lacking(self, name, OF_OPTIMIZER)
+
     # Declaring updates.
 
     def updates(self, loss: Node, parameters: Parameters) -> Pairs:
@@ -204,7 +212,9 @@ class Optimizer(ABC):
         given, groups = flattened(parameters, settings_of(type(self)))
         chosen = [parameter for parameter in given if parameter.trainable]
         if not chosen:
-            raise GraphError("there is no trainable parameter to update")
+            frozen = any(parameter.learned for parameter in given)
+            fix = " All are frozen: net.requires_grad_(True) releases them." if frozen else ""
+            raise GraphError(f"there is no trainable parameter to update.{fix}")
         factor = self.options.loss_scale_factor
         if factor is None:
             return self._declared(grad(loss, chosen), chosen, groups)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graphnn.hints import teaches
 from graphnn.node import Node, NodeLike
 from graphnn.ops.activation.sigmoid import sigmoid
 from graphnn.ops.movement.joining import split
@@ -9,6 +10,7 @@ from graphnn.ops.movement.joining import split
 __all__ = ["glu"]
 
 
+@teaches
 def glu(x: NodeLike, axis: int = -1) -> Node:
     """Gated linear unit: ``a σ(b)``, of the two halves of an axis.
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from graphnn.node import Constant, Node, apply
 from graphnn.ops.elementwise.arithmetic import exp
-from graphnn.ops.elementwise.choice import isinf, where
+from graphnn.ops.elementwise.choice import equal, where
 from graphnn.ops.linalg.diagonal import tril
 from graphnn.ops.linalg.matmul import matmul
 from graphnn.ops.movement.broadcast import broadcast_to
@@ -81,7 +81,7 @@ class Formula:
 
     def weights(self, lse: Node) -> Node:
         """Rows of probabilities, given the logarithms of their sums; 0 where all is -∞."""
-        shift = where(isinf(lse), 0.0, lse)
+        shift = where(equal(lse, -math.inf), 0.0, lse)
         return exp(self.scores() - _column(shift))
 
     def dropped(self, weights: Node) -> Node:
@@ -171,7 +171,7 @@ def _logsumexp(scores: Array) -> Array:
 
 
 def _weights(scores: Array, lse: Array) -> Array:
-    return np.asarray(np.exp(scores - np.where(np.isinf(lse), 0, lse)[..., None]))
+    return np.asarray(np.exp(scores - np.where(lse == -np.inf, 0, lse)[..., None]))
 
 
 def _kept(shape: tuple[int, ...], rng: Array, dropout: float, stream: int) -> Array:

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from graphnn.context import declared_at
 from graphnn.errors import ShapeError
+from graphnn.hints import teaches
 from graphnn.node import Node, NodeLike, as_node
 from graphnn.ops.convolution.pool import known_sizes, largest_under, mean_under
 from graphnn.ops.convolution.window import each_axis
@@ -105,6 +106,7 @@ def adaptive_avg_pool2d(x: NodeLike, output_size: OutputSize, name: str | None =
     return _shared_mean("adaptive_avg_pool2d", 2, node, output_size, name)
 
 
+@teaches
 def global_avg_pool(x: NodeLike, keepdims: bool = False, name: str | None = None) -> Node:
     """The mean of each channel over all of its pixels (Lin, Chen, Yan, *Network in network*, 2013).
 
@@ -136,6 +138,7 @@ def global_avg_pool(x: NodeLike, keepdims: bool = False, name: str | None = None
     return mean(as_node(x), _behind_channels("global_avg_pool", x), keepdims, name)
 
 
+@teaches
 def global_max_pool(x: NodeLike, keepdims: bool = False, name: str | None = None) -> Node:
     """The largest pixel of each channel; see :func:`global_avg_pool`.
 

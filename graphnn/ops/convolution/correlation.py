@@ -72,6 +72,8 @@ def _check(a: TensorSpec, b: TensorSpec, dims: int, second: str) -> None:
     if a.ndim != dims + 2:
         wanted = ", ".join(("batch", "channels", *axes))
         fix = "Add the missing one: gn.expand_dims(x, 1) for the channel, 0 for the batch."
+        if dims == 2 and a.ndim == 2:
+            fix = "Give rows their shape: gn.reshape(x, (-1, channels, height, width))."
         raise Mismatch(f"an input of {dims + 2} axes ({wanted})", fix if a.ndim < dims + 2 else "")
     if b.ndim != dims + 2:
         raise Mismatch(f"a {second} of {dims + 2} axes")
@@ -93,8 +95,19 @@ def _spec(dims: int, x: TensorSpec, w: TensorSpec, *, groups: int = 1, **window:
     _check(x, w, dims, "weight (out_channels, in_channels / groups, ...)")
     _check_weight(w, groups)
     if x.shape[1] != w.shape[1] * groups:
-        raise Mismatch(_channels("weight.shape[1]", groups), _weight_that_fits(x, w, groups))
+        fix = channels_first(x, as_number(w.shape[1]) * groups)
+        raise Mismatch(_channels("weight.shape[1]", groups), fix or _weight_that_fits(x, w, groups))
     return x.with_shape((x.shape[0], w.shape[0], *result_sizes(x.shape[2:], w.shape[2:], **window)))
+
+
+def channels_first(x: TensorSpec, channels: int) -> str:
+    """How to bring the channels to axis 1 where they lie last, as in Keras and jax."""
+    if x.ndim < 3 or x.shape[-1] != channels:
+        return ""
+    if x.ndim > 3 and x.shape[-1] == x.shape[-2]:  # a square image, more likely
+        return ""
+    order = (0, x.ndim - 1, *range(1, x.ndim - 1))
+    return f"Channels come before the other axes: gn.transpose(x, {order})."
 
 
 def _channels(place: str, groups: int) -> str:

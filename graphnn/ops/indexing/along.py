@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from graphnn.context import declared_at
 from graphnn.errors import ShapeError
+from graphnn.hints import teaches
 from graphnn.node import Node, NodeLike, apply, as_node
 from graphnn.op import Draw, Example, Mismatch, Op, Rows, register
 from graphnn.ops.declare.axes import as_axis
@@ -133,6 +134,7 @@ PUT_ALONG = register(
 )
 
 
+@teaches
 def take_along_axis(x: NodeLike, indices: NodeLike, axis: int = -1) -> Node:
     """Elements chosen in each row along an axis, for instance by ``argsort``.
 
@@ -175,6 +177,7 @@ def take_along_axis(x: NodeLike, indices: NodeLike, axis: int = -1) -> Node:
     return transpose(apply(TAKE_ALONG, [node, chosen]), back)
 
 
+@teaches
 def gather(x: NodeLike, dim: int, index: NodeLike) -> Node:
     """:func:`take_along_axis` with torch's name and order of arguments.
 

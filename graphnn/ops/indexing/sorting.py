@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from graphnn.context import declared_at
 from graphnn.errors import ShapeError
+from graphnn.hints import teaches
 from graphnn.node import Node, NodeLike, apply, as_node
 from graphnn.op import Draw, Example, Mismatch, Op, Rows, register
 from graphnn.ops.declare.axes import as_axis
@@ -166,6 +167,7 @@ def _place(op: Op, x: NodeLike, axis: int | None, keepdims: bool) -> Node:
     return expand_dims(found, place) if keepdims else found
 
 
+@teaches
 def argmax(x: NodeLike, axis: int | None = None, keepdims: bool = False) -> Node:
     """The place of the largest element along ``axis``, of all elements without one.
 
@@ -185,6 +187,7 @@ def argmax(x: NodeLike, axis: int | None = None, keepdims: bool = False) -> Node
     return _place(ARGMAX, x, axis, keepdims)
 
 
+@teaches
 def argmin(x: NodeLike, axis: int | None = None, keepdims: bool = False) -> Node:
     """The place of the smallest element; otherwise as :func:`argmax`.
 
@@ -197,6 +200,7 @@ def argmin(x: NodeLike, axis: int | None = None, keepdims: bool = False) -> Node
     return _place(ARGMIN, x, axis, keepdims)
 
 
+@teaches
 def argsort(x: NodeLike, axis: int = -1, descending: bool = False) -> Node:
     """The places of the elements in ascending order, int64; stable, nan last.
 
@@ -222,6 +226,7 @@ def _ordered(rows: Node, descending: bool) -> Node:
     return apply(ARGSORT, [rows], {"descending": int(descending)})
 
 
+@teaches
 def sort(x: NodeLike, axis: int = -1, descending: bool = False) -> Node:
     """The elements in ascending order along ``axis``; stable, nan last.
 
@@ -239,6 +244,7 @@ def sort(x: NodeLike, axis: int = -1, descending: bool = False) -> Node:
     return transpose(apply(TAKE_ALONG, [rows, _ordered(rows, descending)]), back)
 
 
+@teaches
 def topk(
     x: NodeLike, k: int, axis: int = -1, largest: bool = True, sorted: bool = True
 ) -> tuple[Node, Node]:

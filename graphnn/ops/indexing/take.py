@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from graphnn.context import declared_at
 from graphnn.errors import ShapeError
+from graphnn.hints import teaches
 from graphnn.node import Constant, Node, NodeLike, apply, as_node, as_nodes
 from graphnn.op import Draw, Example, Mismatch, Op, Rows, register
 from graphnn.ops.declare.axes import as_axis
@@ -195,6 +196,7 @@ def as_indices(what: str, indices: NodeLike, size: DimLike) -> Node:
     return Constant(np.where(array < 0, array + size, array).astype(np.int64))
 
 
+@teaches
 def take(x: NodeLike, indices: NodeLike, axis: int | None = None, name: str | None = None) -> Node:
     """The elements with the given indices along an axis.
 
@@ -236,6 +238,7 @@ def take(x: NodeLike, indices: NodeLike, axis: int | None = None, name: str | No
     return reshape(found, (*shape[:place], *chosen.spec.shape, *shape[place + 1 :]))
 
 
+@teaches
 def scatter_add(
     x: NodeLike, indices: NodeLike, updates: NodeLike, axis: int = 0, name: str | None = None
 ) -> Node:

@@ -10,6 +10,7 @@ import numpy as np
 
 from graphnn.context import declared_at
 from graphnn.errors import GraphError, ShapeError
+from graphnn.hints import teaches
 from graphnn.node import Node, NodeLike, as_nodes
 from graphnn.ops.declare.axes import as_axes
 from graphnn.ops.linalg.diagonal import diagonal
@@ -240,6 +241,7 @@ def _matrices(node: Node, labels: Labels, batch: Labels, rows: Labels, columns: 
     return reshape(transpose(node, order), (*lead, high, wide))
 
 
+@teaches
 def tensordot(
     a: NodeLike, b: NodeLike, axes: int | tuple[int | Sequence[int], int | Sequence[int]] = 2
 ) -> Node:

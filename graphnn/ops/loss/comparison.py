@@ -9,8 +9,19 @@ import numpy as np
 
 from graphnn.context import context, declared_at
 from graphnn.errors import DTypeError, GraphError, ShapeError
-from graphnn.node import Node, NodeLike, apply, as_nodes
-from graphnn.op import Alias, Draw, Example, Mismatch, Op, Scalar, Strided, register
+from graphnn.node import Node, NodeLike, Parameter, apply, as_nodes
+from graphnn.op import (
+    Alias,
+    Convolution,
+    Draw,
+    Example,
+    Gemm,
+    Mismatch,
+    Op,
+    Scalar,
+    Strided,
+    register,
+)
 from graphnn.ops.reduction.reduce import mean, sum
 from graphnn.source import Body
 from graphnn.spec import FLOATS, TensorSpec, format_shape
@@ -65,6 +76,44 @@ def refuse(what: str, node: Node, made_by: Sequence[str], why: str) -> None:
             f"{source.origin}). Pass what goes into the {source.op.name}: a model may still have "
             f"it behind the loss, for predictions. Declared at {declared_at()}."
         )
+
+
+# Activations and the like that make no probabilities of a layer's output.
+_UNBOUNDED = frozenset(
+    {"relu", "leaky_relu", "elu", "selu", "celu", "softplus", "silu", "gelu", "mish", "tanh"}
+    | {"dropout"}
+)
+_LOGARITHMS = ("log_sigmoid", "log_softmax")
+
+
+def refuse_raw(what: str, node: Node, takes: str, fix: str) -> None:
+    """Raise where a loss of probabilities takes the plain output of a layer.
+
+    That is a product with what is learned, a bias perhaps, and nothing behind it that makes
+    probabilities of it; of other values nobody knows where they lie.
+    """
+    source = node
+    through = _UNBOUNDED if what == "nll_loss" else _UNBOUNDED.union(_LOGARITHMS)
+    while True:
+        learned = [_is_learned(value) for value in source.inputs]
+        if isinstance(source.op.kernel, Alias | Strided) or source.op.name in through:
+            source = source.inputs[0]
+        elif source.op.name == "add" and any(learned):
+            source = source.inputs[learned.index(True) - 1]  # without the bias
+        else:
+            break
+    if isinstance(source.op.kernel, Gemm | Convolution) and any(learned):
+        raise GraphError(
+            f"{what} {takes}; {node.name!r} is raw: it comes out of a {source.op.name} (declared "
+            f"at {source.origin}), and nothing makes probabilities of it. Declared at "
+            f"{declared_at()}. {fix}"
+        )
+
+
+def _is_learned(value: Node) -> bool:
+    while isinstance(value.op.kernel, Alias | Strided):
+        value = value.inputs[0]
+    return isinstance(value, Parameter) and value.learned
 
 
 def _same_shape_spec(a: TensorSpec, b: TensorSpec) -> TensorSpec:

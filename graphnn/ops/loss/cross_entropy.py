@@ -11,7 +11,7 @@ from graphnn.node import Node, NodeLike, apply, as_node, as_nodes, size_of
 from graphnn.ops.elementwise.arithmetic import divide
 from graphnn.ops.elementwise.cast import cast
 from graphnn.ops.elementwise.choice import not_equal, where
-from graphnn.ops.loss.comparison import ReductionName, reduced, refuse
+from graphnn.ops.loss.comparison import ReductionName, reduced, refuse, refuse_raw
 from graphnn.ops.loss.labels import COUNTED, CROSS_ENTROPY, NLL, one_hot
 from graphnn.ops.normalisation.softmax import log_softmax
 from graphnn.ops.reduction.reduce import sum
@@ -102,6 +102,13 @@ def nll_loss(
 
     Arguments as in :func:`cross_entropy`, which is this loss after :func:`log_softmax`.
 
+    Raises
+    ------
+    ShapeError, DTypeError
+        As :func:`cross_entropy` does.
+    GraphError
+        If ``log_probabilities`` are the output of a softmax, or of a layer with nothing behind it.
+
     Examples
     --------
     >>> import graphnn as gn
@@ -111,6 +118,12 @@ def nll_loss(
     """
     x, y = as_nodes(log_probabilities, labels)
     refuse("nll_loss", x, ["softmax", "sigmoid"], "takes logarithms of probabilities (log_softmax)")
+    refuse_raw(
+        "nll_loss",
+        x,
+        "takes logarithms of probabilities, outputs of a log_softmax",
+        "For logits use gn.cross_entropy, in compile loss='cross_entropy'.",
+    )
     target = _counted(y, x, ignore_index)
     rows = apply(NLL, [x, target])
     own = _weights_of(target, x, None if weight is None else class_weights(x, weight))

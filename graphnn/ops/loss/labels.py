@@ -32,10 +32,11 @@ def label_spec(logits: TensorSpec, labels: TensorSpec) -> TensorSpec:
             "whole-number labels", "Declare them: gn.Input((None,), dtype='int64').", dtype=True
         )
     if logits.ndim < 1 or logits.shape[:-1] != labels.shape:
-        raise Mismatch(
-            "labels.shape == logits.shape[:-1]: one class index a row",
-            "One-hot labels? Take their argmax.",
-        )
+        fix = "One-hot labels? Take their argmax."
+        if logits.ndim > 2 and (logits.shape[0], *logits.shape[2:]) == labels.shape:
+            order = (0, *range(2, logits.ndim), 1)
+            fix = f"Classes come last, unlike in torch: gn.transpose(logits, {order})."
+        raise Mismatch("labels.shape == logits.shape[:-1]: one class index a row", fix)
     if logits.shape[-1] == 0:
         raise Mismatch("at least one class on the last axis: of none, no label is right")
     return TensorSpec(labels.shape, logits.dtype)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from graphnn.hints import teaches
 from graphnn.node import Node, NodeLike, apply, as_node
 from graphnn.op import Draw, Example, Mismatch, Op, Scalar, register
 from graphnn.ops.declare.tangents import linear
@@ -55,6 +56,7 @@ BROADCAST = register(
 )
 
 
+@teaches
 def broadcast_to(x: NodeLike, shape: Sequence[DimLike | None]) -> Node:
     """Repeat ``x`` along axes of size 1 and new leading axes, as NumPy broadcasts.
 
@@ -74,6 +76,7 @@ def broadcast_to(x: NodeLike, shape: Sequence[DimLike | None]) -> Node:
     return node if target == node.spec.shape else apply(BROADCAST, [node], {"shape": target})
 
 
+@teaches
 def expand(x: NodeLike, shape: Sequence[DimLike | None]) -> Node:
     """:func:`broadcast_to` as torch has it: -1 keeps the size of an axis.
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from graphnn.context import declared_at
 from graphnn.errors import GraphError, ShapeError
+from graphnn.hints import teaches
 from graphnn.node import Node, NodeLike, apply, as_node, as_nodes
 from graphnn.op import Concat, Draw, Example, Mismatch, Op, Rows, register
 from graphnn.ops.declare.axes import as_axis, as_new_axes
@@ -82,6 +83,7 @@ CONCAT = register(
 )
 
 
+@teaches
 def concat(values: Sequence[NodeLike], axis: int = 0, name: str | None = None) -> Node:
     """Join arrays along an axis that they have.
 
@@ -120,6 +122,7 @@ def _several(what: str, values: object) -> tuple[Node, ...]:
     return as_nodes(*values)
 
 
+@teaches
 def stack(values: Sequence[NodeLike], axis: int = 0, name: str | None = None) -> Node:
     """Join arrays of one shape along a new axis.
 
@@ -142,6 +145,7 @@ def stack(values: Sequence[NodeLike], axis: int = 0, name: str | None = None) ->
     return wide[0] if len(wide) == 1 else apply(CONCAT, wide, {"axis": place}, name=name)
 
 
+@teaches
 def split(x: NodeLike, parts: int | Sequence[int], axis: int = 0) -> list[Node]:
     """Take an array apart along an axis, as NumPy does.
 
@@ -227,6 +231,7 @@ ROLL = register(
 )
 
 
+@teaches
 def roll(x: NodeLike, shift: int | Sequence[int], axis: int | Sequence[int] | None = None) -> Node:
     """Move elements along axes; what leaves at one end comes back at the other.
 
@@ -263,6 +268,7 @@ def _rolled(node: Node, shift: int, axis: int) -> Node:
     return concat([narrow(node, axis, cut, shift), narrow(node, axis, 0, cut)], axis)
 
 
+@teaches
 def repeat(x: NodeLike, repeats: int, axis: int | None = None) -> Node:
     """Each element ``repeats`` times in a row; without an axis of the array as one row.
 

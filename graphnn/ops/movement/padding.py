@@ -63,6 +63,15 @@ def pad(
     return node
 
 
+def _from_the_last(node: Node, given: Sequence[object]) -> str:
+    """What torch's widths are here: they begin with the last axis, in one row."""
+    if len(given) % 2 or len(given) > 2 * node.ndim or any(not isinstance(w, int) for w in given):
+        return ""
+    pairs = [tuple(given[i : i + 2]) for i in range(0, len(given), 2)][::-1]
+    rows = [(0, 0)] * (node.ndim - len(pairs)) + pairs
+    return f" Pairs from the first axis on, unlike in torch: {rows}."
+
+
 def _widths(node: Node, given: Widths) -> list[tuple[int, int]]:
     if isinstance(given, int):
         return [(given, given)] * node.ndim
@@ -73,7 +82,7 @@ def _widths(node: Node, given: Widths) -> list[tuple[int, int]]:
     if len(pairs) != node.ndim or any(len(pair) != 2 for pair in pairs):
         raise ShapeError(
             f"pad: a pair (before, after) for each of {node.ndim} axes of {node.name}; got "
-            f"{given}. Declared at {declared_at()}."
+            f"{given}. Declared at {declared_at()}.{_from_the_last(node, given)}"
         )
     return [(before, after) for before, after in pairs]
 

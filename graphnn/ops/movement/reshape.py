@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from graphnn.context import declared_at
 from graphnn.errors import ShapeError
+from graphnn.hints import teaches
 from graphnn.node import Node, NodeLike, apply, as_node
 from graphnn.op import Alias, Draw, Example, Mismatch, Op, register
 from graphnn.ops.declare.axes import as_axes, as_axis, as_new_axes
@@ -74,6 +75,7 @@ RESHAPE = register(
 )
 
 
+@teaches
 def reshape(x: NodeLike, shape: int | Sequence[DimLike | None]) -> Node:
     """The same elements in another shape; no data is moved.
 
@@ -131,6 +133,7 @@ def flatten(x: NodeLike, start: int = 1) -> Node:
     return reshape(node, (*node.spec.shape[:first], product(node.spec.shape[first:])))
 
 
+@teaches
 def expand_dims(x: NodeLike, axes: int | Sequence[int]) -> Node:
     """Insert axes of size 1 at the places that they have in the result.
 
@@ -152,6 +155,7 @@ def expand_dims(x: NodeLike, axes: int | Sequence[int]) -> Node:
     return reshape(node, tuple(1 if i in new else next(dims) for i in range(ndim)))
 
 
+@teaches
 def squeeze(x: NodeLike, axes: int | Sequence[int] | None = None) -> Node:
     """Drop axes of size 1: the given ones, or all.
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from graphnn.context import declared_at
 from graphnn.errors import ShapeError
+from graphnn.hints import teaches
 from graphnn.node import Node, NodeLike, apply, as_node
 from graphnn.op import Draw, Example, Mismatch, Op, Pad, Strided, register
 from graphnn.ops.declare.axes import as_axes, as_axis
@@ -144,6 +145,7 @@ def sliced(x: Node, low: Sizes, high: Sizes, step: Sizes | None = None) -> Node:
     return apply(SLICE, [x], {"low": low, "high": high, "step": steps})
 
 
+@teaches
 def narrow(x: NodeLike, axis: int, start: DimLike, length: DimLike) -> Node:
     """The ``length`` elements from ``start`` on along one axis, as torch has it.
 
@@ -166,6 +168,7 @@ def narrow(x: NodeLike, axis: int, start: DimLike, length: DimLike) -> Node:
     return sliced(node, tuple(low), tuple(high))
 
 
+@teaches
 def flip(x: NodeLike, axis: int | Sequence[int] | None = None) -> Node:
     """Reverse the order along ``axis``, by default along all axes.
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from graphnn.context import declared_at
 from graphnn.errors import ShapeError
+from graphnn.hints import teaches
 from graphnn.node import Node, NodeLike, apply, as_node
 from graphnn.op import Draw, Example, Mismatch, Op, Strided, register
 from graphnn.ops.declare.axes import as_axes, as_axis
@@ -64,6 +65,7 @@ TRANSPOSE = register(
 )
 
 
+@teaches
 def transpose(x: NodeLike, axes: Sequence[int] | None = None) -> Node:
     """Reorder the axes; by default reverse them. A product absorbs the transpose of its factors.
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graphnn.hints import teaches
 from graphnn.node import Node, NodeLike, apply, as_node
 from graphnn.op import Draw, Example, Jvp, Mismatch, Op, Rows, Vjp, register
 from graphnn.ops.declare.axes import as_axis
@@ -141,6 +142,7 @@ def _along(op: Op, x: NodeLike, axis: int, name: str | None) -> Node:
     return transpose(apply(op, [transpose(node, order)], name=name), back)
 
 
+@teaches
 def softmax(x: NodeLike, axis: int = -1, name: str | None = None) -> Node:
     """Probabilities: exp(x) divided by its sum along ``axis``; it does not overflow.
 
@@ -169,6 +171,7 @@ def softmax(x: NodeLike, axis: int = -1, name: str | None = None) -> Node:
     return _along(SOFTMAX, x, axis, name)
 
 
+@teaches
 def log_softmax(x: NodeLike, axis: int = -1, name: str | None = None) -> Node:
     """Logarithm of :func:`softmax`, without its overflow and underflow.
 

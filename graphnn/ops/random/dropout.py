@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from graphnn.context import declared_at
 from graphnn.errors import DTypeError, GraphError, ShapeError
+from graphnn.hints import teaches
 from graphnn.node import Constant, Node, NodeLike, apply, as_node
 from graphnn.op import Draw, Example, Mismatch, Op, Rows, Scalar, register
 from graphnn.ops.declare.tangents import added
@@ -79,6 +80,7 @@ DROPOUT = register(
 )
 
 
+@teaches
 def dropout(x: NodeLike, p: float = 0.5, name: str | None = None) -> Node:
     """Set each element to 0 with probability ``p``, scale the others by 1 / (1 - p).
 
@@ -112,6 +114,7 @@ def dropout(x: NodeLike, p: float = 0.5, name: str | None = None) -> Node:
     return _dropped_by(node, node.spec.shape, checked_share("dropout", p), name)
 
 
+@teaches
 def dropout1d(x: NodeLike, p: float = 0.5, name: str | None = None) -> Node:
     """Dropout of whole channels of (batch, channels, length); in inference the identity.
 
@@ -132,6 +135,7 @@ def dropout1d(x: NodeLike, p: float = 0.5, name: str | None = None) -> Node:
     return _of_channels("dropout1d", as_node(x), 3, "(batch, channels, length)", p, name)
 
 
+@teaches
 def dropout2d(x: NodeLike, p: float = 0.5, name: str | None = None) -> Node:
     """Dropout of whole channels of images (batch, channels, height, width).
 
@@ -170,6 +174,7 @@ def _dropped_by(node: Node, shape: Shape, p: float, name: str | None) -> Node:
     return apply(DROPOUT, [node, kept_mask(shape, 1 - p), scale], name=name)
 
 
+@teaches
 def alpha_dropout(x: NodeLike, p: float = 0.5, name: str | None = None) -> Node:
     """Dropout that keeps mean 0 and variance 1, for SELU networks (Klambauer et al., 2017).
 
@@ -282,6 +287,7 @@ NORMAL = register(
 )
 
 
+@teaches
 def gaussian_noise(x: NodeLike, std: float = 0.1, name: str | None = None) -> Node:
     """``x`` plus Gaussian noise of mean 0 in training; the identity in inference.
 

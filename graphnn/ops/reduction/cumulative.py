@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graphnn.hints import teaches
 from graphnn.node import Constant, Node, NodeLike, apply, as_node
 from graphnn.op import Draw, Example, Mismatch, Op, Rows, register
 from graphnn.ops.declare.axes import as_axis
@@ -195,6 +196,7 @@ def product_of_others(x: Node) -> Node:
     return apply(RECURRENCE, before, {"reverse": 0}) * apply(RECURRENCE, after, {"reverse": 1})
 
 
+@teaches
 def cumsum(x: NodeLike, axis: int = -1, name: str | None = None) -> Node:
     """The sum of all elements up to each one, along ``axis``.
 
@@ -209,6 +211,7 @@ def cumsum(x: NodeLike, axis: int = -1, name: str | None = None) -> Node:
     return transpose(apply(CUMSUM, [transpose(node, order)], {"reverse": 0}, name=name), back)
 
 
+@teaches
 def cumprod(x: NodeLike, axis: int = -1) -> Node:
     """The product of all elements up to each one, along ``axis``; its gradient knows factors of 0.
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graphnn.hints import teaches
 from graphnn.node import Node, NodeLike, apply, as_node, size_of
 from graphnn.op import Draw, Example, Jvp, Mismatch, Op, Reduction, Vjp, register
 from graphnn.ops.declare.axes import as_axes
@@ -185,6 +186,7 @@ def _reduce(
     return apply(op, [node], {"axes": axes, "keepdims": keepdims}, name=name)
 
 
+@teaches
 def sum(
     x: NodeLike,
     axis: int | Sequence[int] | None = None,
@@ -218,6 +220,7 @@ def sum(
     return _reduce(SUM, x, axis, keepdims, name)
 
 
+@teaches
 def mean(
     x: NodeLike,
     axis: int | Sequence[int] | None = None,
@@ -251,6 +254,7 @@ def mean(
     return _reduce(MEAN, x, axis, keepdims, name)
 
 
+@teaches
 def max(
     x: NodeLike,
     axis: int | Sequence[int] | None = None,
@@ -271,6 +275,7 @@ def max(
     return _reduce(MAX, x, axis, keepdims, name)
 
 
+@teaches
 def min(
     x: NodeLike,
     axis: int | Sequence[int] | None = None,
@@ -288,6 +293,7 @@ def min(
     return _reduce(MIN, x, axis, keepdims, name)
 
 
+@teaches
 def prod(
     x: NodeLike,
     axis: int | Sequence[int] | None = None,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from graphnn.context import declared_at
 from graphnn.errors import DTypeError, GraphError
+from graphnn.hints import teaches
 from graphnn.node import Node, NodeLike, as_node, size_of
 from graphnn.ops.declare.axes import Axes, as_axes, as_axis
 from graphnn.ops.elementwise.arithmetic import abs, exp, log, power, sqrt, square
@@ -40,6 +41,7 @@ def _dropped(node: Node, like: Node, axes: Sequence[int], keepdims: bool) -> Nod
     return reshape(node, tuple(d for i, d in enumerate(like.spec.shape) if i not in axes))
 
 
+@teaches
 def var(x: NodeLike, axis: Axes = None, keepdims: bool = False, correction: float = 0) -> Node:
     """Variance: ``Σ (x - mean)² / (n - correction)``.
 
@@ -76,6 +78,7 @@ def var(x: NodeLike, axis: Axes = None, keepdims: bool = False, correction: floa
     return sum(spread, axes, keepdims) / where(greater(free, 0.0), free, 0.0)
 
 
+@teaches
 def std(x: NodeLike, axis: Axes = None, keepdims: bool = False, correction: float = 0) -> Node:
     """Standard deviation, the root of :func:`var`; where it is 0, so is its gradient.
 
@@ -101,6 +104,7 @@ def _scale(largest: Node) -> Node:
     return stop_gradient(where(useful, usable, 1.0))
 
 
+@teaches
 def norm(x: NodeLike, p: float = 2, axis: Axes = None, keepdims: bool = False) -> Node:
     """Vector norm: ``(Σ |x|ᵖ)^(1/p)``, without overflow where the result is finite.
 
@@ -148,6 +152,7 @@ def norm(x: NodeLike, p: float = 2, axis: Axes = None, keepdims: bool = False) -
     return _dropped(root * scale, node, axes, keepdims)
 
 
+@teaches
 def logsumexp(x: NodeLike, axis: Axes = None, keepdims: bool = False) -> Node:
     """``ln Σ exp x`` without overflow; -inf where all is -inf, with a gradient of 0 there.
 
@@ -183,6 +188,7 @@ def _is_true(x: NodeLike) -> Node:
     return cast(cast(as_node(x), "bool"), "int32")
 
 
+@teaches
 def any(x: NodeLike, axis: Axes = None, keepdims: bool = False) -> Node:
     """Whether any element is true, or not 0; of nothing, False.
 
@@ -195,6 +201,7 @@ def any(x: NodeLike, axis: Axes = None, keepdims: bool = False) -> Node:
     return greater(max(_is_true(x), axis, keepdims), 0)
 
 
+@teaches
 def all(x: NodeLike, axis: Axes = None, keepdims: bool = False) -> Node:
     """Whether all elements are true, or not 0; of nothing, True.
 
@@ -207,6 +214,7 @@ def all(x: NodeLike, axis: Axes = None, keepdims: bool = False) -> Node:
     return greater(min(_is_true(x), axis, keepdims), 0)
 
 
+@teaches
 def count_nonzero(x: NodeLike, axis: Axes = None, keepdims: bool = False) -> Node:
     """How many elements are not 0, int64.
 
@@ -219,6 +227,7 @@ def count_nonzero(x: NodeLike, axis: Axes = None, keepdims: bool = False) -> Nod
     return sum(cast(_is_true(x), "int64"), axis, keepdims)
 
 
+@teaches
 def median(x: NodeLike, axis: int | None = None, keepdims: bool = False) -> Node:
     """The middle of the sorted elements, of an even number the mean of the two, as NumPy has it.
 

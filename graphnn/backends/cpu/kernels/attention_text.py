@@ -91,11 +91,15 @@ product_T(
     y + query_row * depth * SIZE, line * depth, 1 if left > 0 else 0,
 )"""
 FINISH_OUTPUT = """\
-if total[i] == 0:  # nothing to attend to
+if seen_keys == 0:
     clear_T(y, place, 1, line, depth)
-else:
+elif total[i] != 0:  # else there was nothing to attend to
     scaled_T(y + place * depth * SIZE, depth, real(1) / total[i])"""
-FINISH_SUM = "sums[place] = real(-INF) if total[i] == 0 else greatest[i] + log_T(total[i])"
+FINISH_SUM = """\
+if total[i] == 0 or greatest[i] == INF:
+    sums[place] = real(-INF) if total[i] == 0 else real(INF)
+else:
+    sums[place] = greatest[i] + log_T(total[i])"""
 
 BACKWARD = '''\
 def NAME(data, meta, lane, lanes):
@@ -130,7 +134,7 @@ def NAME(data, meta, lane, lanes):
                 for i in range(n):
                     seen = min(max(top + i + 1 - left, 0), m) if causal else m
                     shift = lse[here + i * line]
-                    shift = real(INF) if shift == -INF else shift  # nothing to attend to
+                    shift = real(0) if shift == -INF else shift  # nothing to attend to
                     slopes_T(
                         tile + i * m * SIZE, slope + i * m * SIZE, seen, m, <<masked>><<kept>>
                         scale, shift, <<mean of row>>,
