@@ -15,6 +15,7 @@ from graphnn.backends.cpu import binding, executor
 from graphnn.backends.cpu.binding import Bound, Places, address_of
 from graphnn.backends.cpu.executor import Job
 from graphnn.backends.cpu.kernels import kernel_of
+from graphnn.barriers import Layout
 from graphnn.errors import GraphError
 from graphnn.feed import (
     check_fits,
@@ -31,7 +32,7 @@ from graphnn.graph import Graph
 from graphnn.hints import teaches
 from graphnn.loop import offset_of, with_bodies
 from graphnn.loop_passes import settled
-from graphnn.memory import Layout, lay_out
+from graphnn.memory import lay_out
 from graphnn.node import Constant, Input, Node, Parameter, Size, apply
 from graphnn.ops.movement.copy import COPY
 from graphnn.ops.random.generator import GENERATOR, advanced

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from graphnn.barriers import Buffer, Layout, overlaps, races, races_inside
 from graphnn.errors import GraphError, PlanError
 from graphnn.fusion import Group, is_computed, root
 from graphnn.graph import Graph, equation
 from graphnn.hints import did_you_mean
-from graphnn.memory import Buffer, Layout, overlaps, races, races_inside
 from graphnn.node import Node, Parameter
 from graphnn.op import Leaf
 from graphnn.schedule import Inner, Step

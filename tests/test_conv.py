@@ -9,8 +9,8 @@ import pytest
 
 import graphnn as gn
 from graphnn.backends import reference
+from graphnn.barriers import overlaps, races
 from graphnn.errors import DTypeError, GraphError, PlanError, ShapeError
-from graphnn.memory import overlaps, races
 from graphnn.node import apply
 from graphnn.ops.convolution import correlation
 from graphnn.ops.convolution.correlation import FAMILIES, tile_of

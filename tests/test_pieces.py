@@ -16,9 +16,10 @@ from graphnn.fusion import fuse
 from graphnn.graph import needed
 from graphnn.node import apply, rebuilt
 from graphnn.op import Gemm, Reduction, registry
+from graphnn.parts import leading
 from graphnn.passes import simplified, with_early_slices, with_joined_pads, without_new_axes
 from graphnn.pieces import in_order
-from graphnn.schedule import leading, step_of
+from graphnn.schedule import step_of
 from graphnn.spec import BATCH, evaluate
 from graphnn.testing import check_values
 

@@ -18,10 +18,11 @@ import graphnn as gn
 from graphnn.backends import reference
 from graphnn.backends.cpu import blas, executor
 from graphnn.backends.cpu.binding import Bound, address_of
+from graphnn.barriers import overlaps
 from graphnn.errors import GraphError, PlanError, ShapeError
 from graphnn.fusion import fuse, root
 from graphnn.graph import needed
-from graphnn.memory import ALIGNMENT, overlaps
+from graphnn.memory import ALIGNMENT
 from graphnn.node import Constant, Input, Parameter, Size
 from graphnn.plan import Plan, readable_bytes, readable_count
 from graphnn.schedule import dependencies, schedule, step_of

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from graphnn.backends.cpu import blas, loop
 from graphnn.backends.cpu.compile import kernel_address
 from graphnn.backends.cpu.kernels import Kernel, LoopKernels
+from graphnn.barriers import Layout
 from graphnn.fusion import root
 from graphnn.loop import offset_of
-from graphnn.memory import ALIGNMENT, Layout, ring_bytes
+from graphnn.memory import ALIGNMENT, ring_bytes
 from graphnn.node import Constant, Input, Node, Parameter, Size
 from graphnn.op import Attention, Convolution, Gemm
 from graphnn.plan import Plan

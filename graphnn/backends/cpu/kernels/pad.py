@@ -12,7 +12,8 @@ from graphnn.backends.cpu.kernels.source import (
     in_each_part,
     row_major,
 )
-from graphnn.schedule import Step, leading
+from graphnn.parts import leading
+from graphnn.schedule import Step
 from graphnn.source import SUFFIX
 from graphnn.spec import FLOATS, DimLike, product
 
