@@ -107,6 +107,9 @@ def _again(output: Node, given: Mapping[Node, Node]) -> Node:
     """The graph up to ``output`` once more, from ``given``, as a part of the reverse pass."""
     new = dict(given)
     for node in needed([output], given):
+        if isinstance(node.op.kernel, Leaf):  # a slot of a loop around it
+            new[node] = node
+            continue
         inputs = [new[value] for value in node.inputs]
         with role("backward", forward_of=node):
             name = node.label or node.op.name

@@ -30,7 +30,7 @@ from graphnn.feed import (
 from graphnn.fusion import is_computed, root
 from graphnn.graph import Graph
 from graphnn.hints import teaches
-from graphnn.loop import offset_of, with_bodies
+from graphnn.loop import Slot, offset_of, with_bodies
 from graphnn.loop_passes import settled
 from graphnn.memory import lay_out
 from graphnn.node import Constant, Input, Node, Parameter, Size, apply
@@ -161,6 +161,13 @@ class Function:
         if unknown:
             found = ", ".join(f"{node.name} (declared at {node.origin})" for node in unknown)
             raise GraphError(f"the outputs need inputs that are not given: {found}")
+        for value in graph.nodes:
+            for slot in value.inputs:
+                if isinstance(slot, Slot):
+                    raise GraphError(
+                        f"{value.name} (declared at {value.origin}) reads {slot.name}, which is "
+                        "there only in the steps of a scan. Return it from the step as y."
+                    )
         known = symbols(self.inputs)
         for value in dict.fromkeys([*self.inputs, *with_bodies(graph.nodes)]):
             missing = {name for dim in value.spec.shape for name in symbols_in(dim)} - known
@@ -236,6 +243,8 @@ class Function:
                 check_fits(self.graph, sizes)
                 check_known(self._limits, sizes)
                 plan = self.plan_for(sizes, gathered=gathered, layout=layout)
+                if like is not None:  # run by the same job: split alike, however small
+                    plan = replace(plan, lanes=like.plan.lanes)
                 if self._memory.reserve(plan.layout.nbytes):
                     self._bound.clear()
                     self._calls.clear()

@@ -547,3 +547,72 @@ def test_batch_norm_in_a_checkpoint_in_a_checkpoint(rng):
     np.testing.assert_allclose(found[1], found[3], rtol=1e-12)
     for one, other in zip(held, plain, strict=True):
         np.testing.assert_allclose(one.value, other.value, rtol=1e-13)
+
+
+# Sequences.
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_tail_batch_of_loops_is_split_like_the_others(threads):
+    """The tail is little work: planned alone it would have one lane, and one table."""
+    gn.set_num_threads(threads)
+    gn.set_seed(0)
+    x, y = gn.Input((None, 6, 3), name="x"), gn.Input((None,), name="y")
+    _, h = gn.nn.GRU(3, 8, num_layers=2, bidirectional=True)(x)
+    model = gn.Model(x, h[-1])
+    loss = gn.mean((gn.sum(h[-1], 1) - y) ** 2)
+    model.compile(gn.optim.SGD(lr=0.01), loss=loss)
+    data = {"x": np.ones((53, 6, 3), np.float32), "y": np.ones(53, np.float32)}
+    history = model.fit(data, epochs=2, batch_size=16, verbose=0)
+    gn.set_num_threads(None)
+    assert np.isfinite(history["loss"]).all()
+    training = model.training
+    whole = training.bind({"N": 16}, gathered=True)
+    tail = training.bind({"N": 5}, gathered=True, like=whole)
+    assert tail.plan.lanes == whole.plan.lanes
+
+
+def test_dropout_in_a_checkpoint_in_a_scan():
+    x = gn.Input(("T", 5), name="x")
+
+    def step(s, x):
+        h = gn.checkpoint(lambda a, b: gn.dropout(a + b, 0.5), s, x)
+        return h, h
+
+    _, ys = gn.scan(step, np.zeros(5, np.float32), x)
+    f = gn.function(x, [ys, gn.grad(gn.sum(ys), x)], training=True)
+    value, slope = f(np.ones((3, 5), np.float32))
+    np.testing.assert_array_equal(slope[-1], np.where(value[-1] != 0, 2, 0))
+
+
+def test_what_leaves_a_scan_is_returned_from_it():
+    leaked = []
+    x = gn.Input(("T", 3), name="x")
+
+    def step(s, x):
+        leaked.append(s * x)
+        return s + leaked[-1], s
+
+    gn.scan(step, np.zeros(3, np.float32), x)
+    with pytest.raises(gn.GraphError, match=r"there only in the steps of a scan. Return it .* as y"):
+        gn.function(x, leaked[0])
+
+
+def test_a_decoder_with_too_small_a_cache():
+    layer = gn.nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0)
+    table = gn.Constant(np.eye(4, dtype=np.float32))
+
+    def step(token, position, state):
+        y, state = layer.extend(gn.expand_dims(gn.take(table, token, axis=0), 1), state, position)
+        return y[:, 0], state
+
+    decoder = gn.Decoder(step, layer.empty(1, longest=3), max_len=20)
+    for _ in range(3):
+        decoder.step([1])
+    with pytest.raises(gn.DataError, match="position"):
+        decoder.step([1])
+
+
+def test_only_the_lstm_projects():
+    with pytest.raises(gn.GraphError, match=r"nn.GRU has no proj_size"):
+        gn.nn.GRU(3, 4, proj_size=2)

@@ -17,6 +17,7 @@ from graphnn.ops.attention.formula import Formula
 from graphnn.ops.attention.tiles import attend
 from graphnn.ops.elementwise.choice import less_equal
 from graphnn.ops.indexing.dynamic import dynamic_update_slice
+from graphnn.ops.indexing.take import take
 from graphnn.ops.linalg.matmul import product_of
 from graphnn.ops.movement.broadcast import broadcast_to
 from graphnn.ops.movement.joining import concat
@@ -236,9 +237,11 @@ class MultiheadAttention(Module):
                 "extend has no add_bias_kv and add_zero_attn, whose keys stand behind all others. "
                 f"Declared at {declared_at()}."
             )
+        longest = keys.spec.shape[1]
+        if isinstance(longest, int):  # a position that the caches have no place for is refused
+            position = take(Constant(np.arange(longest)), position)
         keys = dynamic_update_slice(keys, self.heads_of("key", x), position, 1)
         values = dynamic_update_slice(values, self.heads_of("value", x), position, 1)
-        longest = keys.spec.shape[1]
         assert isinstance(longest, int)  # else the update has refused it
         seen = less_equal(np.arange(longest), position)
         return self.attend_to(x, keys, values, reshape(seen, (1, 1, 1, -1))), keys, values

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from graphnn.context import declared_at
-from graphnn.errors import DTypeError, ShapeError
+from graphnn.errors import DTypeError, GraphError, ShapeError
 from graphnn.nn.module import Module
 from graphnn.nn.step import (
     Probe,
@@ -63,6 +63,11 @@ class Recurrent(Module):
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
         self.dropout = checked_share(f"nn.{what}", dropout)
+        if proj_size and self._parts == 1:
+            raise GraphError(
+                f"nn.{what} has no proj_size, which projects the h of an LSTM; got {proj_size!r}. "
+                f"Declared at {declared_at()}. Leave it out, or use nn.LSTM."
+            )
         self.proj_size, self.truncate = proj_size, truncate
         width = input_size
         for layer in range(num_layers):
