@@ -594,7 +594,9 @@ def test_what_leaves_a_scan_is_returned_from_it():
         return s + leaked[-1], s
 
     gn.scan(step, np.zeros(3, np.float32), x)
-    with pytest.raises(gn.GraphError, match=r"there only in the steps of a scan. Return it .* as y"):
+    with pytest.raises(
+        gn.GraphError, match=r"there only in the steps of a scan. Return it .* as y"
+    ):
         gn.function(x, leaked[0])
 
 

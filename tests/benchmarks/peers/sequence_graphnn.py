@@ -20,8 +20,10 @@ def loss_and_parameters(kind, x, target):
     _, _, features, hidden, classes = workload.SEQUENCES[kind]
     net = {"lstm": nn.LSTM, "gru": nn.GRU}[kind](features, hidden)
     head = nn.Linear(hidden, classes)
-    output, _ = net(x)
-    return gn.cross_entropy(head(output[:, -1]), target), [*net.parameters(), *head.parameters()]
+    # The last state is the last output; `output[:, -1]` would turn all of it batch-first before.
+    _, state = net(x)
+    h = state[0] if kind == "lstm" else state
+    return gn.cross_entropy(head(h[-1]), target), [*net.parameters(), *head.parameters()]
 
 
 def main():
