@@ -87,32 +87,25 @@ class Layout:
         return {node: buffer.offset for buffer in self.buffers for node in buffer.nodes}
 
 
-def barriers_of(steps: Sequence[Step], layout: Layout) -> tuple[bool, ...]:
-    """Where threads must wait, given what shares memory with what."""
-    since = _Since(steps, layout)
-    barriers = []
-    for i, step in enumerate(steps):
-        touches = since.touches(i, step)
-        wait = any(map(since.meets, touches))
-        if wait:
-            since.forget()
-        since.note(touches)
-        barriers.append(wait)
-    return tuple(barriers)
-
-
-# Iterations that are looked at: what a state is called comes back after two, and what meets at a
-# distance of more than that meets after two less.
+# Iterations of a loop that are looked at: what a state is called comes back after two, and what
+# meets at a distance of more than that meets after two less.
 _ROUNDS = 4
+# For each round of some steps what else some values are called in it.
+Rounds: TypeAlias = "Sequence[Mapping[Node, Node]]"
+ONCE: Rounds = (NO_NAMES,)
 
 
-def steady_barriers(inner: Inner, layout: Layout) -> tuple[bool, ...]:
-    """Where threads must wait in every iteration of a loop."""
-    since = _Since(inner.steps, layout)
-    waits = [False] * len(inner.steps)
-    for turn in range(_ROUNDS):
-        names = inner.turns if turn % 2 else {}
-        for i, step in enumerate(inner.steps):
+def rounds_of(inner: Inner) -> Rounds:
+    """A loop's iterations, as far as they differ."""
+    return [inner.turns if turn % 2 else NO_NAMES for turn in range(_ROUNDS)]
+
+
+def barriers_of(steps: Sequence[Step], layout: Layout, rounds: Rounds = ONCE) -> tuple[bool, ...]:
+    """Where threads must wait in every round, given what shares memory with what."""
+    since = _Since(steps, layout)
+    waits = [False] * len(steps)
+    for names in rounds:
+        for i, step in enumerate(steps):
             touches = since.touches(i, step, names)
             waits[i] = waits[i] or any(map(since.meets, touches))
             if waits[i]:
@@ -121,33 +114,18 @@ def steady_barriers(inner: Inner, layout: Layout) -> tuple[bool, ...]:
     return tuple(waits)
 
 
-def races_inside(inner: Inner, layout: Layout) -> list[int]:
-    """As :func:`races`, in a loop's body: also between one iteration and those after it."""
-    since = _Since(inner.steps, layout)
+def races(steps: Sequence[Step], layout: Layout, rounds: Rounds = ONCE) -> list[int]:
+    """Steps in which threads could meet although no barrier stands: none, in a sound layout."""
+    since = _Since(steps, layout)
     found = []
-    for turn in range(_ROUNDS):
-        names = inner.turns if turn % 2 else {}
-        for i, (step, barrier) in enumerate(zip(inner.steps, layout.barriers, strict=True)):
+    for names in rounds:
+        for i, (step, barrier) in enumerate(zip(steps, layout.barriers, strict=True)):
             if barrier:
                 since.forget()
             touches = since.touches(i, step, names)
             if any(map(since.meets, touches)):
                 found.append(i)
             since.note(touches)
-    return found
-
-
-def races(steps: Sequence[Step], layout: Layout) -> list[int]:
-    """Steps in which threads could meet although no barrier stands: none, in a sound layout."""
-    since = _Since(steps, layout)
-    found = []
-    for i, (step, barrier) in enumerate(zip(steps, layout.barriers, strict=True)):
-        if barrier:
-            since.forget()
-        touches = since.touches(i, step)
-        if any(map(since.meets, touches)):
-            found.append(i)
-        since.note(touches)
     return found
 
 
@@ -182,7 +160,7 @@ class _Since:
         node = names.get(access.node, access.node)
         return _Touch(self.spans.get(node, node), access.parts, access.writes)
 
-    def touches(self, i: int, step: Step, names: Mapping[Node, Node] = NO_NAMES) -> list[_Touch]:
+    def touches(self, i: int, step: Step, names: Mapping[Node, Node]) -> list[_Touch]:
         """Everything that step i touches; ``names``: what else some values are called."""
         found = [self._touch(access, names) for access in step.accesses]
         if i in self.scratch:

@@ -40,15 +40,16 @@ class _Live:
 
     Attributes
     ----------
-    parts
-        Its parts that are read.
     carries, inputs
         Which of its states are needed, and which of all its inputs.
+    nodes
+        What of its body is needed.
+    trails
+        States that are read at all steps.
     """
 
     def __init__(self, loop: Node, parts: Sequence[Node]) -> None:
         body: LoopBody = loop.attrs["body"]
-        self.parts = parts
         roots = [part.attrs["of"] for part in parts if part.op is STACK]
         wanted = {part.attrs["carry"] for part in parts if part.op is not STACK}
         found: set[Node] = set()
@@ -63,7 +64,6 @@ class _Live:
         kept = {body.carries[i] for i in wanted} | found
         self.inputs = [i for i, slot in enumerate(body.slots) if slot in kept]
         stacked = set(roots)
-        # Of these, the states of all steps are read.
         self.trails = {
             i for i in self.carries if body.carries[i] in stacked or body.nexts[i] in stacked
         }

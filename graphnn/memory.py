@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from graphnn.barriers import Buffer, Layout, barriers_of, steady_barriers
+from graphnn.barriers import Buffer, Layout, barriers_of, rounds_of
 from graphnn.fusion import root
 from graphnn.node import Node, Parameter
 from graphnn.op import Leaf
@@ -63,7 +63,7 @@ def _lay_out_body(inner: Inner, sizes: Mapping[str, int], lanes: int) -> Layout:
         nbytes = 2 * ring_bytes(node, sizes)
         lives[node] = replace(lives[node], nbytes=nbytes, parts=None)
     layout = _placed(inner.steps, sizes, lives, (), lanes)
-    return replace(layout, barriers=steady_barriers(inner, layout))
+    return replace(layout, barriers=barriers_of(inner.steps, layout, rounds_of(inner)))
 
 
 def ring_bytes(node: Node, sizes: Mapping[str, int]) -> int:

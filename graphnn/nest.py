@@ -31,6 +31,23 @@ def flatten_nest(nest: Any) -> tuple[list[Any], Form]:
     return [nest], "leaf"
 
 
+def describe_form(form: Form) -> str:
+    """A form in a user's words.
+
+    Examples
+    --------
+    >>> describe_form(("dict", (("h", "leaf"), ("c", ("tuple", ("leaf", None))))))
+    "{'h': node, 'c': (node, None)}"
+    """
+    if form is None or form == "leaf":
+        return "None" if form is None else "node"
+    kind, inside = form
+    if kind == "dict":
+        return "{" + ", ".join(f"{key!r}: {describe_form(part)}" for key, part in inside) + "}"
+    text = ", ".join(map(describe_form, inside))
+    return f"[{text}]" if kind == "list" else f"({text}{',' * (len(inside) == 1)})"
+
+
 def rebuild_nest(form: Form, leaves: Sequence[Any]) -> Any:
     """The nest of a form with other leaves.
 

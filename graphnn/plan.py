@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from graphnn.barriers import Buffer, Layout, overlaps, races, races_inside
+from graphnn.barriers import Buffer, Layout, overlaps, races, rounds_of
 from graphnn.errors import GraphError, PlanError
 from graphnn.fusion import Group, is_computed, root
 from graphnn.graph import Graph, equation
@@ -150,7 +150,9 @@ class Plan:
             if step.inner is not None:
                 below = layout.inner[i]
                 self._check_order(step.inner.steps)
-                self._check_memory(step.inner.steps, below, races_inside(step.inner, below))
+                self._check_memory(
+                    step.inner.steps, below, races(step.inner.steps, below, rounds_of(step.inner))
+                )
 
     @staticmethod
     def _check_order(steps: Sequence[Step]) -> set[Node]:

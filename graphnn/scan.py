@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from graphnn.context import declared_at
-from graphnn.errors import GraphError, ShapeError
+from graphnn.errors import DTypeError, GraphError, ShapeError
 from graphnn.loop import (
     Slot,
     last,
     loop_of,
     stacked,
 )
-from graphnn.nest import flatten_nest, rebuild_nest
+from graphnn.nest import describe_form, flatten_nest, rebuild_nest
 from graphnn.node import Constant, Node, as_node, rebuilt
 from graphnn.ops.movement.copy import stop_gradient
 from graphnn.ops.movement.joining import concat
@@ -57,7 +57,8 @@ def scan(
     truncate
         Truncated backpropagation through time (Williams, Peng, 1990): the sequence is cut into
         pieces of so many steps, and no gradient flows from one to the piece before. Their values
-        are computed again in the reverse pass, so that its memory does not grow with T.
+        are computed again in the reverse pass, so that its memory does not grow with T. None flows
+        to ``init`` either. T is then a number, or a symbol's known multiple of it.
     checkpoint
         Whether the reverse pass computes the values of all steps again instead of keeping them
         until then.
@@ -71,12 +72,11 @@ def scan(
 
     Raises
     ------
-    GraphError, ShapeError
-        If the sequences differ in length, or a step changes the form of the state.
+    GraphError, ShapeError, DTypeError
+        If the sequences differ in length, or a step changes the form, shape or dtype of the state.
 
     Examples
     --------
-    >>> import numpy as np
     >>> import graphnn as gn
     >>> x = gn.Input(("T",), name="x")
     >>> total, sums = gn.scan(lambda s, x: (s + x, s + x), gn.Constant(0.0), x)
@@ -84,6 +84,11 @@ def scan(
     >>> f([1, 2, 3])
     [array([1., 3., 6.], dtype=float32), array([12., 12., 12.], dtype=float32)]
     """
+    if not callable(step):
+        raise GraphError(
+            f"a scan takes a function step(state, x) first; got {step!r}. "
+            f"Declared at {declared_at()}."
+        )
     firsts, form = flatten_nest(init)
     sequences, shape_of_x = flatten_nest(xs)
     states = [as_node(value) for value in firsts]
@@ -103,8 +108,8 @@ def scan(
     new, new_form = flatten_nest(found[0])
     if new_form != form:
         raise GraphError(
-            f"a step of a scan keeps the form of the state, {form}; got {new_form}. "
-            f"Declared at {declared_at()}."
+            f"a step of a scan keeps the form of the state, {describe_form(form)}; it returned "
+            f"{describe_form(new_form)}. Declared at {declared_at()}. Return (new state, y)."
         )
     nexts = [as_node(value, like=slot) for value, slot in zip(new, slots, strict=True)]
     _check_states(states, nexts)
@@ -165,12 +170,16 @@ def _length(given: Sequence[Node], length: DimLike | None) -> DimLike:
 
 def _check_states(states: Sequence[Node], nexts: Sequence[Node]) -> None:
     for old, new in zip(states, nexts, strict=True):
-        if old.spec != new.spec:
-            raise ShapeError(
-                f"a step of a scan keeps the shape and dtype of the state: {old.name} begins as "
-                f"{old.spec} (declared at {old.origin}), after the step it is {new.spec} "
-                f"({new.name}, declared at {new.origin}). Begin with zeros of the new shape."
-            )
+        if old.spec == new.spec:
+            continue
+        said = (
+            f"a step of a scan keeps the shape and dtype of the state: {old.name} begins as "
+            f"{old.spec} (declared at {old.origin}), after the step it is {new.spec} "
+            f"({new.name}, declared at {new.origin})."
+        )
+        if old.dtype != new.dtype:
+            raise DTypeError(f"{said} Cast one of them: gn.cast(state, {old.dtype!r}).")
+        raise ShapeError(f"{said} Begin with zeros of the new shape.")
 
 
 def _truncated(

@@ -132,7 +132,7 @@ class _Kept:
     """What a derivative's steps read of the steps that it is taken of: slices of their stacks."""
 
     def __init__(self, body: LoopBody, source: Node) -> None:
-        self.body, self.source = body, source
+        self.source = source
         self.primal = set(body.nodes)
         self.new: dict[Node, Node] = {}
         self.slices: dict[Node, Node] = {}  # from a slot to the stack that it is a slice of
@@ -182,7 +182,6 @@ class _Sum:
     """The sum over all steps of a cotangent: products and sums over all of them, and the rest."""
 
     def __init__(self, node: Node) -> None:
-        self.spec = node.spec
         self.whole: list[tuple[Callable[..., Node], list[Node]]] = []
         self.rest: Node | None = None
         self.place = -1

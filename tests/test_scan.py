@@ -419,6 +419,18 @@ class TestErrors:
         ):
             gn.scan(lambda s, x: (s + x, None), gn.Constant(0.0), self.x)
 
+    def test_another_dtype(self):
+        with pytest.raises(gn.DTypeError, match=r"float64 .*gn.cast\(state, 'float32'\)"):
+            gn.scan(lambda s, x: (gn.cast(s, "float64"), None), self.zero, self.x)
+
+    def test_forms_in_a_users_words(self):
+        with pytest.raises(gn.GraphError, match=r"the state, node; it returned \(node, node\)"):
+            gn.scan(lambda s, x: ((s, s), None), self.zero, self.x)
+
+    def test_no_function(self):
+        with pytest.raises(gn.GraphError, match=r"step\(state, x\) first; got 5"):
+            gn.scan(5, self.zero, self.x)
+
     def test_two_lengths(self):
         with pytest.raises(gn.ShapeError, match=r"one length.*x \(4, 3\), y \(5,\)"):
             gn.scan(lambda s, x: (s, None), self.zero, (self.x, gn.Input((5,), name="y")))
