@@ -170,7 +170,8 @@ class MultiheadAttention(Module):
             ``gn.scaled_dot_product_attention``. Of floats: added to the scores.
         need_weights
             False: None in place of the weights. They are no part of what computes the result:
-            weights that nothing reads cost nothing.
+            weights that nothing reads cost nothing. Of a query that the masks leave no key they
+            are NaN, as torch's; its result is 0, where torch's is NaN.
         attn_mask
             (queries, keys) or (batch · num_heads, queries, keys), of bools or floats as above.
         average_attn_weights
