@@ -11,6 +11,7 @@ from graphnn import _loading
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from graphnn import metrics as metrics
 from graphnn import nn as nn
 from graphnn import ops
 from graphnn import optim as optim
@@ -86,6 +87,7 @@ else:
             "hvp",
             "jacobian",
             "jvp",
+            "metrics",
             "nn",
             "op",
             "optim",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
@@ -19,7 +19,14 @@ from graphnn.hints import OF_MODEL, lacking, teaches
 from graphnn.io import load_weights, save_weights
 from graphnn.nn.module import Module, load_parameters
 from graphnn.node import Input, Node, Parameter
-from graphnn.objectives import WATCHED, declared_loss, declared_metrics, per_sample, told_apart
+from graphnn.objectives import (
+    WATCHED,
+    Given,
+    declared_loss,
+    declared_metrics,
+    per_sample,
+    told_apart,
+)
 from graphnn.ops.random.generator import GENERATOR
 from graphnn.render import render
 from graphnn.spec import BATCH
@@ -92,7 +99,7 @@ class Model:
         self,
         optimizer: str | optim.Optimizer = "adam",
         loss: str | Node = "cross_entropy",
-        metrics: Iterable[str] | Mapping[str, Node] = (),
+        metrics: Given = (),
         device: str = "cpu",
         **settings: Any,
     ) -> None:
@@ -108,9 +115,11 @@ class Model:
             target as an input ``y`` itself. What is trained is this node; what is reported is its
             mean over the samples, also of a sum over the batch (``reduction="sum"``).
         metrics
-            Names (``"accuracy"``, ``"mae"``, ``"mse"``), or scalar nodes by name. ``"accuracy"``
-            counts classes, and yes or no beside a binary cross-entropy. ``"grad_norm"``, the norm
-            of all gradients before they are clipped, and ``"lr"`` are there in training only.
+            Names (``"accuracy"``, ``"mae"``, ``"mse"``, ``"top_k"``; of the whole set
+            ``"f1_macro"``, ``"recall"``, ``"r2"``, ``"confusion_matrix"``, ...), objects of
+            :mod:`gn.metrics`, or scalar nodes by name. ``"accuracy"`` counts classes, and yes or no
+            beside a binary cross-entropy. ``"grad_norm"``, the norm of all gradients before they
+            are clipped, and ``"lr"`` are there in training only.
         device
             ``"cpu"``.
         settings
@@ -277,18 +286,18 @@ class Model:
         )  # fmt: skip
 
     @teaches
-    def evaluate(self, x: Data, y: Data | None = None) -> dict[str, float]:
+    def evaluate(self, x: Data, y: Data | None = None) -> dict[str, Any]:
         """Loss and metrics on a data set, dropout off.
 
         Returns
         -------
         dict
-            Means over the samples by name.
+            Means over the samples by name; a metric that is an array as nested lists.
         """
         self._compiled()
         return self._evaluated(self._data(x, y))
 
-    def _evaluated(self, data: Mapping[Input, NDArray[Any]]) -> dict[str, float]:
+    def _evaluated(self, data: Mapping[Input, NDArray[Any]]) -> dict[str, Any]:
         assert self._evaluation is not None
         run = EpochRun(self._evaluation, data, INFERENCE_BATCH)
         run.run()

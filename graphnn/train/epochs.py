@@ -17,7 +17,9 @@ from graphnn.function import Function
 from graphnn.fusion import is_computed, root
 from graphnn.node import Input, Node
 from graphnn.ops.random.generator import GENERATOR
+from graphnn.ops.training.tally import TALLY
 from graphnn.spec import BATCH, evaluate
+from graphnn.train.measures import Measures, Value
 
 
 class EpochRun:
@@ -26,7 +28,7 @@ class EpochRun:
     Parameters
     ----------
     function
-        Its first outputs, all float scalars, are summed over each epoch.
+        Its outputs are summed over each epoch: float scalars, means over a batch, and tallies.
     data
         For each input an array that fits it, samples along the first axis.
     batch_size
@@ -41,7 +43,9 @@ class EpochRun:
     Attributes
     ----------
     sums
-        float64 (epochs, outputs): sums over samples so far.
+        float64 (epochs, elements of all outputs): sums over samples so far.
+    measures
+        What they mean.
     samples
         Number of samples.
     batches
@@ -75,7 +79,8 @@ class EpochRun:
                 else None
             )
         self.job = Job(self.bound, small)
-        self.sums = np.zeros((epochs, len(function.outputs)))
+        self.measures = Measures(function.outputs)
+        self.sums = np.zeros((epochs, self.measures.width))
         self._total = 0.0
         self._clock = np.zeros(epochs + 1)
         self._set_tables(data)
@@ -98,21 +103,23 @@ class EpochRun:
             self.job.hold(array)
         sources = [self._source(i) for i in range(len(self.function.outputs))]
         table = np.array(gathers or [(0, 0, 0)], np.int64)
-        scalars = np.array(sources or [(0, 0)], np.int64)
+        scalars = np.array(sources or [(0, 0, 0, 0)], np.int64)
         self.job.hold(table, scalars, self.sums, self._clock)
         self.job.set(GATHERS=address_of(table), GATHER_COUNT=len(gathers))
         self.job.set(SUM_SOURCES=address_of(scalars), SUM_COUNT=len(sources))
         self.job.set(SUMS=address_of(self.sums))
 
-    def _source(self, index: int) -> tuple[int, int]:
-        """Address and bytes of an output: a float scalar in the arena."""
+    def _source(self, index: int) -> tuple[int, int, int, int]:
+        """Address, bytes an element and elements of an output, and whether it is a mean."""
         node: Node = self.function.result(index)
-        if node.spec.shape != () or not is_computed(root(node)):
+        tallied = self.function.outputs[index].op is TALLY
+        if (node.spec.shape != () and not tallied) or not is_computed(root(node)):
             raise GraphError(
                 f"{node.name} must be a float scalar that depends on the inputs, to be summed over "
                 f"an epoch; it has shape {node.shape}. Declared at {node.origin}."
             )
-        return address_of(self.function.view(node, self.bound)), node.spec.itemsize
+        found = self.function.view(node, self.bound)
+        return address_of(found), node.spec.itemsize, found.size, int(not tallied)
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -127,9 +134,13 @@ class EpochRun:
             return [self._total / max(done, 1)] * done
         return np.diff(self._clock[: done + 1]).tolist()  # type: ignore[no-any-return]
 
-    def means(self, epoch: int = 0) -> list[float]:
-        """The outputs' means over an epoch that is done."""
-        return (self.sums[epoch] / self.samples).tolist()  # type: ignore[no-any-return]
+    def means(self, epoch: int = 0) -> list[Value]:
+        """The outputs' means over an epoch that is done, and what tallies come to."""
+        return self.measures.values(self.sums[epoch], self.samples)
+
+    def columns(self, first: int, last: int) -> list[list[Value]]:
+        """The same for each output, of the epochs from ``first`` to before ``last``."""
+        return self.measures.columns(self.sums[first:last], self.samples)
 
     def run(self, watch: Callable[[], None] | None = None) -> None:
         """Run to the end, on as many threads as the work is worth.

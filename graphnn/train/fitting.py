@@ -22,7 +22,7 @@ from graphnn.train.epochs import EpochRun
 from graphnn.train.history import History
 from graphnn.train.progress import Reporter, Silent
 
-Validate = Callable[[], Mapping[str, float]]
+Validate = Callable[[], Mapping[str, Any]]
 
 
 class Fitting:
@@ -82,7 +82,7 @@ class Fitting:
                 run.run(lambda run=run, epoch=epoch: self._watch(run, epoch, validate is None))  # type: ignore[misc]
             finally:
                 done = run.progress[0]
-                self.history.extend(self.names, run.sums[:done] / run.samples, run.seconds)
+                self.history.extend(self.names, run.columns(0, done), run.seconds)
             self._watch(run, epoch, validate is None)
             if validate is not None:
                 self._validated(run, epoch, validate)
@@ -116,7 +116,8 @@ class Fitting:
         self._check_finite(first + told, run.sums[told:done, 0])
 
     def _validated(self, run: EpochRun, epoch: int, validate: Validate) -> None:
-        values = dict.fromkeys(self.judged, math.nan)  # if it is cut short: no column is shorter
+        # If it is cut short, no column shall be shorter.
+        values: dict[str, Any] = dict.fromkeys(self.judged, math.nan)
         try:
             values |= validate()
         finally:

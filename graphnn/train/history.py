@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from graphnn.hints import did_you_mean
 
@@ -20,12 +18,12 @@ class History:
     history
         Lists by name: ``loss``, each metric, and ``val_...`` where there was validation data. The
         training values are means over the epoch, weighted by batch, while the weights moved. A
-        validation that was interrupted is nan.
+        validation that was interrupted is nan. A metric that is an array stands as nested lists.
     seconds
         Wall time of each epoch of training, without validation.
     """
 
-    history: dict[str, list[float]] = field(default_factory=dict)
+    history: dict[str, list[Any]] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
 
     @property
@@ -33,7 +31,7 @@ class History:
         """How many epochs were trained."""
         return len(self.seconds)
 
-    def __getitem__(self, name: str) -> list[float]:
+    def __getitem__(self, name: str) -> list[Any]:
         """The values of a name, one an epoch: ``history["val_loss"]``."""
         if name not in self.history:
             raise KeyError(
@@ -57,17 +55,20 @@ class History:
         """Numbers of the epochs, from 0."""
         return list(range(len(self.seconds)))
 
-    def extend(self, names: list[str], values: NDArray[np.float64], seconds: list[float]) -> None:
-        """Add epochs: ``values`` has shape (epochs, names)."""
-        for name, column in zip(names, values.T, strict=True):
-            self.history.setdefault(name, []).extend(column.tolist())
+    def extend(
+        self, names: Sequence[str], columns: Sequence[Sequence[Any]], seconds: Sequence[float]
+    ) -> None:
+        """Add epochs: of each name the values."""
+        for name, column in zip(names, columns, strict=True):
+            self.history.setdefault(name, []).extend(column)
         self.seconds.extend(seconds)
 
-    def add_validation(self, values: Mapping[str, float]) -> None:
+    def add_validation(self, values: Mapping[str, Any]) -> None:
         """Add one epoch's validation values."""
         for name, value in values.items():
             self.history.setdefault(f"val_{name}", []).append(value)
 
     def __repr__(self) -> str:
-        last = ", ".join(f"{name}={values[-1]:.4g}" for name, values in self.history.items())
+        ends = {name: values[-1] for name, values in self.history.items()}
+        last = ", ".join(f"{n}={v:.4g}" for n, v in ends.items() if not isinstance(v, list))
         return f"<History of {len(self.seconds)} epochs: {last}>"
