@@ -48,6 +48,7 @@ from graphnn.ops import *
 from graphnn.ops.declare.elementwise import elementwise as elementwise
 from graphnn.ops.declare.structured import op as op
 from graphnn.render import render as render
+from graphnn.render import to_json as to_json
 from graphnn.scan import scan as scan
 
 __version__ = "0.1.0"
@@ -93,6 +94,7 @@ else:
             "scan",
             "scope",
             "set_num_threads",
+            "to_json",
             "vjp",
             *ops.__all__,
         ]

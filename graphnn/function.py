@@ -29,6 +29,7 @@ from graphnn.feed import (
 from graphnn.fusion import root
 from graphnn.graph import Graph
 from graphnn.hints import teaches
+from graphnn.looks import Describable
 from graphnn.loop import Slot, offset_of, with_bodies
 from graphnn.node import Constant, Input, Node, Parameter, Size
 from graphnn.plan import Memory, Plan
@@ -62,7 +63,7 @@ class _Call:
     found: list[NDArray[Any] | None]
 
 
-class Function:
+class Function(Describable):
     """A compiled graph; call it with arrays. Made by :func:`function`.
 
     Attributes

@@ -1,5 +1,9 @@
 """Graphs as pictures: the forward pass, and the reverse pass mirrored beneath it."""
 
+from graphnn.looks import looks
+from graphnn.render.document import to_json
 from graphnn.render.static import render
 
-__all__ = ["render"]
+__all__ = ["render", "to_json"]
+
+looks["to_json"] = to_json
