@@ -33,7 +33,7 @@ from graphnn.looks import Describable
 from graphnn.loop import Slot, offset_of, with_bodies
 from graphnn.node import Constant, Input, Node, Parameter, Size
 from graphnn.plan import Memory, Plan
-from graphnn.program import Updates, checked_updates, program_of
+from graphnn.program import Program, Updates, checked_updates, program_of
 from graphnn.spec import evaluate, format_shape, symbols_in
 
 MOST_SIZES = 64  # for which bound plans are kept
@@ -106,7 +106,20 @@ class Function(Describable):
         self.training = bool(self.updates) if training is None else training
         _check_device(device)
         self._check_inputs()
-        self.program = program_of(self.outputs, self.updates, self.training)
+        self._take(program_of(self.outputs, self.updates, self.training))
+
+    @classmethod
+    def watching(cls, inputs: Sequence[Input], program: Program, nodes: Sequence[Node]) -> Function:
+        """A function that returns what nodes of a program hold; it changes no parameter."""
+        made = cls.__new__(cls)
+        made.inputs, made.outputs, made.updates = tuple(inputs), tuple(nodes), ()
+        made.single, made.training = False, True
+        made._take(program.watching(nodes))
+        return made
+
+    def _take(self, program: Program) -> None:
+        """Run a program from now on."""
+        self.program = program
         self._results, self._new = self.program.results, self.program.new
         targets = list(self._new.values())
         self._kernels = tuple(kernel_of(step) for step in self.program.steps)

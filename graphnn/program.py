@@ -51,6 +51,11 @@ class Program:
         """The nodes that the steps compute, and what they read."""
         return Graph([*self.results, *self.new])
 
+    def watching(self, nodes: Sequence[Node]) -> Program:
+        """What computes these nodes, each in memory of its own, and changes nothing."""
+        steps, _ = scheduled(nodes, (), ())
+        return Program(tuple(nodes), {}, (), tuple(with_reuse(steps, nodes)))
+
     def laid_out(
         self, sizes: Mapping[str, int], lanes: int, inputs: Sequence[Input] = ()
     ) -> Layout:

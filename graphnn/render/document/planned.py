@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from graphnn.autodiff import grad
 from graphnn.backends.cpu import executor
@@ -12,7 +12,7 @@ from graphnn.errors import GraphError
 from graphnn.function import SHOWN_BATCH, Function
 from graphnn.graph import Graph
 from graphnn.loop import with_bodies
-from graphnn.node import Node, Parameter
+from graphnn.node import Input, Node, Parameter
 from graphnn.plan import Plan
 from graphnn.program import Program, program_of
 from graphnn.spec import FLOATS, symbols_in
@@ -28,6 +28,8 @@ class Planned:
     ----------
     declared
         All nodes as the user declared them.
+    inputs
+        What is given at a call.
     program, plan
         What runs.
     training
@@ -35,9 +37,16 @@ class Planned:
     """
 
     declared: Graph
+    inputs: tuple[Input, ...]
     program: Program
     plan: Plan
     training: bool
+
+    def sized(self, sizes: Mapping[str, int]) -> Planned:
+        """The same for given sizes."""
+        layout = self.program.laid_out(sizes, executor.machine_lanes())
+        plan = replace(self.plan, layout=layout, sizes=dict(sizes), guessed=False)
+        return replace(self, plan=plan)
 
 
 def planned(target: object, *, reverse: bool = False) -> Planned:
@@ -62,8 +71,9 @@ def planned(target: object, *, reverse: bool = False) -> Planned:
     if isinstance(target, Function):
         declared = Graph([*target.outputs, *(new for _, new in target.updates)])
         if not (reverse and needs_reverse(declared)):
-            return Planned(declared, target.program, target.plan, target.training)
-        return _declared(target.outputs, target.updates, True, target.training)
+            return Planned(declared, target.inputs, target.program, target.plan, target.training)
+        found = _declared(target.outputs, target.updates, True, target.training)
+        return replace(found, inputs=target.inputs)
     graph = target if isinstance(target, Graph) else getattr(target, "graph", target)
     if isinstance(graph, Graph):
         outputs: Iterable[Node] = graph.outputs
@@ -76,9 +86,10 @@ def planned(target: object, *, reverse: bool = False) -> Planned:
             "render and to_json take a node, several nodes, a gn.Graph, a gn.function or a "
             f"gn.Model; got {type(target).__name__}."
         )
-    found = {node: _updated_by(node) for node in outputs}
-    updates = tuple((p, node) for node, p in found.items() if p is not None)
-    return _declared([n for n, p in found.items() if p is None], updates, reverse, True)
+    targets = {node: _updated_by(node) for node in outputs}
+    updates = tuple((p, node) for node, p in targets.items() if p is not None)
+    results = [node for node, parameter in targets.items() if parameter is None]
+    return _declared(results, updates, reverse, True)
 
 
 def needs_reverse(graph: Graph) -> bool:
@@ -86,7 +97,12 @@ def needs_reverse(graph: Graph) -> bool:
     return not any(node.role == "backward" for node in with_bodies(graph.nodes))
 
 
-def _declared(results: Sequence[Node], updates: Pairs, reverse: bool, training: bool) -> Planned:
+def _declared(
+    results: Sequence[Node],
+    updates: Pairs,
+    reverse: bool,
+    training: bool,
+) -> Planned:
     """A plan for nodes, as a function would make it, but no parameter is moved by it."""
     graph = Graph([*results, *(new for _, new in updates)])
     if reverse and needs_reverse(graph):
@@ -100,8 +116,8 @@ def _declared(results: Sequence[Node], updates: Pairs, reverse: bool, training: 
     sizes = dict.fromkeys(sorted(symbols), SHOWN_BATCH)
     kernels = tuple(kernel_of(step) for step in program.steps)
     layout = program.laid_out(sizes, executor.machine_lanes())
-    plan = Plan(program.graph, program.steps, layout, kernels, sizes, 1, guessed=bool(sizes))
-    return Planned(declared, program, plan, training)
+    plan = Plan(program.graph, program.steps, layout, kernels, sizes, 1, bool(sizes))
+    return Planned(declared, declared.inputs, program, plan, training)
 
 
 def _updated_by(node: Node) -> Parameter | None:

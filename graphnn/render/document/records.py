@@ -423,7 +423,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
-class Captured:
+class Captures:
     """What was looked at while the graph ran."""
 
     mode: Mode
@@ -470,4 +470,4 @@ class Document:
     graph: Level = Level()
     ops: dict[str, OpText] = field(default_factory=dict)
     kernels: dict[Id, Kernel] = field(default_factory=dict)
-    captured: Captured | None = None
+    captured: Captures | None = None

@@ -70,7 +70,11 @@ def document_of(target: object, *, reverse: bool = False) -> Document:
     target, reverse
         As for :func:`to_json`.
     """
-    found = planned(target, reverse=reverse)
+    return described(planned(target, reverse=reverse))[0]
+
+
+def described(found: Planned) -> tuple[Document, dict[Node, Id]]:
+    """The document of what is planned, and the id of each node in it."""
     plan, program = found.plan, found.program
     ancestry = Ancestry(program.graph.nodes, found.training)
     graph = Graph([*program.graph.outputs, *_beside(found, ancestry)])
@@ -83,7 +87,7 @@ def document_of(target: object, *, reverse: bool = False) -> Document:
     level = replace(level, edges=(*level.edges, *_turns(level, losses)))
     outputs = [scribe.ids[node] for node in program.results]
     scoped = [node for node in with_bodies(graph.nodes) if node.scope]
-    return Document(
+    document = Document(
         sizes=dict(plan.sizes),
         guessed=plan.guessed,
         passes=tuple(dict.fromkeys(sorted((n.pass_ for n in level.nodes), key=PASSES.index))),
@@ -97,6 +101,7 @@ def document_of(target: object, *, reverse: bool = False) -> Document:
         ops=scribe.ops,
         kernels=scribe.kernels,
     )
+    return document, scribe.ids
 
 
 PASSES: tuple[Pass, ...] = ("forward", "backward", "update")
