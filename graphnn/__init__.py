@@ -47,7 +47,10 @@ from graphnn.op import Op as Op
 from graphnn.ops import *
 from graphnn.ops.declare.elementwise import elementwise as elementwise
 from graphnn.ops.declare.structured import op as op
+from graphnn.render import Captured as Captured
+from graphnn.render import capture as capture
 from graphnn.render import render as render
+from graphnn.render import to_json as to_json
 from graphnn.scan import scan as scan
 
 __version__ = "0.1.0"
@@ -59,6 +62,7 @@ if TYPE_CHECKING:
 else:
     __all__ = sorted(
         [
+            "Captured",
             "Constant",
             "DTypeError",
             "DataError",
@@ -76,6 +80,7 @@ else:
             "Parameter",
             "PlanError",
             "ShapeError",
+            "capture",
             "checkpoint",
             "datasets",
             "elementwise",
@@ -93,6 +98,7 @@ else:
             "scan",
             "scope",
             "set_num_threads",
+            "to_json",
             "vjp",
             *ops.__all__,
         ]

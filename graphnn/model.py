@@ -17,6 +17,7 @@ from graphnn.function import Function
 from graphnn.graph import Graph
 from graphnn.hints import OF_MODEL, lacking, teaches
 from graphnn.io import load_weights, save_weights
+from graphnn.looks import Describable
 from graphnn.nn.module import Module, load_parameters
 from graphnn.node import Input, Node, Parameter
 from graphnn.objectives import WATCHED, declared_loss, declared_metrics, per_sample, told_apart
@@ -36,7 +37,7 @@ INFERENCE_BATCH = 1024
 MOST_EPOCHS = 10**8  # of each a line of the history is kept
 
 
-class Model:
+class Model(Describable):
     """Inputs and outputs of a graph, to be trained and asked.
 
     Parameters
