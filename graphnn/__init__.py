@@ -49,6 +49,7 @@ from graphnn.ops.declare.elementwise import elementwise as elementwise
 from graphnn.ops.declare.structured import op as op
 from graphnn.render import render as render
 from graphnn.scan import scan as scan
+from graphnn.train import callbacks as callbacks
 
 __version__ = "0.1.0"
 
@@ -76,6 +77,7 @@ else:
             "Parameter",
             "PlanError",
             "ShapeError",
+            "callbacks",
             "checkpoint",
             "datasets",
             "elementwise",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -67,6 +68,12 @@ class History:
         """Add one epoch's validation values."""
         for name, value in values.items():
             self.history.setdefault(f"val_{name}", []).append(value)
+
+    def pad(self, names: Iterable[str]) -> None:
+        """Make all columns as long as there are epochs: what was never measured is nan."""
+        for name in names:
+            column = self.history.setdefault(name, [])
+            column.extend([math.nan] * (self.epochs - len(column)))
 
     def __repr__(self) -> str:
         last = ", ".join(f"{name}={values[-1]:.4g}" for name, values in self.history.items())
