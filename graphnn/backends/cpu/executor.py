@@ -20,17 +20,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphnn.backends.cpu import blas, loop
+from graphnn.backends.cpu import blas, loop, team
 from graphnn.backends.cpu.binding import Address, Bound, address_of, aligned
 from graphnn.backends.cpu.compile import kernel_address
-from graphnn.backends.cpu.team import Team
 from graphnn.errors import GraphnnError
 from graphnn.ops.random.generator import mulhilo
 
 # Rough speeds of one core, only to choose the number of threads.
 _FLOPS, _BYTES = 5e10, 2e10
 SPLIT_SECONDS = 30e-6  # less work than this runs on one lane
-THREAD_SECONDS = 300e-6  # a single call must be longer than this to be worth starting threads
+THREAD_SECONDS = 150e-6  # a single call must be longer than this to be worth waking threads
 
 
 @cache  # asking the system takes as long as a small graph
@@ -248,4 +247,4 @@ class Job:
         execute, job = _execute(), self.address
         threads = min(threads, self.bound.plan.lanes)  # more would find nothing to do
         with self._guarded():
-            Team(lambda number, size: execute(job, number, size), threads).run(watch, self.stop)
+            team.run(lambda number, size: execute(job, number, size), threads, watch, self.stop)
