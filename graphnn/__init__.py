@@ -50,6 +50,7 @@ from graphnn.ops.declare.structured import op as op
 from graphnn.render import render as render
 from graphnn.scan import scan as scan
 from graphnn.train import callbacks as callbacks
+from graphnn.train.history import History as History
 
 __version__ = "0.1.0"
 
@@ -68,6 +69,7 @@ else:
             "Graph",
             "GraphError",
             "GraphnnError",
+            "History",
             "Input",
             "KernelError",
             "Model",
