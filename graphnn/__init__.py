@@ -52,6 +52,8 @@ from graphnn.render import capture as capture
 from graphnn.render import render as render
 from graphnn.render import to_json as to_json
 from graphnn.scan import scan as scan
+from graphnn.train import callbacks as callbacks
+from graphnn.train.history import History as History
 
 __version__ = "0.1.0"
 
@@ -71,6 +73,7 @@ else:
             "Graph",
             "GraphError",
             "GraphnnError",
+            "History",
             "Input",
             "KernelError",
             "Model",
@@ -81,6 +84,7 @@ else:
             "PlanError",
             "ShapeError",
             "capture",
+            "callbacks",
             "checkpoint",
             "datasets",
             "elementwise",
