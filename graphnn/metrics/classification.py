@@ -24,8 +24,10 @@ Float64: TypeAlias = NDArray[np.float64]
 class _OfClasses(Metric):
     """A measure of the classes that a model says."""
 
-    def __init__(self, name: str, logits: bool | None, threshold: float) -> None:
-        super().__init__(self._undecided, self._measured, name)
+    def __init__(
+        self, name: str, logits: bool | None, threshold: float, array: bool = False
+    ) -> None:
+        super().__init__(self._undecided, self._measured, name, array=array)
         if logits is not None and not isinstance(logits, bool):
             raise GraphError(f"{name}: logits is True, False or None; got {logits!r}")
         if not is_number(threshold) or not 0 < threshold < 1:
@@ -49,7 +51,7 @@ class _OfClasses(Metric):
 class ConfusionMatrix(_OfClasses):
     """How often class j (column) was said of class i (row), over the whole set.
 
-    The history has it as nested lists, one an epoch; progress and logs leave it out.
+    The history has it as nested lists, one an epoch; progress, logs and curves leave it out.
 
     Parameters
     ----------
@@ -69,7 +71,7 @@ class ConfusionMatrix(_OfClasses):
     """
 
     def __init__(self, logits: bool | None = None, threshold: float = 0.5) -> None:
-        super().__init__("confusion_matrix", logits, threshold)
+        super().__init__("confusion_matrix", logits, threshold, array=True)
 
     def _counts(self, found: Decisions) -> Node:
         size = found.classes
@@ -95,7 +97,7 @@ class _OfCounts(_OfClasses):
         threshold: float = 0.5,
     ) -> None:
         suffix = {"binary": "", None: "_of_each"}.get(average, f"_{average}")
-        super().__init__(self.kind + suffix, logits, threshold)
+        super().__init__(self.kind + suffix, logits, threshold, array=average is None)
         if average is not None and average not in get_args(Average):
             raise GraphError(
                 f"{self.kind}: average is one of {', '.join(get_args(Average))} or None; got "

@@ -30,11 +30,14 @@ class Metric:
         ``finish(total)`` takes a float64 array of that shape, and returns a number or an array.
     name
         What the history calls it.
+    array
+        Whether ``finish`` returns an array. The history has it as nested lists; progress, logs and
+        curves leave it out.
 
     Raises
     ------
     GraphError, ShapeError
-        When it is called with a function that returns no such node.
+        When it is called with a function that returns no such node, and for what is no function.
 
     Examples
     --------
@@ -54,13 +57,15 @@ class Metric:
     3.0
     """
 
-    def __init__(self, sums: Sums, finish: Finish, name: str = "metric") -> None:
+    def __init__(
+        self, sums: Sums, finish: Finish, name: str = "metric", *, array: bool = False
+    ) -> None:
         if not callable(sums) or not callable(finish) or not isinstance(name, str):
             raise GraphError(
                 "a metric is Metric(sums, finish, name): two functions and a text; got "
                 f"{sums!r}, {finish!r}, {name!r}"
             )
-        self.sums, self.finish, self.name = sums, finish, name
+        self.sums, self.finish, self.name, self.array = sums, finish, name, array
 
     def __call__(self, output: Node, target: Node, loss: Node | None = None) -> Node:
         """Its sums over a batch as a node, to be tallied over an epoch.
@@ -82,7 +87,7 @@ class Metric:
                 f"Declared at {declared_at()}. Sum over axis 0."
             )
         total = total if total.dtype in FLOATS else cast(total, "float64")
-        return tally(total, self.finish, name=self.name)
+        return tally(total, self.finish, self.array, name=self.name)
 
     def _declared(self, output: Node, target: Node, _loss: Node | None) -> Node:
         return self.sums(output, target)

@@ -53,7 +53,8 @@ class R2Score(Metric):
     """
 
     def __init__(self, multioutput: MultiOutput = "uniform_average", name: str = "r2") -> None:
-        super().__init__(self._summed, self._measured, name)
+        each = multioutput == "raw_values"
+        super().__init__(self._summed, self._measured, name, array=each)
         if multioutput not in get_args(MultiOutput):
             raise GraphError(
                 f"{name}: multioutput is one of {', '.join(get_args(MultiOutput))}; got "

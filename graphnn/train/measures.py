@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from graphnn.errors import GraphError
 from graphnn.node import Node
 from graphnn.ops.training.tally import TALLY
 from graphnn.spec import evaluate
@@ -50,9 +51,20 @@ class Measures:
         return found
 
 
+def is_array(node: Node) -> bool:
+    """Whether the value of an output is an array, not a number."""
+    return node.op is TALLY and bool(node.attrs["_array"])
+
+
 def _finished(node: Node, total: NDArray[np.float64]) -> Value:
-    found = node.attrs["_finish"](total.reshape([evaluate(n, {}) for n in node.spec.shape]))
-    return np.asarray(found).tolist()  # type: ignore[no-any-return]
+    shaped = total.reshape([evaluate(n, {}) for n in node.spec.shape])
+    found = np.asarray(node.attrs["_finish"](shaped))
+    if (found.ndim > 0) != is_array(node):
+        raise GraphError(
+            f"{node.name}: finish returns shape {found.shape}, and array={is_array(node)} "
+            f"says otherwise: Metric(..., array={found.ndim > 0}). Declared at {node.origin}."
+        )
+    return found.tolist()  # type: ignore[no-any-return]
 
 
 def figures(values: Mapping[str, Value]) -> dict[str, float]:

@@ -44,9 +44,9 @@ TALLY = register(
 )
 
 
-def tally(sums: Node, finish: Finish, name: str | None = None) -> Node:
+def tally(sums: Node, finish: Finish, array: bool = False, name: str | None = None) -> Node:
     """Sums over a batch that are added up over an epoch; ``finish`` makes a measure of the total.
 
-    Called by a ``gn.function`` it is the batch's sums themselves.
+    ``array`` says that this is one. Called by a ``gn.function`` it is the batch's sums themselves.
     """
-    return apply(TALLY, [sums], {"_finish": finish}, name=name)
+    return apply(TALLY, [sums], {"_finish": finish, "_array": array}, name=name)
