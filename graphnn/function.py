@@ -35,7 +35,7 @@ from graphnn.loop_passes import settled
 from graphnn.memory import lay_out
 from graphnn.node import Constant, Input, Node, Parameter, Size, apply
 from graphnn.ops.movement.copy import COPY
-from graphnn.ops.random.generator import GENERATOR, advanced
+from graphnn.ops.random.generator import Generator, advanced
 from graphnn.plan import Memory, Plan
 from graphnn.program import Updates, checked_updates, gradients_of, scheduled
 from graphnn.schedule import with_reuse
@@ -117,9 +117,10 @@ class Function:
         wanted = [*chosen.outputs, *chosen.updates.values()]
         targets += chosen.updates
         checked_updates(zip(targets, wanted[len(self.outputs) :], strict=True))
-        if self.training and GENERATOR in Graph(wanted).nodes and GENERATOR not in targets:
-            wanted.append(advanced())
-            targets.append(GENERATOR)
+        for source in Graph(wanted).parameters if self.training else ():
+            if isinstance(source, Generator) and source not in targets:
+                wanted.append(advanced(source))
+                targets.append(source)
         count = len(self.outputs)
         wanted = settled(passes.with_updates(passes.simplified(wanted), count))
         # What is returned is the old value, like all that is computed from it.
