@@ -60,6 +60,7 @@ __version__ = "0.1.0"
 _loading.done()
 
 if TYPE_CHECKING:
+    from graphnn import sklearn as sklearn
     from graphnn import testing as testing
 else:
     __all__ = sorted(
@@ -109,8 +110,8 @@ else:
     )
 
     def __getattr__(name: str) -> Any:
-        if name == "testing":  # what only tests need is imported when it is asked for
-            return importlib.import_module("graphnn.testing")
+        if name in ("sklearn", "testing"):  # what few need is imported when it is asked for
+            return importlib.import_module(f"graphnn.{name}")
         known = {own: f"gn.{own}" for own in __all__}
         known |= {layer: f"nn.{layer}" for layer in nn.__all__}
         known |= {rule: f"optim.{rule}" for rule in optim.__all__}
