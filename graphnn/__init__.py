@@ -47,8 +47,13 @@ from graphnn.op import Op as Op
 from graphnn.ops import *
 from graphnn.ops.declare.elementwise import elementwise as elementwise
 from graphnn.ops.declare.structured import op as op
+from graphnn.render import Captured as Captured
+from graphnn.render import capture as capture
 from graphnn.render import render as render
+from graphnn.render import to_json as to_json
 from graphnn.scan import scan as scan
+from graphnn.train import callbacks as callbacks
+from graphnn.train.history import History as History
 
 __version__ = "0.1.0"
 
@@ -60,6 +65,7 @@ if TYPE_CHECKING:
 else:
     __all__ = sorted(
         [
+            "Captured",
             "Constant",
             "DTypeError",
             "DataError",
@@ -68,6 +74,7 @@ else:
             "Graph",
             "GraphError",
             "GraphnnError",
+            "History",
             "Input",
             "KernelError",
             "Model",
@@ -77,6 +84,8 @@ else:
             "Parameter",
             "PlanError",
             "ShapeError",
+            "capture",
+            "callbacks",
             "checkpoint",
             "datasets",
             "elementwise",
@@ -94,6 +103,7 @@ else:
             "scan",
             "scope",
             "set_num_threads",
+            "to_json",
             "vjp",
             *ops.__all__,
         ]
