@@ -72,6 +72,7 @@ class Model(Describable):
     3
     """
 
+    @teaches
     def __init__(self, inputs: Input | Sequence[Input], outputs: Node | Sequence[Node]) -> None:
         for given in (inputs, outputs):
             _check_declared(given)
