@@ -28,7 +28,7 @@ from graphnn.objectives import (
     per_sample,
     told_apart,
 )
-from graphnn.ops.random.generator import GENERATOR
+from graphnn.ops.random.generator import Generator
 from graphnn.optim.checks import check_count
 from graphnn.render import render
 from graphnn.spec import BATCH
@@ -79,6 +79,7 @@ class Model(Describable):
     3
     """
 
+    @teaches
     def __init__(self, inputs: Input | Sequence[Input], outputs: Node | Sequence[Node]) -> None:
         for given in (inputs, outputs):
             _check_declared(given)
@@ -428,7 +429,7 @@ class Model(Describable):
         """Every parameter of the layers by its name in the graph."""
         names = self.graph.names()
         # The generator of dropout's masks belongs to gn.set_seed, not to any one model.
-        own = [parameter for parameter in self.graph.parameters if parameter is not GENERATOR]
+        own = [p for p in self.graph.parameters if not isinstance(p, Generator)]
         return {names[parameter]: parameter for parameter in own}
 
     def state_dict(self) -> dict[str, NDArray[Any]]:

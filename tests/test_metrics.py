@@ -296,3 +296,25 @@ def test_what_does_not_fit():
     ):  # fmt: skip
         with pytest.raises(error, match=match):
             call()
+
+
+def test_arrays_stay_out_of_logs_and_curves_and_last_in_json(tmp_path):
+    X, Y = drawn(200)
+    model = classifier(["confusion_matrix", "f1_macro"])
+    log = gn.callbacks.CSVLogger(tmp_path / "log.csv")
+    stop = gn.callbacks.EarlyStopping("val_f1_macro", patience=1)
+    history = model.fit(
+        X, Y, epochs=5, verbose=0, validation_data=(X, Y), callbacks=[log, stop]
+    )  # fmt: skip
+    assert log.path.read_text().splitlines()[0] == "epoch,loss,f1_macro,val_loss,val_f1_macro"
+    assert history.epochs == 2  # nothing gets better
+    assert "f1_macro" in str(history)
+    assert "confusion" not in str(history)
+    assert gn.History.from_json(history.to_json()) == history
+    assert np.shape(history["val_confusion_matrix"]) == (2, 4, 4)
+
+
+def test_a_formula_that_returns_something_else_than_it_said():
+    wrong = gn.metrics.Metric(lambda o, t: gn.sum(o, 0), lambda total: total, name="wrong")
+    with pytest.raises(GraphError, match=r"finish returns shape \(4,\).*array=True"):
+        classifier([wrong]).evaluate(*drawn(20))
