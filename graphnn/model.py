@@ -41,6 +41,7 @@ from graphnn.train.held_back import held_back
 from graphnn.train.history import History
 from graphnn.train.progress import reporter
 from graphnn.train.rates import RateTable, rate_table
+from graphnn.weighting import ClassWeight, updates_going_on, weighted_loss, weights_of_samples
 
 Pass: TypeAlias = Literal["forward", "backward", "joint"]
 
@@ -96,6 +97,7 @@ class Model(Describable):
         self._evaluation: Function | None = None
         self._prediction = Function(self.inputs, outputs, training=False)
         self._epochs_done = 0
+        self._weight: Input | None = None  # of each sample, once fit was given any
         self._watched: list[str] = []  # metrics of training only
         self._fixed: frozenset[Parameter] = frozenset()  # what was frozen at compile
 
@@ -161,7 +163,7 @@ class Model(Describable):
         evaluation = Function(inputs, results, training=False, device=device)
         self.optimizer, self.loss, self.targets, self.metrics = rule, score, targets, measures
         self._fixed = frozenset(p for p in found.parameters if p.fixed)
-        self._watched = watched
+        self._watched, self._weight = watched, None
         self.training, self._evaluation = training, evaluation
 
     def _all_inputs(self) -> list[Input]:
@@ -181,6 +183,8 @@ class Model(Describable):
         validation_data: Any = None,
         validation_split: float = 0.0,
         callbacks: Callback | Iterable[Callback] = (),
+        class_weight: ClassWeight | None = None,
+        sample_weight: ArrayLike | None = None,
         verbose: int = 1,
     ) -> History:
         """Train on a data set, whole epochs inside the compiled executor.
@@ -203,6 +207,12 @@ class Model(Describable):
             ``shuffle`` says.
         callbacks
             Objects of :mod:`gn.callbacks`: early stopping, logs, or one's own.
+        class_weight
+            Weights by class, ``{0: 1.0, 1: 5.0}``; a class that is not named counts 1.
+        sample_weight
+            One weight a sample. With weights the loss is ``Σ wᵢ lossᵢ / n``, as in Keras: divided
+            by the number of samples, not by the sum of the weights; both kinds multiply.
+            Penalties, metrics and validation are not weighted.
         verbose
             0: silent; 1: a progress bar, or lines where there is no terminal, about a hundred for
             many short epochs; 2: a line an epoch.
@@ -240,11 +250,13 @@ class Model(Describable):
         >>> list(history)
         ['loss', 'val_loss']
         """
-        function = self._compiled().training
-        assert function is not None
+        self._compiled()
         assert self.optimizer is not None
         self._check_frozen()
         data, held = self._data(x, y), self._validation(validation_data)
+        data = self._weighted(data, class_weight, sample_weight)
+        function = self.training
+        assert function is not None
         if validation_split:
             data, held = held_back(data, held, validation_split)
         check_count("epochs", epochs, 1, MOST_EPOCHS)
@@ -270,6 +282,35 @@ class Model(Describable):
             finally:
                 self._epochs_done = before + self.history.epochs
         return self.history
+
+    def _weighted(
+        self,
+        data: dict[Input, NDArray[Any]],
+        class_weight: ClassWeight | None,
+        sample_weight: ArrayLike | None,
+    ) -> dict[Input, NDArray[Any]]:
+        """The data with a weight for each sample, once weights were ever given to fit."""
+        given = class_weight is not None or sample_weight is not None
+        if not given and self._weight is None:
+            return data
+        loss, training = self.loss, self.training
+        assert loss is not None
+        assert training is not None
+        assert self.optimizer is not None
+        weight = self._weight
+        if weight is None:
+            weight = Input((None,), loss.dtype, name="sample_weight")
+        targets = {node: data[node] for node in self.targets}
+        samples = len(next(iter(data.values())))
+        weights = weights_of_samples(weight, samples, targets, class_weight, sample_weight)
+        if self._weight is None:
+            score = weighted_loss(loss, weight)
+            updates = updates_going_on(self.optimizer, score, training.updates)
+            shown = [per_sample(node) for node in (score, *self.metrics.values())]
+            shown += [WATCHED[name](self.optimizer) for name in self._watched]
+            inputs = [*self._all_inputs(), weight]
+            self.training, self._weight = Function(inputs, shown, updates, training=True), weight
+        return {**data, weight: weights}
 
     def find_lr(
         self,
@@ -316,7 +357,7 @@ class Model(Describable):
         check_count("batch_size", batch_size)
         trained = [p for p in Graph(self.loss).parameters if p.trainable]
         return rate_table(
-            function.inputs, self.loss, per_sample(self.loss), self.optimizer, trained,
+            self._all_inputs(), self.loss, per_sample(self.loss), self.optimizer, trained,
             self._data(x, y), lowest=lowest, highest=highest, steps=steps, batch_size=batch_size,
         )  # fmt: skip
 
@@ -402,7 +443,7 @@ class Model(Describable):
             named = by_input(x, self.inputs)
             if y is not None:
                 named |= by_input(y, self.targets)
-        function = self.training
+        function = self._evaluation  # whose inputs are those that a user gives
         assert function is not None
         arrays, _ = function.checked([named[node] for node in function.inputs])
         lengths = {node.name: len(a) for node, a in zip(function.inputs, arrays, strict=True)}
