@@ -24,6 +24,7 @@ from graphnn.ops.random.generator import GENERATOR
 from graphnn.render import render
 from graphnn.spec import BATCH
 from graphnn.summary import print_summary
+from graphnn.train.checks import MOST_EPOCHS, check_verbose, check_whole
 from graphnn.train.epochs import EpochRun
 from graphnn.train.fitting import Fitting
 from graphnn.train.history import History
@@ -33,7 +34,6 @@ from graphnn.train.rates import RateTable, rate_table
 Pass: TypeAlias = Literal["forward", "backward", "joint"]
 
 INFERENCE_BATCH = 1024
-MOST_EPOCHS = 10**8  # of each a line of the history is kept
 
 
 class Model:
@@ -206,10 +206,9 @@ class Model:
         self._check_frozen()
         data = self._data(x, y)
         held = self._validation(validation_data)
-        _check_whole("epochs", epochs, 1, MOST_EPOCHS)
-        _check_whole("batch_size", batch_size, 1)
-        if verbose not in (0, 1, 2):
-            raise GraphError(f"verbose is 0, 1 or 2; got {verbose!r}")
+        check_whole("epochs", epochs, 1, MOST_EPOCHS)
+        check_whole("batch_size", batch_size, 1)
+        check_verbose(verbose)
         self.history = History()
         assert self.optimizer is not None
         samples = len(next(iter(data.values())))
@@ -268,8 +267,8 @@ class Model:
         assert self.loss is not None
         assert self.optimizer is not None
         self._check_frozen()
-        _check_whole("steps", steps, 3)
-        _check_whole("batch_size", batch_size, 1)
+        check_whole("steps", steps, 3)
+        check_whole("batch_size", batch_size, 1)
         trained = [p for p in Graph(self.loss).parameters if p.trainable]
         return rate_table(
             function.inputs, self.loss, per_sample(self.loss), self.optimizer, trained,
@@ -309,7 +308,7 @@ class Model:
         -------
         array, or list of arrays for several outputs
         """
-        _check_whole("batch_size", batch_size, 1)
+        check_whole("batch_size", batch_size, 1)
         data = by_input(x, self.inputs)
         arrays = [fitting(node, data[node]) for node in self.inputs]
         count = len(arrays[0]) if arrays and arrays[0].ndim else 1
@@ -496,10 +495,3 @@ def _no_optimizer(given: object) -> GraphError:
     a_class = isinstance(given, type) and issubclass(given, optim.Optimizer)
     fix = f" Make one: optim.{given.__name__}()." if a_class else ""  # type: ignore[attr-defined]
     return GraphError(f"optimizer is optim.Adam(lr=1e-3), or a name; got {given!r}.{fix}")
-
-
-def _check_whole(name: str, value: object, least: int, most: int | None = None) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise GraphError(f"{name} is a whole number >= {least}; got {value!r}")
-    if most is not None and value > most:
-        raise GraphError(f"{name} is at most {most:,}; got {value!r}")

@@ -23,6 +23,7 @@ from graphnn.train.history import History
 from graphnn.train.progress import Reporter, Silent
 
 Validate = Callable[[], Mapping[str, float]]
+After = Callable[[int], bool]
 
 
 class Fitting:
@@ -67,15 +68,26 @@ class Fitting:
         self.batch_size, self.shuffle, self.first_epoch = batch_size, shuffle, first_epoch
         self._finite = True
 
-    def run(self, epochs: int, validate: Validate | None = None) -> None:
-        """Train: all epochs in one call of the executor, or one by one with validation between.
+    def run(
+        self, epochs: int, validate: Validate | None = None, after: After | None = None
+    ) -> None:
+        """Train: all epochs in one call of the executor, or one by one if something is between.
+
+        Parameters
+        ----------
+        epochs
+            How many.
+        validate
+            What is measured after each epoch.
+        after
+            Called with the number of each epoch that is over, from 0; True ends the run.
 
         Raises
         ------
         KeyboardInterrupt
             After Ctrl-C; the history has the epochs that were trained whole.
         """
-        together = epochs if validate is None else 1
+        together = epochs if validate is None and after is None else 1
         for epoch in range(0, epochs, together):
             run = self._prepared(epoch, together)
             try:
@@ -86,6 +98,8 @@ class Fitting:
             self._watch(run, epoch, validate is None)
             if validate is not None:
                 self._validated(run, epoch, validate)
+            if after is not None and after(epoch):
+                return
 
     def _prepared(self, epoch: int, together: int) -> EpochRun:
         """The run; what must be compiled for it is compiled here, and told apart."""
@@ -113,7 +127,7 @@ class Fitting:
             seconds = run.seconds
             for row in range(told, done):
                 self.shown.epoch_done(first + row, self.names, run.means(row), seconds[row])
-        self._check_finite(first + told, run.sums[told:done, 0])
+        self._check_finite(first + told, run.sums[told:done, :1].ravel())
 
     def _validated(self, run: EpochRun, epoch: int, validate: Validate) -> None:
         values = dict.fromkeys(self.judged, math.nan)  # if it is cut short: no column is shorter
@@ -133,9 +147,9 @@ class Fitting:
         epoch, loss = first + int(wrong[0]), losses[wrong[0]]
         here = declared_at()
         warnings.warn_explicit(
-            f"epoch {epoch + 1}: the loss is {loss}, and the weights will hardly recover. "
-            f"{self._suspect()}Look for NaN or Inf in the data (np.isfinite(x).all()) and for "
-            "logarithms and quotients at 0, or lower the learning rate. "
+            f"epoch {epoch + 1}: the {self.names[0]} is {loss}, and the weights will hardly "
+            f"recover. {self._suspect()}"
+            "Look for NaN or Inf in the data (np.isfinite(x).all()) and for logarithms and quotients at 0, or lower the learning rate. "
             "warnings.simplefilter('error', gn.NotFiniteWarning) stops training there.",
             NotFiniteWarning,
             here.file,

@@ -1,0 +1,104 @@
+"""``step.loop``: the epochs of a function with updates, without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphnn.errors import DataError, GraphError
+from graphnn.feed import Data, by_input
+from graphnn.function import Function, methods
+from graphnn.graph import Graph
+from graphnn.node import Input
+from graphnn.spec import FLOATS
+from graphnn.train.checks import MOST_EPOCHS, check_verbose, check_whole
+from graphnn.train.fitting import Fitting
+from graphnn.train.history import History
+from graphnn.train.progress import reporter
+
+OnEpoch = Callable[[int, Mapping[str, float]], "bool | None"]
+
+
+def loop(
+    function: Function,
+    data: Data,
+    batch_size: int = 32,
+    epochs: int = 1,
+    *,
+    on_epoch: OnEpoch | None = None,
+    shuffle: bool = True,
+    verbose: int = 1,
+) -> History:
+    """What :meth:`Function.loop` does, and says."""
+    if on_epoch is not None and not callable(on_epoch):
+        raise GraphError(f"on_epoch is a function on_epoch(epoch, logs); got {on_epoch!r}")
+    check_whole("batch_size", batch_size, 1)
+    check_whole("epochs", epochs, 1, MOST_EPOCHS)
+    check_verbose(verbose)
+    names = _names(function)
+    arrays = _arrays(function, data)
+    history = function.history = History()
+    with reporter(verbose, epochs, names) as shown:
+        fitting = Fitting(
+            function, arrays, names, history, shown,
+            batch_size=batch_size, shuffle=shuffle, first_epoch=function.epochs,
+        )  # fmt: skip
+        asked = None if on_epoch is None else _Asked(on_epoch, history)
+        try:
+            fitting.run(epochs, after=asked)
+        finally:
+            function.epochs += history.epochs
+    return history
+
+
+class _Asked:
+    """The user's function, called with what an epoch brought."""
+
+    def __init__(self, on_epoch: OnEpoch, history: History) -> None:
+        self.on_epoch, self.history = on_epoch, history
+
+    def __call__(self, epoch: int) -> bool:
+        logs = {name: values[-1] for name, values in self.history.history.items()}
+        answer = self.on_epoch(epoch, logs)
+        if answer is not None and not isinstance(answer, bool | np.bool_):
+            raise GraphError(
+                "on_epoch returns True to stop, and None or False to go on; got "
+                f"{answer!r} after epoch {epoch}"
+            )
+        return bool(answer)
+
+
+def _names(function: Function) -> list[str]:
+    """How the history calls the outputs; each is a float scalar."""
+    for node in function.outputs:
+        if node.spec.shape != () or node.dtype not in FLOATS:
+            raise GraphError(
+                f"a loop averages its outputs over each epoch: {node.name} must be a float scalar; "
+                f"it is {node.spec}. Declared at {node.origin}. Leave it out of the function that "
+                "is looped, or take its mean."
+            )
+    if len(set(function.outputs)) < len(function.outputs):
+        raise GraphError("an output stands there twice: a loop names each in its history")
+    known = Graph(function.outputs).names()
+    return [known[node] for node in function.outputs]
+
+
+def _arrays(function: Function, data: Data) -> dict[Input, NDArray[Any]]:
+    """The data by input, checked."""
+    if not function.inputs:
+        raise GraphError(
+            "a loop goes through data, and the function has no input: call it, "
+            "for _ in range(steps): step()"
+        )
+    named = by_input(data, function.inputs)
+    found, _ = function.checked([named[node] for node in function.inputs])
+    lengths = {node.name: len(a) for node, a in zip(function.inputs, found, strict=True) if a.ndim}
+    if 0 in lengths.values():
+        raise DataError(f"there is no sample: {lengths}")
+    return dict(zip(function.inputs, found, strict=True))
+
+
+methods["loop"] = loop
