@@ -149,7 +149,8 @@ class Fitting:
         warnings.warn_explicit(
             f"epoch {epoch + 1}: the {self.names[0]} is {loss}, and the weights will hardly "
             f"recover. {self._suspect()}"
-            "Look for NaN or Inf in the data (np.isfinite(x).all()) and for logarithms and quotients at 0, or lower the learning rate. "
+            "Look for NaN or Inf in the data (np.isfinite(x).all()) and for logarithms and "
+            "quotients at 0, or lower the learning rate. "
             "warnings.simplefilter('error', gn.NotFiniteWarning) stops training there.",
             NotFiniteWarning,
             here.file,
