@@ -18,7 +18,6 @@ from graphnn.backends.cpu.kernels import kernel_of
 from graphnn.barriers import Layout
 from graphnn.errors import GraphError
 from graphnn.feed import (
-    Data,
     check_fits,
     check_known,
     check_limits,
@@ -310,12 +309,13 @@ class Function:
     @teaches
     def loop(
         self,
-        data: Data,
+        data: Any,
         batch_size: int = 32,
         epochs: int = 1,
         *,
         on_epoch: Callable[[int, Mapping[str, float]], bool | None] | None = None,
         shuffle: bool = True,
+        steps_per_epoch: int | None = None,
         verbose: int = 1,
     ) -> History:
         """Run over all batches of a data set, whole epochs inside the compiled executor.
@@ -324,7 +324,7 @@ class Function:
         ----------
         data
             Arrays for the inputs, samples along the first axis: one, a list in the order of the
-            inputs, or a dict by name.
+            inputs, or a dict by name. Or batches of them, as :meth:`Model.fit` takes them.
         batch_size
             Samples a step; a smaller last batch is run too.
         epochs
@@ -336,6 +336,8 @@ class Function:
         shuffle
             Whether each epoch has an order of its own, repeatable by ``gn.set_seed``. The next
             loop of this function goes on with orders of its own.
+        steps_per_epoch
+            Of batches without an end: how many an epoch has.
         verbose
             0: silent; 1: a progress bar, or lines where there is no terminal; 2: a line an epoch.
 
@@ -371,8 +373,9 @@ class Function:
         (4.0, 0.0)
         """
         return methods["loop"](  # type: ignore[no-any-return]
-            self, data, batch_size, epochs, on_epoch=on_epoch, shuffle=shuffle, verbose=verbose
-        )
+            self, data, batch_size, epochs, on_epoch=on_epoch, shuffle=shuffle,
+            steps_per_epoch=steps_per_epoch, verbose=verbose,
+        )  # fmt: skip
 
     def _call(self, shapes: Shapes, sizes: Mapping[str, int]) -> _Call:
         """What to run for arrays of some shapes: made once for each."""

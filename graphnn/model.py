@@ -7,12 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from graphnn import optim
 from graphnn.errors import DataError, GraphError, GraphnnError
-from graphnn.feed import Data, by_input, fitting
+from graphnn.feed import Data, by_input
 from graphnn.function import Function
 from graphnn.graph import Graph
 from graphnn.hints import OF_MODEL, lacking, teaches
@@ -22,14 +21,16 @@ from graphnn.node import Input, Node, Parameter
 from graphnn.objectives import WATCHED, declared_loss, declared_metrics, per_sample, told_apart
 from graphnn.ops.random.generator import GENERATOR
 from graphnn.render import render
-from graphnn.spec import BATCH
 from graphnn.summary import print_summary
 from graphnn.train.checks import MOST_EPOCHS, check_verbose, check_whole
-from graphnn.train.epochs import EpochRun
 from graphnn.train.fitting import Fitting
+from graphnn.train.given import Whole, as_data, batch_of, lasting
 from graphnn.train.history import History
+from graphnn.train.prediction import predicted
 from graphnn.train.progress import reporter
 from graphnn.train.rates import RateTable, rate_table
+from graphnn.train.sources import Source, is_stream
+from graphnn.train.stream_run import opened, run_over, steps_of
 
 Pass: TypeAlias = Literal["forward", "backward", "joint"]
 
@@ -156,13 +157,14 @@ class Model:
     @teaches
     def fit(
         self,
-        x: Data,
+        x: Any,
         y: Data | None = None,
         *,
         epochs: int = 1,
         batch_size: int = 32,
         shuffle: bool = True,
         validation_data: Any = None,
+        steps_per_epoch: int | None = None,
         verbose: int = 1,
     ) -> History:
         """Train on a data set, whole epochs inside the compiled executor.
@@ -171,7 +173,10 @@ class Model:
         ----------
         x, y
             Arrays for the model's inputs and for the targets; or one dict with all of them by name.
-            Samples lie along the first axis.
+            Samples lie along the first axis. Arrays may be memory maps. Or ``x`` alone: batches
+            ``(x, y)`` or dicts, from a generator, a loader, or a function that returns such; a data
+            set of samples, ``len`` and ``[i]``; what pyarrow reads (see ``docs/data.md``). A thread
+            prepares them while others are trained; their order and size is theirs.
         epochs
             How often the data is gone through.
         batch_size
@@ -179,7 +184,9 @@ class Model:
         shuffle
             Whether each epoch has an order of its own, repeatable by ``gn.set_seed``.
         validation_data
-            ``(x, y)`` or a dict: evaluated after each epoch.
+            ``(x, y)``, a dict, or batches: evaluated after each epoch.
+        steps_per_epoch
+            How many batches an epoch has, if they come without an end, or are to be cut.
         verbose
             0: silent; 1: a progress bar, or lines where there is no terminal, about a hundred for
             many short epochs; 2: a line an epoch.
@@ -204,19 +211,21 @@ class Model:
         function = self._compiled().training
         assert function is not None
         self._check_frozen()
-        data = self._data(x, y)
-        held = self._validation(validation_data)
         check_whole("epochs", epochs, 1, MOST_EPOCHS)
         check_whole("batch_size", batch_size, 1)
+        data = self._data(x, y, batch_size, shuffle)
+        held = self._validation(validation_data)
         check_verbose(verbose)
         self.history = History()
         assert self.optimizer is not None
-        samples = len(next(iter(data.values())))
-        self.optimizer.begin_epochs(-(-samples // batch_size), self._epochs_done)
+        self._begin_epochs(steps_of(data, batch_size, steps_per_epoch))
         names = ["loss", *self.metrics, *self._watched]
-        with reporter(verbose, epochs, names) as shown:
+        with (
+            opened(function, data, epochs, self._epochs_done, steps_per_epoch) as ready,
+            reporter(verbose, epochs, names) as shown,
+        ):
             fitting = Fitting(
-                function, data, names, self.history, shown,
+                function, ready, names, self.history, shown,
                 batch_size=batch_size, shuffle=shuffle, first_epoch=self._epochs_done,
                 judged=["loss", *self.metrics],
             )  # fmt: skip
@@ -225,6 +234,17 @@ class Model:
             finally:
                 self._epochs_done += self.history.epochs
         return self.history
+
+    def _begin_epochs(self, steps: int | None) -> None:
+        """Say how many steps an epoch has, for schedules that count epochs."""
+        assert self.optimizer is not None
+        if steps is not None:
+            self.optimizer.begin_epochs(steps, self._epochs_done)
+        elif self.optimizer.counts_epochs:
+            raise DataError(
+                f"{self.optimizer.lr!r} counts epochs, and nothing says how many batches one has: "
+                "give steps_per_epoch, or data with a len"
+            )
 
     def find_lr(
         self,
@@ -270,13 +290,16 @@ class Model:
         check_whole("steps", steps, 3)
         check_whole("batch_size", batch_size, 1)
         trained = [p for p in Graph(self.loss).parameters if p.trainable]
+        data = self._data(x, y)
+        if isinstance(data, Source):
+            raise DataError("find_lr draws its batches from all samples: give arrays in memory")
         return rate_table(
             function.inputs, self.loss, per_sample(self.loss), self.optimizer, trained,
-            self._data(x, y), lowest=lowest, highest=highest, steps=steps, batch_size=batch_size,
+            data, lowest=lowest, highest=highest, steps=steps, batch_size=batch_size,
         )  # fmt: skip
 
     @teaches
-    def evaluate(self, x: Data, y: Data | None = None) -> dict[str, float]:
+    def evaluate(self, x: Any, y: Data | None = None) -> dict[str, float]:
         """Loss and metrics on a data set, dropout off.
 
         Returns
@@ -287,41 +310,30 @@ class Model:
         self._compiled()
         return self._evaluated(self._data(x, y))
 
-    def _evaluated(self, data: Mapping[Input, NDArray[Any]]) -> dict[str, float]:
+    def _evaluated(self, data: Whole) -> dict[str, float]:
         assert self._evaluation is not None
-        run = EpochRun(self._evaluation, data, INFERENCE_BATCH)
-        run.run()
+        with opened(self._evaluation, data) as ready:
+            run = run_over(self._evaluation, ready, INFERENCE_BATCH)
+            run.run()
         return dict(zip(["loss", *self.metrics], run.means(), strict=True))
 
     @teaches
-    def predict(self, x: Data, batch_size: int = INFERENCE_BATCH) -> Any:
+    def predict(self, x: Any, batch_size: int = INFERENCE_BATCH) -> Any:
         """The outputs for given inputs, dropout off.
 
         Parameters
         ----------
         x
-            Arrays for the model's inputs.
+            Arrays for the model's inputs, or batches of them.
         batch_size
-            Samples a call.
+            Samples a call; batches keep their own size.
 
         Returns
         -------
         array, or list of arrays for several outputs
         """
         check_whole("batch_size", batch_size, 1)
-        data = by_input(x, self.inputs)
-        arrays = [fitting(node, data[node]) for node in self.inputs]
-        count = len(arrays[0]) if arrays and arrays[0].ndim else 1
-        batched = all(node.spec.shape[:1] == (BATCH,) for node in self.inputs)
-        if not batched or count <= batch_size:
-            return self._prediction(*arrays)
-        parts = [
-            self._prediction(*(array[i : i + batch_size] for array in arrays))
-            for i in range(0, count, batch_size)
-        ]
-        if self._prediction.single:
-            return np.concatenate(parts)
-        return [np.concatenate(column) for column in zip(*parts, strict=True)]
+        return predicted(self._prediction, x, batch_size)
 
     def _check_frozen(self) -> None:
         """What is frozen or released after compile would go on as before, and nobody would know."""
@@ -341,7 +353,24 @@ class Model:
 
     # Data.
 
-    def _data(self, x: Data, y: Data | None) -> dict[Input, NDArray[Any]]:
+    def _data(
+        self, x: Any, y: Data | None, batch_size: int = INFERENCE_BATCH, shuffle: bool = False
+    ) -> Whole:
+        function = self._compiled().training
+        assert function is not None
+        if is_stream(x):
+            if y is not None:
+                raise DataError("batches bring their own targets, (x, y): leave y out")
+            return as_data(function, x, self._of_batch, batch_size, shuffle)
+        named = self._named(x, y)
+        return as_data(function, [named[n] for n in function.inputs], list, batch_size, shuffle)
+
+    def _of_batch(self, batch: Any) -> list[ArrayLike]:
+        """The arrays of a batch, in the order of the training step's inputs."""
+        found = batch_of(batch, self.inputs, self.targets)
+        return [found[node] for node in self._all_inputs()]
+
+    def _named(self, x: Data, y: Data | None) -> dict[Input, ArrayLike]:
         if isinstance(x, Mapping):
             if y is not None:
                 raise DataError("give all arrays in one dict by name, or x and y; not both")
@@ -357,25 +386,19 @@ class Model:
             named = by_input(x, self.inputs)
             if y is not None:
                 named |= by_input(y, self.targets)
-        function = self.training
-        assert function is not None
-        arrays, _ = function.checked([named[node] for node in function.inputs])
-        lengths = {node.name: len(a) for node, a in zip(function.inputs, arrays, strict=True)}
-        if 0 in lengths.values():
-            raise DataError(f"there is no sample: {lengths}")
-        return dict(zip(function.inputs, arrays, strict=True))
+        return named
 
-    def _validation(self, data: Any) -> dict[Input, NDArray[Any]] | None:
+    def _validation(self, data: Any) -> Whole | None:
         if data is None:
             return None
         try:
-            if isinstance(data, Mapping):
-                return self._data(data, None)
+            if isinstance(data, Mapping) or is_stream(data):
+                return lasting(self._data(data, None))
             if isinstance(data, tuple | list) and len(data) == 2:
                 return self._data(data[0], data[1])
         except GraphnnError as error:
             raise type(error)(f"validation_data: {error}") from None
-        raise DataError("validation_data is (x, y) or a dict of arrays by name")
+        raise DataError("validation_data is (x, y) or a dict of arrays by name, or batches of such")
 
     # Parameters.
 

@@ -188,7 +188,7 @@ def interrupting():
 
     yield soon
     for timer in timers:
-        timer.join()
+        timer.cancel()
     signal.signal(signal.SIGINT, before)
 
 

@@ -6,7 +6,6 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +15,10 @@ from graphnn.backends.cpu.compile import counts
 from graphnn.context import declared_at
 from graphnn.errors import NotFiniteWarning
 from graphnn.function import Function
-from graphnn.node import Input
 from graphnn.ops.loss.binary import log_loss
-from graphnn.train.epochs import EpochRun
 from graphnn.train.history import History
 from graphnn.train.progress import Reporter, Silent
+from graphnn.train.stream_run import Open, Run, run_over
 
 Validate = Callable[[], Mapping[str, float]]
 After = Callable[[int], bool]
@@ -34,7 +32,7 @@ class Fitting:
     function
         The training step; its first outputs bear ``names``, the loss first.
     data
-        For each input an array that fits it.
+        For each input an array that fits it, or a stream of batches.
     names
         Names of the outputs that are averaged over each epoch.
     history
@@ -52,7 +50,7 @@ class Fitting:
     def __init__(
         self,
         function: Function,
-        data: Mapping[Input, NDArray[Any]],
+        data: Open,
         names: Sequence[str],
         history: History,
         shown: Reporter,
@@ -94,17 +92,17 @@ class Fitting:
                 run.run(lambda run=run, epoch=epoch: self._watch(run, epoch, validate is None))  # type: ignore[misc]
             finally:
                 done = run.progress[0]
-                self.history.extend(self.names, run.sums[:done] / run.samples, run.seconds)
+                self.history.extend(self.names, *run.brought(0, done))
             self._watch(run, epoch, validate is None)
             if validate is not None:
                 self._validated(run, epoch, validate)
             if after is not None and after(epoch):
                 return
 
-    def _prepared(self, epoch: int, together: int) -> EpochRun:
+    def _prepared(self, epoch: int, together: int) -> Run:
         """The run; what must be compiled for it is compiled here, and told apart."""
         before, started = counts["compiled"], time.perf_counter()
-        run = EpochRun(
+        run = run_over(
             self.function,
             self.data,
             self.batch_size,
@@ -118,7 +116,7 @@ class Fitting:
         self._told = 0
         return run
 
-    def _watch(self, run: EpochRun, first: int, told_here: bool) -> None:
+    def _watch(self, run: Run, first: int, told_here: bool) -> None:
         """Show where the run is, and tell of each epoch that has ended."""
         self.shown.watch(run, first)
         done = run.progress[0]
@@ -129,7 +127,7 @@ class Fitting:
                 self.shown.epoch_done(first + row, self.names, run.means(row), seconds[row])
         self._check_finite(first + told, run.sums[told:done, :1].ravel())
 
-    def _validated(self, run: EpochRun, epoch: int, validate: Validate) -> None:
+    def _validated(self, run: Run, epoch: int, validate: Validate) -> None:
         values = dict.fromkeys(self.judged, math.nan)  # if it is cut short: no column is shorter
         try:
             values |= validate()

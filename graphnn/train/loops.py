@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
-from graphnn.errors import DataError, GraphError
-from graphnn.feed import Data, by_input
+from graphnn.errors import GraphError
+from graphnn.feed import by_input
 from graphnn.function import Function, methods
 from graphnn.graph import Graph
-from graphnn.node import Input
 from graphnn.spec import FLOATS
 from graphnn.train.checks import MOST_EPOCHS, check_verbose, check_whole
 from graphnn.train.fitting import Fitting
+from graphnn.train.given import as_data
 from graphnn.train.history import History
 from graphnn.train.progress import reporter
+from graphnn.train.stream_run import opened
 
 OnEpoch = Callable[[int, Mapping[str, float]], "bool | None"]
 
 
 def loop(
     function: Function,
-    data: Data,
+    data: Any,
     batch_size: int = 32,
     epochs: int = 1,
     *,
     on_epoch: OnEpoch | None = None,
     shuffle: bool = True,
+    steps_per_epoch: int | None = None,
     verbose: int = 1,
 ) -> History:
     """What :meth:`Function.loop` does, and says."""
@@ -39,11 +42,14 @@ def loop(
     check_whole("epochs", epochs, 1, MOST_EPOCHS)
     check_verbose(verbose)
     names = _names(function)
-    arrays = _arrays(function, data)
+    given = as_data(function, data, partial(_read, function), batch_size, shuffle)
     history = function.history = History()
-    with reporter(verbose, epochs, names) as shown:
+    with (
+        opened(function, given, epochs, function.epochs, steps_per_epoch) as ready,
+        reporter(verbose, epochs, names) as shown,
+    ):
         fitting = Fitting(
-            function, arrays, names, history, shown,
+            function, ready, names, history, shown,
             batch_size=batch_size, shuffle=shuffle, first_epoch=function.epochs,
         )  # fmt: skip
         asked = None if on_epoch is None else _Asked(on_epoch, history)
@@ -86,19 +92,10 @@ def _names(function: Function) -> list[str]:
     return [known[node] for node in function.outputs]
 
 
-def _arrays(function: Function, data: Data) -> dict[Input, NDArray[Any]]:
-    """The data by input, checked."""
-    if not function.inputs:
-        raise GraphError(
-            "a loop goes through data, and the function has no input: call it, "
-            "for _ in range(steps): step()"
-        )
-    named = by_input(data, function.inputs)
-    found, _ = function.checked([named[node] for node in function.inputs])
-    lengths = {node.name: len(a) for node, a in zip(function.inputs, found, strict=True) if a.ndim}
-    if 0 in lengths.values():
-        raise DataError(f"there is no sample: {lengths}")
-    return dict(zip(function.inputs, found, strict=True))
+def _read(function: Function, batch: Any) -> list[ArrayLike]:
+    """What a batch, or arrays of all samples, hold for each input."""
+    named = by_input(batch, function.inputs)
+    return [named[node] for node in function.inputs]
 
 
 methods["loop"] = loop
