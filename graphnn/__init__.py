@@ -47,18 +47,25 @@ from graphnn.op import Op as Op
 from graphnn.ops import *
 from graphnn.ops.declare.elementwise import elementwise as elementwise
 from graphnn.ops.declare.structured import op as op
+from graphnn.render import Captured as Captured
+from graphnn.render import capture as capture
 from graphnn.render import render as render
+from graphnn.render import to_json as to_json
 from graphnn.scan import scan as scan
+from graphnn.train import callbacks as callbacks
+from graphnn.train.history import History as History
 
 __version__ = "0.1.0"
 
 _loading.done()
 
 if TYPE_CHECKING:
+    from graphnn import sklearn as sklearn
     from graphnn import testing as testing
 else:
     __all__ = sorted(
         [
+            "Captured",
             "Constant",
             "DTypeError",
             "DataError",
@@ -67,6 +74,7 @@ else:
             "Graph",
             "GraphError",
             "GraphnnError",
+            "History",
             "Input",
             "KernelError",
             "Model",
@@ -76,6 +84,8 @@ else:
             "Parameter",
             "PlanError",
             "ShapeError",
+            "capture",
+            "callbacks",
             "checkpoint",
             "datasets",
             "elementwise",
@@ -93,14 +103,15 @@ else:
             "scan",
             "scope",
             "set_num_threads",
+            "to_json",
             "vjp",
             *ops.__all__,
         ]
     )
 
     def __getattr__(name: str) -> Any:
-        if name == "testing":  # what only tests need is imported when it is asked for
-            return importlib.import_module("graphnn.testing")
+        if name in ("sklearn", "testing"):  # what few need is imported when it is asked for
+            return importlib.import_module(f"graphnn.{name}")
         known = {own: f"gn.{own}" for own in __all__}
         known |= {layer: f"nn.{layer}" for layer in nn.__all__}
         known |= {rule: f"optim.{rule}" for rule in optim.__all__}

@@ -19,6 +19,7 @@ from graphnn.ops.elementwise.arithmetic import accumulate
 from graphnn.ops.movement.broadcast import broadcast_to
 from graphnn.ops.movement.copy import COPY
 from graphnn.ops.reduction.reduce import sum_to
+from graphnn.pairing import note
 from graphnn.spec import FLOATS, Shape
 
 
@@ -131,6 +132,9 @@ def vjp(
         )
     arrived = pull_back({output: cotangent}, several)
     found = [finished(node, arrived.get(node)) for node in several]
+    for node, gradient in zip(several, found, strict=True):
+        if gradient is not None:
+            note(gradient, node, (output,))
     return found[0] if isinstance(wrt, Node) else found
 
 
@@ -285,6 +289,7 @@ def pull_back(
     ends = set(no_further)
     arrived = {node: cotangent for node, cotangent in seeds.items() if node in reached}
     parts: dict[Node, dict[Node, Node]] = {}  # of each loop, those that have a cotangent
+    added: dict[Node, list[Node]] = {}  # what each cotangent is the sum of
     for node in reversed(order):
         if node not in reached or node in ends or not node.inputs:
             continue
@@ -304,7 +309,19 @@ def pull_back(
             with role("backward", forward_of=node):
                 part = sum_to(part, value.spec)
             arrived[value] = _summed(value, arrived.get(value), part)
+            added.setdefault(value, []).append(part)
+    _note_pairs(arrived, added, tuple(seeds))
     return arrived
+
+
+def _note_pairs(
+    arrived: Mapping[Node, Node], added: Mapping[Node, Sequence[Node]], of: tuple[Node, ...]
+) -> None:
+    """Note for those who draw the graph what each cotangent is by, and what it is the sum of."""
+    for value, terms in added.items():
+        for term in terms if len(terms) > 1 else ():
+            note(term, value, of, whole=False)
+        note(arrived[value], value, of)
 
 
 def _loop_cotangents(

@@ -10,11 +10,12 @@ from collections.abc import Container, Iterable, Mapping
 import networkx as nx
 
 from graphnn.errors import GraphError
+from graphnn.looks import Describable
 from graphnn.node import Constant, Input, Node, Parameter, Size
 from graphnn.op import Leaf, Reduction
 
 
-class Graph:
+class Graph(Describable):
     """All nodes that some outputs need, in the order of their declaration.
 
     Parameters

@@ -257,8 +257,6 @@ ELSEWHERE: Mapping[str, str] = {
 
 # Arguments that are needed elsewhere or nowhere.
 KEYWORDS: Mapping[str, str] = {
-    "validation_split": "Hold samples back: validation_data=(x[n:], y[n:])",
-    "callbacks": "There are none; fit(epochs=1) in a loop of your own does it",
     "class_weight": "The loss takes it: gn.cross_entropy(logits, y, weight=...)",
     "sample_weight": "Declare it as an input, and multiply the losses by it",
     "inplace": "Leave it out: the memory planner decides what is overwritten",

@@ -16,15 +16,20 @@ from graphnn.function import Function
 from graphnn.graph import Graph
 from graphnn.hints import OF_MODEL, lacking, teaches
 from graphnn.io import load_weights, save_weights
+from graphnn.looks import Describable
 from graphnn.nn.module import Module, load_parameters
 from graphnn.node import Input, Node, Parameter
 from graphnn.objectives import WATCHED, declared_loss, declared_metrics, per_sample, told_apart
-from graphnn.ops.random.generator import GENERATOR
+from graphnn.ops.random.generator import Generator
+from graphnn.optim.checks import check_count
 from graphnn.render import render
 from graphnn.summary import print_summary
-from graphnn.train.checks import MOST_EPOCHS, check_verbose, check_whole
+from graphnn.train.callbacks import Callback
+from graphnn.train.callbacks.hooks import Hooks, as_callbacks
+from graphnn.train.checks import MOST_EPOCHS, check_verbose
 from graphnn.train.fitting import Fitting
 from graphnn.train.given import Whole, as_data, batch_of, lasting
+from graphnn.train.held_back import held_back
 from graphnn.train.history import History
 from graphnn.train.prediction import predicted
 from graphnn.train.progress import reporter
@@ -37,7 +42,7 @@ Pass: TypeAlias = Literal["forward", "backward", "joint"]
 INFERENCE_BATCH = 1024
 
 
-class Model:
+class Model(Describable):
     """Inputs and outputs of a graph, to be trained and asked.
 
     Parameters
@@ -80,6 +85,7 @@ class Model:
         self.targets: tuple[Input, ...] = ()
         self.training: Function | None = None
         self.history = History()
+        self.stop_training = False  # as in Keras: a callback may set it
         self._evaluation: Function | None = None
         self._prediction = Function(self.inputs, outputs, training=False)
         self._epochs_done = 0
@@ -164,6 +170,8 @@ class Model:
         batch_size: int = 32,
         shuffle: bool = True,
         validation_data: Any = None,
+        validation_split: float = 0.0,
+        callbacks: Callback | Iterable[Callback] = (),
         steps_per_epoch: int | None = None,
         verbose: int = 1,
     ) -> History:
@@ -185,6 +193,11 @@ class Model:
             Whether each epoch has an order of its own, repeatable by ``gn.set_seed``.
         validation_data
             ``(x, y)``, a dict, or batches: evaluated after each epoch.
+        validation_split
+            Share of the samples, in [0, 1), that is held back for that: the last ones, whatever
+            ``shuffle`` says.
+        callbacks
+            Objects of :mod:`gn.callbacks`: early stopping, logs, or one's own.
         steps_per_epoch
             How many batches an epoch has, if they come without an end, or are to be cut.
         verbose
@@ -207,32 +220,55 @@ class Model:
         -----
         NotFiniteWarning
             Once, when the loss of an epoch is NaN or infinite. As an error, it stops training.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import graphnn as gn
+        >>> from graphnn import nn
+        >>> x = gn.Input((None, 2), name="x")
+        >>> model = gn.Model(x, nn.Linear(2, 1)(x))
+        >>> model.compile("sgd", loss="mse")
+        >>> X = np.ones((10, 2), np.float32)
+        >>> stop = gn.callbacks.EarlyStopping("val_loss", patience=2)
+        >>> history = model.fit(
+        ...     X, X[:, :1], epochs=5, verbose=0, validation_split=0.2, callbacks=[stop]
+        ... )
+        >>> list(history)
+        ['loss', 'val_loss']
         """
         function = self._compiled().training
         assert function is not None
+        assert self.optimizer is not None
         self._check_frozen()
-        check_whole("epochs", epochs, 1, MOST_EPOCHS)
-        check_whole("batch_size", batch_size, 1)
+        check_count("epochs", epochs, 1, MOST_EPOCHS)
+        check_count("batch_size", batch_size)
+        check_verbose(verbose)
         data = self._data(x, y, batch_size, shuffle)
         held = self._validation(validation_data)
-        check_verbose(verbose)
-        self.history = History()
-        assert self.optimizer is not None
-        self._begin_epochs(steps_of(data, batch_size, steps_per_epoch))
+        if validation_split:
+            data, held = held_back(data, held, validation_split)
+        hooks = Hooks(as_callbacks(callbacks), self)
+        self.history, before = History(), self._epochs_done
+        steps = steps_of(data, batch_size, steps_per_epoch)
+        self._begin_epochs(steps)
         names = ["loss", *self.metrics, *self._watched]
         with (
-            opened(function, data, epochs, self._epochs_done, steps_per_epoch) as ready,
+            opened(function, data, epochs, before, steps_per_epoch) as ready,
             reporter(verbose, epochs, names) as shown,
         ):
             fitting = Fitting(
-                function, ready, names, self.history, shown,
-                batch_size=batch_size, shuffle=shuffle, first_epoch=self._epochs_done,
-                judged=["loss", *self.metrics],
+                function,
+                lambda first, count: run_over(
+                    function, ready, batch_size, count, shuffle=shuffle, first_epoch=before + first
+                ),
+                names, self.history, shown, hooks,
+                None if held is None else lambda: self._evaluated(held), ["loss", *self.metrics],
             )  # fmt: skip
             try:
-                fitting.run(epochs, None if held is None else lambda: self._evaluated(held))
+                fitting.run(epochs, {"epochs": epochs, "steps": steps, "batch_size": batch_size})
             finally:
-                self._epochs_done += self.history.epochs
+                self._epochs_done = before + self.history.epochs
         return self.history
 
     def _begin_epochs(self, steps: int | None) -> None:
@@ -287,8 +323,8 @@ class Model:
         assert self.loss is not None
         assert self.optimizer is not None
         self._check_frozen()
-        check_whole("steps", steps, 3)
-        check_whole("batch_size", batch_size, 1)
+        check_count("steps", steps, 3)
+        check_count("batch_size", batch_size)
         trained = [p for p in Graph(self.loss).parameters if p.trainable]
         data = self._data(x, y)
         if isinstance(data, Source):
@@ -332,7 +368,7 @@ class Model:
         -------
         array, or list of arrays for several outputs
         """
-        check_whole("batch_size", batch_size, 1)
+        check_count("batch_size", batch_size)
         return predicted(self._prediction, x, batch_size)
 
     def _check_frozen(self) -> None:
@@ -407,7 +443,7 @@ class Model:
         """Every parameter of the layers by its name in the graph."""
         names = self.graph.names()
         # The generator of dropout's masks belongs to gn.set_seed, not to any one model.
-        own = [parameter for parameter in self.graph.parameters if parameter is not GENERATOR]
+        own = [p for p in self.graph.parameters if not isinstance(p, Generator)]
         return {names[parameter]: parameter for parameter in own}
 
     def state_dict(self) -> dict[str, NDArray[Any]]:

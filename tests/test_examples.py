@@ -17,6 +17,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 # What each lecture's example has to find: part of what it prints, without the lines of its tables.
 FACTS = {
     "adding_problem": ["always 1 0 0.1707 81.8%", "LSTM 17,473"],
+    "augmentation": ["as they are 1.00 0.0 px 0%", "rotation 1.00 0.2 px 15%"],
     "chain_rule": ["ω0 +0.0519104949175", "β3 -0.1234110208800"],
     "custom_op": ["running_sum: first and second derivatives agree"],
     "delta_recursion": ["3 -0.043960903740 -0.043960903740"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import signal
 import subprocess
@@ -14,11 +15,14 @@ from functools import partial
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import graphnn as gn
 from graphnn import nn, optim
 from graphnn.ops.random.generator import GENERATOR
-from graphnn.train import streams
+from graphnn.train import stream_run, streams
+from graphnn.train.given import as_data
+from graphnn.train.progress import Bar
 
 
 def samples(n, width=5, classes=3, seed=0):
@@ -63,7 +67,7 @@ class Sized(Loader):
 
 def no_thread_is_left():
     for _ in range(100):
-        if not any(t.name.startswith("graphnn") for t in threading.enumerate()):
+        if not any(t.name == "graphnn-data" for t in threading.enumerate()):
             return True
         time.sleep(0.01)
     return False
@@ -542,6 +546,39 @@ def test_lines_of_a_stream(capsys):
         "epoch 1/2 ",
         "epoch 2/2 ",
     ]
+
+
+@pytest.mark.parametrize("kind", [Loader, Sized])
+def test_a_bar_over_a_stream(kind):
+    """Drawn between the batches of a slow loader, whose end is known or not."""
+    X, y = samples(40)
+    drawn = []
+
+    class Slow(kind):
+        def __iter__(self):
+            for batch in super().__iter__():
+                time.sleep(0.05)
+                yield batch
+
+    shown = Bar(Console(file=io.StringIO(), force_terminal=True, width=150), 2, ["loss"])
+    model = classifier()
+    source = as_data(model.training, Slow(X, y, 8), model._of_batch, 8)
+    with stream_run.opened(model.training, source, 2) as stream, shown:
+        run = stream_run.StreamRun(stream, 2)
+
+        def watch():
+            shown.watch(run, 0)
+            task = shown.bar.tasks[0]
+            drawn.append((task.fields["epoch"], task.completed, task.total, task.fields["place"]))
+
+        run.run(watch)
+    assert drawn[-1] == (2, 5, 5, "5/5")
+    first = [row for row in drawn if row[0] == 1 and row[1] in (1, 2, 3)]
+    known = kind is Sized
+    assert {row[2:] for row in first} <= {
+        (5, f"{i}/5") if known else (None, f"{i}/?") for i in (1, 2, 3)
+    }
+    assert first
 
 
 # --------------------------------------------------------------------------- arrays on disk

@@ -13,13 +13,17 @@ from graphnn.errors import GraphError
 from graphnn.feed import by_input
 from graphnn.function import Function, methods
 from graphnn.graph import Graph
+from graphnn.optim.checks import check_count
 from graphnn.spec import FLOATS
-from graphnn.train.checks import MOST_EPOCHS, check_verbose, check_whole
+from graphnn.train.callbacks import Callback
+from graphnn.train.callbacks.callback import Logs
+from graphnn.train.callbacks.hooks import Hooks
+from graphnn.train.checks import MOST_EPOCHS, check_verbose
 from graphnn.train.fitting import Fitting
 from graphnn.train.given import as_data
 from graphnn.train.history import History
 from graphnn.train.progress import reporter
-from graphnn.train.stream_run import opened
+from graphnn.train.stream_run import opened, run_over
 
 OnEpoch = Callable[[int, Mapping[str, float]], "bool | None"]
 
@@ -38,43 +42,47 @@ def loop(
     """What :meth:`Function.loop` does, and says."""
     if on_epoch is not None and not callable(on_epoch):
         raise GraphError(f"on_epoch is a function on_epoch(epoch, logs); got {on_epoch!r}")
-    check_whole("batch_size", batch_size, 1)
-    check_whole("epochs", epochs, 1, MOST_EPOCHS)
+    check_count("batch_size", batch_size)
+    check_count("epochs", epochs, 1, MOST_EPOCHS)
     check_verbose(verbose)
     names = _names(function)
     given = as_data(function, data, partial(_read, function), batch_size, shuffle)
-    history = function.history = History()
+    hooks = Hooks([] if on_epoch is None else [_Asked(on_epoch)])
+    history, before = History(), function.epochs
+    function.history = history
     with (
-        opened(function, given, epochs, function.epochs, steps_per_epoch) as ready,
+        opened(function, given, epochs, before, steps_per_epoch) as ready,
         reporter(verbose, epochs, names) as shown,
     ):
         fitting = Fitting(
-            function, ready, names, history, shown,
-            batch_size=batch_size, shuffle=shuffle, first_epoch=function.epochs,
+            function,
+            lambda first, count: run_over(
+                function, ready, batch_size, count, shuffle=shuffle, first_epoch=before + first
+            ),
+            names, history, shown, hooks,
         )  # fmt: skip
-        asked = None if on_epoch is None else _Asked(on_epoch, history)
         try:
-            fitting.run(epochs, after=asked)
+            fitting.run(epochs, {"epochs": epochs})
         finally:
-            function.epochs += history.epochs
+            function.epochs = before + history.epochs
     return history
 
 
-class _Asked:
+class _Asked(Callback):
     """The user's function, called with what an epoch brought."""
 
-    def __init__(self, on_epoch: OnEpoch, history: History) -> None:
-        self.on_epoch, self.history = on_epoch, history
+    def __init__(self, on_epoch: OnEpoch) -> None:
+        self.on_epoch = on_epoch
 
-    def __call__(self, epoch: int) -> bool:
-        logs = {name: values[-1] for name, values in self.history.history.items()}
-        answer = self.on_epoch(epoch, logs)
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Ask it whether to stop."""
+        answer = self.on_epoch(epoch, dict(logs))
         if answer is not None and not isinstance(answer, bool | np.bool_):
             raise GraphError(
                 "on_epoch returns True to stop, and None or False to go on; got "
                 f"{answer!r} after epoch {epoch}"
             )
-        return bool(answer)
+        self.stop = bool(answer)
 
 
 def _names(function: Function) -> list[str]:

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.table import Column
 from rich.text import Text
 
-from graphnn.train.stream_run import Run
+from graphnn.train.epochs import Run
 
 
 class Reporter(Protocol):
@@ -195,24 +195,23 @@ class Bar:
 
     def watch(self, run: Run, first_epoch: int) -> None:
         """Move the bar."""
-        done, batch = run.progress
-        if done == run.epochs:
-            batch = run.batches
-        epoch = first_epoch + min(done, run.epochs - 1)
-        seen = min(batch * run.batch, run.samples)
-        total = (first_epoch + done) * run.samples + (seen if done < run.epochs else 0)
+        (done, batch), seen = run.progress, run.so_far[1]
+        if not batch and done:  # an epoch that has ended is shown until the next has a batch
+            done, batch, seen = done - 1, run.batches, run.samples
+        epoch = first_epoch + done
+        total = epoch * run.samples + seen
         seconds = time.perf_counter() - self.started
-        speed = total / seconds if seconds else 0.0
+        speed = (total - first_epoch * run.samples) / seconds if seconds else 0.0
         rest = self.epochs * run.samples - total
         self.bar.update(
             self.task,
             completed=batch,
-            total=run.batches,
-            place=f"{batch}/{run.batches}",
+            total=run.batches or None,  # of a stream whose end nobody knows
+            place=f"{batch}/{run.batches or '?'}",
             epoch=epoch + 1,
             facts=self._facts(run, epoch - first_epoch, seen),
             speed=speed,
-            left=rest / speed if speed else None,
+            left=rest / speed if speed and run.samples else None,
         )
         self.bar.tasks[0].finished_time = None  # an epoch is: the spinner turns for the next one
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from graphnn.backends.cpu import executor
 from graphnn.errors import DataError
 from graphnn.node import Input, Node
-from graphnn.ops.random.generator import GENERATOR
+from graphnn.ops.random.generator import generator
 from graphnn.spec import lossless
 
 Read = Callable[[Any], Sequence[ArrayLike]]
@@ -101,7 +101,7 @@ class Rows(Source):
         self, arrays: Sequence[NDArray[Any]], batch_size: int, shuffle: bool = False
     ) -> None:
         self.arrays, self.batch_size, self.shuffle = list(arrays), batch_size, shuffle
-        self.seed = int(GENERATOR.value[0])
+        self.seed = int(generator().value[0])
 
     def batches(self, epoch: int) -> Iterator[Any]:
         """Arrays of whole batches, then of the rest."""
@@ -137,7 +137,7 @@ class Samples(Source):
     def __init__(self, given: Any, read: Read, batch_size: int, shuffle: bool) -> None:
         self.given, self._read = given, read
         self.batch_size, self.shuffle = batch_size, shuffle
-        self.seed = int(GENERATOR.value[0])
+        self.seed = int(generator().value[0])
 
     def batches(self, epoch: int) -> Iterator[Any]:
         """Samples, stacked."""

@@ -15,15 +15,14 @@ from graphnn.backends.cpu.executor import Job
 from graphnn.errors import DataError
 from graphnn.function import Function
 from graphnn.node import Input
-from graphnn.train.checks import check_whole
-from graphnn.train.epochs import EpochRun, check_inputs, set_tables
+from graphnn.optim.checks import check_count
+from graphnn.train.epochs import EpochRun, Run, check_inputs, set_tables
 from graphnn.train.sources import Source
 from graphnn.train.streams import Chunk, Stream
 
 Arrays: TypeAlias = Mapping[Input, NDArray[Any]]
 Whole: TypeAlias = "Arrays | Source"  # what is given
 Open: TypeAlias = "Arrays | Stream"  # what is run
-Run: TypeAlias = "EpochRun | StreamRun"
 
 
 @contextmanager
@@ -61,7 +60,7 @@ def opened(
         yield data
         return
     if steps is not None:
-        check_whole("steps_per_epoch", steps, 1)
+        check_count("steps_per_epoch", steps)
     elif data.once and epochs > 1:
         raise DataError(
             f"a generator is gone through once, and there are {epochs} epochs. Give the function "

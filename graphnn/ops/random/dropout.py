@@ -17,8 +17,8 @@ from graphnn.op import Draw, Example, Mismatch, Op, Rows, Scalar, register
 from graphnn.ops.declare.tangents import added
 from graphnn.ops.elementwise.choice import where
 from graphnn.ops.random.generator import (
-    GENERATOR,
     RANDOM,
+    generator,
     generator_spec,
     kept_mask,
     mulhilo,
@@ -321,5 +321,5 @@ def gaussian_noise(x: NodeLike, std: float = 0.1, name: str | None = None) -> No
     if std == 0:
         return node
     attrs = {"shape": node.spec.shape, "dtype": node.dtype, "stream": next_stream()}
-    noise = apply(NORMAL, [GENERATOR], attrs)
+    noise = apply(NORMAL, [generator()], attrs)
     return phase(node + noise * float(std), node, name=name)
