@@ -73,6 +73,7 @@ class Model(Describable):
     3
     """
 
+    @teaches
     def __init__(self, inputs: Input | Sequence[Input], outputs: Node | Sequence[Node]) -> None:
         for given in (inputs, outputs):
             _check_declared(given)

@@ -351,6 +351,7 @@ def test_which_numbers_a_network_has(iris, build, given, inside):
     found = GraphClassifier((4,), build=build, epochs=2).fit(X, y)
     assert {p.dtype for p in found.model_.parameters.values() if p.trainable} == {inside}
     assert found.decision_function(X).dtype == inside
+    assert np.abs(found.predict_proba(X).sum(axis=1) - 1).max() < 1e-14
     assert found.predict(X.astype("float64")).shape == (150,)
 
 

@@ -238,8 +238,8 @@ class GraphClassifier(ClassifierMixin, GraphEstimator):
         return self._named(self.decision_function(X))
 
     def predict_proba(self, X: ArrayLike) -> Array:
-        """Probabilities (n_samples, n_classes), in the order of ``classes_``."""
-        logits = self.decision_function(X)
+        """Probabilities (n_samples, n_classes), in the order of ``classes_``; always float64."""
+        logits = self.decision_function(X).astype(np.float64)  # float32 would not quite sum to 1
         if logits.ndim == 1:
             return np.stack([expit(-logits), expit(logits)], axis=1)
         probabilities: Array = expit(logits) if self._has_labels() else softmax(logits, axis=1)
@@ -247,7 +247,7 @@ class GraphClassifier(ClassifierMixin, GraphEstimator):
 
     def predict_log_proba(self, X: ArrayLike) -> Array:
         """Logarithms of the probabilities, exact where those round to 0 or 1."""
-        logits = self.decision_function(X)
+        logits = self.decision_function(X).astype(np.float64)
         if logits.ndim == 1:
             return np.stack([log_expit(-logits), log_expit(logits)], axis=1)
         logs: Array = log_expit(logits) if self._has_labels() else log_softmax(logits, axis=1)
