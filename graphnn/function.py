@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -44,6 +45,13 @@ SHOWN_BATCH = 32  # the batch for which a plan is shown before any call has said
 
 
 Shapes: TypeAlias = tuple[tuple[int, ...], ...]
+
+# Who looks at each step of a run, if anybody: (function, arrays, what runs it, where it is).
+Inspector: TypeAlias = (
+    "Callable[[Function, Sequence[NDArray[Any]], Callable[[], list[NDArray[Any]]], "
+    "Callable[[int | None], str]], list[NDArray[Any]]]"
+)
+inspecting: ContextVar[Inspector | None] = ContextVar("graphnn_inspecting", default=None)
 
 # What a function does with the rooms above it: they enter themselves here.
 methods: dict[str, Callable[..., Any]] = {}
@@ -266,6 +274,15 @@ class Function(Describable):
             If an array does not fit its input.
         """
         arrays, sizes = self.checked(values)
+        look = inspecting.get()
+        if look is None:
+            results = self._run(arrays, sizes)
+        else:
+            results = look(self, arrays, lambda: self._run(arrays, sizes), lambda _row: "")
+        return results[0] if self.single else results
+
+    def _run(self, arrays: Sequence[NDArray[Any]], sizes: Mapping[str, int]) -> list[NDArray[Any]]:
+        """The results for arrays that fit."""
         with self.lock:
             call = self._call(tuple(array.shape for array in arrays), sizes)
             bound = call.bound
@@ -279,11 +296,10 @@ class Function(Describable):
                 call.job.run_here()
             else:
                 call.job.run(threads)
-            results = [
+            return [
                 self.read(node, bound, arrays) if found is None else found.copy()
                 for node, found in zip(self._results, call.found, strict=True)
             ]
-        return results[0] if self.single else results
 
     @teaches
     def loop(

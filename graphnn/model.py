@@ -255,9 +255,12 @@ class Model(Describable):
         self._begin_epochs(steps)
         names = ["loss", *self.metrics, *self._watched]
         with (
-            opened(function, data, epochs, before, steps_per_epoch) as ready,
+            opened(
+                function, data, epochs, before, steps_per_epoch,
+                batch_size=batch_size, shuffle=shuffle,
+            ) as ready,
             reporter(verbose, epochs, names) as shown,
-        ):
+        ):  # fmt: skip
             fitting = Fitting(
                 function,
                 lambda first, count: run_over(
@@ -349,7 +352,7 @@ class Model(Describable):
 
     def _evaluated(self, data: Whole) -> dict[str, float]:
         assert self._evaluation is not None
-        with opened(self._evaluation, data) as ready:
+        with opened(self._evaluation, data, batch_size=INFERENCE_BATCH) as ready:
             run = run_over(self._evaluation, ready, INFERENCE_BATCH)
             run.run()
         return dict(zip(["loss", *self.metrics], run.means(), strict=True))

@@ -563,7 +563,7 @@ def test_a_bar_over_a_stream(kind):
     shown = Bar(Console(file=io.StringIO(), force_terminal=True, width=150), 2, ["loss"])
     model = classifier()
     source = as_data(model.training, Slow(X, y, 8), model._of_batch, 8)
-    with stream_run.opened(model.training, source, 2) as stream, shown:
+    with stream_run.opened(model.training, source, 2, batch_size=8) as stream, shown:
         run = stream_run.StreamRun(stream, 2)
 
         def watch():

@@ -51,7 +51,9 @@ def loop(
     history, before = History(), function.epochs
     function.history = history
     with (
-        opened(function, given, epochs, before, steps_per_epoch) as ready,
+        opened(
+            function, given, epochs, before, steps_per_epoch, batch_size=batch_size, shuffle=shuffle
+        ) as ready,
         reporter(verbose, epochs, names) as shown,
     ):
         fitting = Fitting(

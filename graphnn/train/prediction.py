@@ -52,7 +52,7 @@ def _parts(function: Function, given: Any, batch_size: int) -> Iterator[Any]:
     if is_stream(given):
         source = as_data(function, given, partial(_read, function.inputs), batch_size)
         assert isinstance(source, Source)
-        with opened(function, source) as stream:
+        with opened(function, source, batch_size=batch_size) as stream:
             assert isinstance(stream, Stream)
             yield from _streamed(function, stream)
         return

@@ -111,6 +111,13 @@ class Rows(Source):
             cut = slice(start, start + self.batch_size)
             yield [array[cut if order is None else order[cut]] for array in self.arrays]
 
+    def sample(self, epoch: int, batch: int, row: int) -> int:
+        """Which sample stands in a row of a batch."""
+        place = batch * self.batch_size + row
+        if not self.shuffle:
+            return place
+        return int(executor.shuffled(len(self.arrays[0]), self.seed, epoch)[place])
+
     def read(self, batch: Any) -> Sequence[ArrayLike]:
         """The arrays, as plain ones: what is left of a memory map is in memory now."""
         return [np.asarray(array) for array in batch]

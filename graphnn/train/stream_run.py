@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from graphnn.backends.cpu import executor
 from graphnn.backends.cpu.executor import Job
 from graphnn.errors import DataError
-from graphnn.function import Function
+from graphnn.function import Function, inspecting
 from graphnn.node import Input
 from graphnn.optim.checks import check_count
 from graphnn.train.epochs import EpochRun, Run, check_inputs, set_tables
-from graphnn.train.sources import Source
+from graphnn.train.sources import Rows, Source
 from graphnn.train.streams import Chunk, Stream
 
 Arrays: TypeAlias = Mapping[Input, NDArray[Any]]
@@ -32,6 +32,9 @@ def opened(
     epochs: int = 1,
     first_epoch: int = 0,
     steps: int | None = None,
+    *,
+    batch_size: int,
+    shuffle: bool = False,
 ) -> Iterator[Open]:
     """Data that can be run: arrays as they are, a source with a thread that is ended behind it.
 
@@ -45,20 +48,25 @@ def opened(
         How many epochs will be run, and the number of the first.
     steps
         Batches an epoch, of a source that has no end, or that is to be cut.
+    batch_size, shuffle
+        How arrays become batches, where somebody looks at each.
 
     Raises
     ------
     DataError
         For a source that will not last, and for ``steps`` of arrays.
     """
+    looking = inspecting.get() is not None
     if not isinstance(data, Source):
         if steps is not None:
             raise DataError(
                 "steps_per_epoch is for batches that come one after the other; arrays have as many "
                 "as they have: leave it out"
             )
-        yield data
-        return
+        if not looking:
+            yield data
+            return
+        data = Rows([data[node] for node in function.inputs], batch_size, shuffle)
     if steps is not None:
         check_count("steps_per_epoch", steps)
     elif data.once and epochs > 1:
@@ -67,7 +75,10 @@ def opened(
             "that makes it, fit(batches) in place of fit(batches()), or say steps_per_epoch."
         )
     check_inputs(function)
-    stream = Stream(data, function, epochs=epochs, first_epoch=first_epoch, steps=steps)
+    stream = Stream(
+        data, function, epochs=epochs, first_epoch=first_epoch, steps=steps,
+        at_once=1 if looking else None,
+    )  # fmt: skip
     try:
         yield stream
     finally:
@@ -85,6 +96,7 @@ def run_over(
 ) -> Run:
     """The run of some epochs over data that is open; of a stream, the next ones."""
     if isinstance(data, Stream):
+        data.begin_at(first_epoch, epochs)
         return StreamRun(data, epochs)
     return EpochRun(function, data, batch_size, epochs, shuffle=shuffle, first_epoch=first_epoch)
 
@@ -246,12 +258,33 @@ class StreamRun:
             job = self._bind(chunk, self._used, count)
             threads = executor.get_num_threads() if job.bound.plan.lanes > 1 else 1
             self.batch, self._job = chunk.batch, job
+            look = inspecting.get()
             try:
-                job.run(threads, watch)
+                if look is None:
+                    job.run(threads, watch)
+                else:
+                    arrays = [chunk.data[n][: chunk.samples] for n in self.function.inputs]
+                    look(self.function, arrays, lambda: self._results(job, threads), self._place)
             finally:
                 done, self._job = int(job.progress[0]), None
                 if done:
                     self._use(done)
+
+    def _results(self, job: Job, threads: int) -> list[NDArray[Any]]:
+        """Run a job of one batch; the outputs."""
+        job.run(threads)
+        count = len(self.function.outputs)
+        return [self.function.read(self.function.result(i), job.bound) for i in range(count)]
+
+    def _place(self, row: int | None) -> str:
+        """Where the run is, and which sample of the data stands in a row of the batch."""
+        number = self.stream.first_epoch + self._epoch
+        epoch = f"epoch {number - self.stream.base + 1}, "
+        where = f"In {epoch if self.function.updates else ''}batch {self._done + 1}."
+        source = self.stream.source
+        if row is None or not isinstance(source, Rows):
+            return where
+        return f"{where} Row {row} is sample {source.sample(number, self._done, row)} of the data."
 
     def _bind(self, chunk: Chunk, first: int, count: int) -> Job:
         """The job that runs over some batches of a chunk."""

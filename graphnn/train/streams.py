@@ -111,7 +111,7 @@ class Stream:
         at_once: int | None = None,
     ) -> None:
         self.source, self.function = source, function
-        self.epochs, self.first_epoch = epochs, first_epoch
+        self.epochs, self.first_epoch, self.base = epochs, first_epoch, first_epoch
         self.steps, self.at_once = steps, at_once or MOST_BATCHES
         self._free: queue.SimpleQueue[Buffer | None] = queue.SimpleQueue()
         self._ready: queue.SimpleQueue[Chunk | BaseException] = queue.SimpleQueue()
@@ -126,6 +126,11 @@ class Stream:
     def batches(self) -> int | None:
         """Batches an epoch, where that is known."""
         return self.steps if self.steps is not None else self.source.steps
+
+    def begin_at(self, epoch: int, epochs: int) -> None:
+        """Make so many epochs from one on: where a run that was interrupted goes on."""
+        if self._thread is None:
+            self.first_epoch, self.epochs = epoch, epochs
 
     # What the executor's side asks for.
 
