@@ -11,6 +11,7 @@ from graphnn import _loading
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from graphnn import debug as debug
 from graphnn import metrics as metrics
 from graphnn import nn as nn
 from graphnn import ops
@@ -29,6 +30,7 @@ from graphnn.errors import DTypeError as DTypeError
 from graphnn.errors import GraphError as GraphError
 from graphnn.errors import GraphnnError as GraphnnError
 from graphnn.errors import KernelError as KernelError
+from graphnn.errors import NotFiniteError as NotFiniteError
 from graphnn.errors import NotFiniteWarning as NotFiniteWarning
 from graphnn.errors import PlanError as PlanError
 from graphnn.errors import ShapeError as ShapeError
@@ -79,6 +81,7 @@ else:
             "KernelError",
             "Model",
             "Node",
+            "NotFiniteError",
             "NotFiniteWarning",
             "Op",
             "Parameter",
@@ -88,6 +91,7 @@ else:
             "callbacks",
             "checkpoint",
             "datasets",
+            "debug",
             "elementwise",
             "function",
             "get_num_threads",

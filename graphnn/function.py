@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -36,11 +37,24 @@ from graphnn.plan import Memory, Plan
 from graphnn.program import Program, Updates, checked_updates, program_of
 from graphnn.spec import evaluate, format_shape, symbols_in
 
+if TYPE_CHECKING:
+    from graphnn.train.history import History
+
 MOST_SIZES = 64  # for which bound plans are kept
 SHOWN_BATCH = 32  # the batch for which a plan is shown before any call has said another
 
 
 Shapes: TypeAlias = tuple[tuple[int, ...], ...]
+
+# Who looks at each step of a run, if anybody: (function, arrays, what runs it, where it is).
+Inspector: TypeAlias = (
+    "Callable[[Function, Sequence[NDArray[Any]], Callable[[], list[NDArray[Any]]], "
+    "Callable[[int | None], str]], list[NDArray[Any]]]"
+)
+inspecting: ContextVar[Inspector | None] = ContextVar("graphnn_inspecting", default=None)
+
+# What a function does with the rooms above it: they enter themselves here.
+methods: dict[str, Callable[..., Any]] = {}
 
 
 @dataclass
@@ -74,6 +88,8 @@ class Function(Describable):
         Pairs (parameter, node of its new value).
     parameters
         All parameters that it reads or writes.
+    epochs, history
+        How many epochs :meth:`loop` has run, and what the last one brought, also after Ctrl-C.
 
     Examples
     --------
@@ -134,6 +150,8 @@ class Function(Describable):
         self._sizes: dict[Shapes, dict[str, int]] = {}
         self._last: Plan | None = None
         self.lock = threading.RLock()
+        self.epochs = 0
+        self.history: History | None = None
         self._limits = limits_of(self.graph)
         check_known(self._limits, {})
 
@@ -256,6 +274,15 @@ class Function(Describable):
             If an array does not fit its input.
         """
         arrays, sizes = self.checked(values)
+        look = inspecting.get()
+        if look is None:
+            results = self._run(arrays, sizes)
+        else:
+            results = look(self, arrays, lambda: self._run(arrays, sizes), lambda _row: "")
+        return results[0] if self.single else results
+
+    def _run(self, arrays: Sequence[NDArray[Any]], sizes: Mapping[str, int]) -> list[NDArray[Any]]:
+        """The results for arrays that fit."""
         with self.lock:
             call = self._call(tuple(array.shape for array in arrays), sizes)
             bound = call.bound
@@ -269,11 +296,81 @@ class Function(Describable):
                 call.job.run_here()
             else:
                 call.job.run(threads)
-            results = [
+            return [
                 self.read(node, bound, arrays) if found is None else found.copy()
                 for node, found in zip(self._results, call.found, strict=True)
             ]
-        return results[0] if self.single else results
+
+    @teaches
+    def loop(
+        self,
+        data: Any,
+        batch_size: int = 32,
+        epochs: int = 1,
+        *,
+        on_epoch: Callable[[int, Mapping[str, float]], bool | None] | None = None,
+        shuffle: bool = True,
+        steps_per_epoch: int | None = None,
+        verbose: int = 1,
+    ) -> History:
+        """Run over all batches of a data set, whole epochs inside the compiled executor.
+
+        Parameters
+        ----------
+        data
+            Arrays for the inputs, samples along the first axis: one, a list in the order of the
+            inputs, or a dict by name. Or batches of them, as :meth:`Model.fit` takes them.
+        batch_size
+            Samples a step; a smaller last batch is run too.
+        epochs
+            How often the data is gone through.
+        on_epoch
+            ``on_epoch(epoch, logs)`` is called after each epoch with its number, from 0, and the
+            means of the outputs by name. If it returns True, the loop ends there; None or False
+            go on.
+        shuffle
+            Whether each epoch has an order of its own, repeatable by ``gn.set_seed``. The next
+            loop of this function goes on with orders of its own.
+        steps_per_epoch
+            Of batches without an end: how many an epoch has.
+        verbose
+            0: silent; 1: a progress bar, or lines where there is no terminal; 2: a line an epoch.
+
+        Returns
+        -------
+        History
+            Of each output, by the name of its node, the mean over the samples of each epoch.
+
+        Raises
+        ------
+        GraphError
+            If an output is no float scalar, or there is no input.
+        DataError, ShapeError, DTypeError
+            For data that does not fit; nothing is run then.
+        KeyboardInterrupt
+            After Ctrl-C; the parameters are those of the last whole step.
+
+        Warns
+        -----
+        NotFiniteWarning
+            Once, when the mean of the first output is NaN or infinite.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import graphnn as gn
+        >>> x = gn.Input((None, 2), name="x")
+        >>> w = gn.Parameter(np.float32([1, 1]), name="w")
+        >>> loss = gn.mean((x @ w - 3.0) ** 2, name="loss")
+        >>> step = gn.function(x, loss, updates=gn.optim.SGD(0.1).updates(loss, [w]))
+        >>> history = step.loop(np.eye(2, dtype=np.float32), batch_size=2, epochs=50, verbose=0)
+        >>> round(history["loss"][0], 3), round(history["loss"][-1], 3)
+        (4.0, 0.0)
+        """
+        return methods["loop"](  # type: ignore[no-any-return]
+            self, data, batch_size, epochs, on_epoch=on_epoch, shuffle=shuffle,
+            steps_per_epoch=steps_per_epoch, verbose=verbose,
+        )  # fmt: skip
 
     def _call(self, shapes: Shapes, sizes: Mapping[str, int]) -> _Call:
         """What to run for arrays of some shapes: made once for each."""

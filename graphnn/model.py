@@ -7,12 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from graphnn import optim
 from graphnn.errors import DataError, GraphError, GraphnnError
-from graphnn.feed import Data, by_input, fitting
+from graphnn.feed import Data, by_input
 from graphnn.function import Function
 from graphnn.graph import Graph
 from graphnn.hints import OF_MODEL, lacking, teaches
@@ -31,22 +30,24 @@ from graphnn.objectives import (
 from graphnn.ops.random.generator import Generator
 from graphnn.optim.checks import check_count
 from graphnn.render import render
-from graphnn.spec import BATCH
 from graphnn.summary import print_summary
 from graphnn.train.callbacks import Callback
 from graphnn.train.callbacks.hooks import Hooks, as_callbacks
-from graphnn.train.epochs import EpochRun
+from graphnn.train.checks import MOST_EPOCHS, check_verbose
 from graphnn.train.fitting import Fitting
+from graphnn.train.given import Whole, as_data, batch_of, lasting
 from graphnn.train.held_back import held_back
 from graphnn.train.history import History
+from graphnn.train.prediction import predicted
 from graphnn.train.progress import reporter
 from graphnn.train.rates import RateTable, rate_table
+from graphnn.train.sources import Source, is_stream
+from graphnn.train.stream_run import opened, run_over, steps_of
 from graphnn.weighting import ClassWeight, updates_going_on, weighted_loss, weights_of_samples
 
 Pass: TypeAlias = Literal["forward", "backward", "joint"]
 
 INFERENCE_BATCH = 1024
-MOST_EPOCHS = 10**8  # of each a line of the history is kept
 
 
 class Model(Describable):
@@ -174,7 +175,7 @@ class Model(Describable):
     @teaches
     def fit(
         self,
-        x: Data,
+        x: Any,
         y: Data | None = None,
         *,
         epochs: int = 1,
@@ -185,6 +186,7 @@ class Model(Describable):
         callbacks: Callback | Iterable[Callback] = (),
         class_weight: ClassWeight | None = None,
         sample_weight: ArrayLike | None = None,
+        steps_per_epoch: int | None = None,
         verbose: int = 1,
     ) -> History:
         """Train on a data set, whole epochs inside the compiled executor.
@@ -193,7 +195,10 @@ class Model(Describable):
         ----------
         x, y
             Arrays for the model's inputs and for the targets; or one dict with all of them by name.
-            Samples lie along the first axis.
+            Samples lie along the first axis. Arrays may be memory maps. Or ``x`` alone: batches
+            ``(x, y)`` or dicts, from a generator, a loader, or a function that returns such; a data
+            set of samples, ``len`` and ``[i]``; what pyarrow reads (see ``docs/data.md``). A thread
+            prepares them while others are trained; their order and size is theirs.
         epochs
             How often the data is gone through.
         batch_size
@@ -201,7 +206,7 @@ class Model(Describable):
         shuffle
             Whether each epoch has an order of its own, repeatable by ``gn.set_seed``.
         validation_data
-            ``(x, y)`` or a dict: evaluated after each epoch.
+            ``(x, y)``, a dict, or batches: evaluated after each epoch.
         validation_split
             Share of the samples, in [0, 1), that is held back for that: the last ones, whatever
             ``shuffle`` says.
@@ -213,6 +218,8 @@ class Model(Describable):
             One weight a sample. With weights the loss is ``Σ wᵢ lossᵢ / n``, as in Keras: divided
             by the number of samples, not by the sum of the weights; both kinds multiply.
             Penalties, metrics and validation are not weighted.
+        steps_per_epoch
+            How many batches an epoch has, if they come without an end, or are to be cut.
         verbose
             0: silent; 1: a progress bar, or lines where there is no terminal, about a hundred for
             many short epochs; 2: a line an epoch.
@@ -253,26 +260,32 @@ class Model(Describable):
         self._compiled()
         assert self.optimizer is not None
         self._check_frozen()
-        data, held = self._data(x, y), self._validation(validation_data)
+        check_count("epochs", epochs, 1, MOST_EPOCHS)
+        check_count("batch_size", batch_size)
+        check_verbose(verbose)
+        data = self._data(x, y, batch_size, shuffle)
+        held = self._validation(validation_data)
         data = self._weighted(data, class_weight, sample_weight)
         function = self.training
         assert function is not None
         if validation_split:
             data, held = held_back(data, held, validation_split)
-        check_count("epochs", epochs, 1, MOST_EPOCHS)
-        check_count("batch_size", batch_size)
-        if verbose not in (0, 1, 2):
-            raise GraphError(f"verbose is 0, 1 or 2; got {verbose!r}")
         hooks = Hooks(as_callbacks(callbacks), self)
         self.history, before = History(), self._epochs_done
-        steps = -(-len(next(iter(data.values()))) // batch_size)
-        self.optimizer.begin_epochs(steps, before)
+        steps = steps_of(data, batch_size, steps_per_epoch)
+        self._begin_epochs(steps)
         names = ["loss", *self.metrics, *self._watched]
-        with reporter(verbose, epochs, names) as shown:
+        with (
+            opened(
+                function, data, epochs, before, steps_per_epoch,
+                batch_size=batch_size, shuffle=shuffle,
+            ) as ready,
+            reporter(verbose, epochs, names) as shown,
+        ):  # fmt: skip
             fitting = Fitting(
                 function,
-                lambda first, count: EpochRun(
-                    function, data, batch_size, count, shuffle=shuffle, first_epoch=before + first
+                lambda first, count: run_over(
+                    function, ready, batch_size, count, shuffle=shuffle, first_epoch=before + first
                 ),
                 names, self.history, shown, hooks,
                 None if held is None else lambda: self._evaluated(held), ["loss", *self.metrics],
@@ -285,14 +298,20 @@ class Model(Describable):
 
     def _weighted(
         self,
-        data: dict[Input, NDArray[Any]],
+        data: Whole,
         class_weight: ClassWeight | None,
         sample_weight: ArrayLike | None,
-    ) -> dict[Input, NDArray[Any]]:
+    ) -> Whole:
         """The data with a weight for each sample, once weights were ever given to fit."""
         given = class_weight is not None or sample_weight is not None
         if not given and self._weight is None:
             return data
+        if isinstance(data, Source):
+            raise DataError(
+                "weights are for arrays in memory: in batches let them be an input of the loss"
+                if given
+                else "this model was trained with weights: for batches, compile it again"
+            )
         loss, training = self.loss, self.training
         assert loss is not None
         assert training is not None
@@ -311,6 +330,17 @@ class Model(Describable):
             inputs = [*self._all_inputs(), weight]
             self.training, self._weight = Function(inputs, shown, updates, training=True), weight
         return {**data, weight: weights}
+
+    def _begin_epochs(self, steps: int | None) -> None:
+        """Say how many steps an epoch has, for schedules that count epochs."""
+        assert self.optimizer is not None
+        if steps is not None:
+            self.optimizer.begin_epochs(steps, self._epochs_done)
+        elif self.optimizer.counts_epochs:
+            raise DataError(
+                f"{self.optimizer.lr!r} counts epochs, and nothing says how many batches one has: "
+                "give steps_per_epoch, or data with a len"
+            )
 
     def find_lr(
         self,
@@ -356,13 +386,16 @@ class Model(Describable):
         check_count("steps", steps, 3)
         check_count("batch_size", batch_size)
         trained = [p for p in Graph(self.loss).parameters if p.trainable]
+        data = self._data(x, y)
+        if isinstance(data, Source):
+            raise DataError("find_lr draws its batches from all samples: give arrays in memory")
         return rate_table(
             self._all_inputs(), self.loss, per_sample(self.loss), self.optimizer, trained,
-            self._data(x, y), lowest=lowest, highest=highest, steps=steps, batch_size=batch_size,
+            data, lowest=lowest, highest=highest, steps=steps, batch_size=batch_size,
         )  # fmt: skip
 
     @teaches
-    def evaluate(self, x: Data, y: Data | None = None) -> dict[str, Any]:
+    def evaluate(self, x: Any, y: Data | None = None) -> dict[str, Any]:
         """Loss and metrics on a data set, dropout off.
 
         Returns
@@ -373,41 +406,30 @@ class Model(Describable):
         self._compiled()
         return self._evaluated(self._data(x, y))
 
-    def _evaluated(self, data: Mapping[Input, NDArray[Any]]) -> dict[str, Any]:
+    def _evaluated(self, data: Whole) -> dict[str, Any]:
         assert self._evaluation is not None
-        run = EpochRun(self._evaluation, data, INFERENCE_BATCH)
-        run.run()
+        with opened(self._evaluation, data, batch_size=INFERENCE_BATCH) as ready:
+            run = run_over(self._evaluation, ready, INFERENCE_BATCH)
+            run.run()
         return dict(zip(["loss", *self.metrics], run.means(), strict=True))
 
     @teaches
-    def predict(self, x: Data, batch_size: int = INFERENCE_BATCH) -> Any:
+    def predict(self, x: Any, batch_size: int = INFERENCE_BATCH) -> Any:
         """The outputs for given inputs, dropout off.
 
         Parameters
         ----------
         x
-            Arrays for the model's inputs.
+            Arrays for the model's inputs, or batches of them.
         batch_size
-            Samples a call.
+            Samples a call; batches keep their own size.
 
         Returns
         -------
         array, or list of arrays for several outputs
         """
         check_count("batch_size", batch_size)
-        data = by_input(x, self.inputs)
-        arrays = [fitting(node, data[node]) for node in self.inputs]
-        count = len(arrays[0]) if arrays and arrays[0].ndim else 1
-        batched = all(node.spec.shape[:1] == (BATCH,) for node in self.inputs)
-        if not batched or count <= batch_size:
-            return self._prediction(*arrays)
-        parts = [
-            self._prediction(*(array[i : i + batch_size] for array in arrays))
-            for i in range(0, count, batch_size)
-        ]
-        if self._prediction.single:
-            return np.concatenate(parts)
-        return [np.concatenate(column) for column in zip(*parts, strict=True)]
+        return predicted(self._prediction, x, batch_size)
 
     def _check_frozen(self) -> None:
         """What is frozen or released after compile would go on as before, and nobody would know."""
@@ -427,7 +449,25 @@ class Model(Describable):
 
     # Data.
 
-    def _data(self, x: Data, y: Data | None) -> dict[Input, NDArray[Any]]:
+    def _data(
+        self, x: Any, y: Data | None, batch_size: int = INFERENCE_BATCH, shuffle: bool = False
+    ) -> Whole:
+        self._compiled()
+        function = self._evaluation  # its inputs are those that a user gives, without weights
+        assert function is not None
+        if is_stream(x):
+            if y is not None:
+                raise DataError("batches bring their own targets, (x, y): leave y out")
+            return as_data(function, x, self._of_batch, batch_size, shuffle)
+        named = self._named(x, y)
+        return as_data(function, [named[n] for n in function.inputs], list, batch_size, shuffle)
+
+    def _of_batch(self, batch: Any) -> list[ArrayLike]:
+        """The arrays of a batch, in the order of the training step's inputs."""
+        found = batch_of(batch, self.inputs, self.targets)
+        return [found[node] for node in self._all_inputs()]
+
+    def _named(self, x: Data, y: Data | None) -> dict[Input, ArrayLike]:
         if isinstance(x, Mapping):
             if y is not None:
                 raise DataError("give all arrays in one dict by name, or x and y; not both")
@@ -443,25 +483,19 @@ class Model(Describable):
             named = by_input(x, self.inputs)
             if y is not None:
                 named |= by_input(y, self.targets)
-        function = self._evaluation  # whose inputs are those that a user gives
-        assert function is not None
-        arrays, _ = function.checked([named[node] for node in function.inputs])
-        lengths = {node.name: len(a) for node, a in zip(function.inputs, arrays, strict=True)}
-        if 0 in lengths.values():
-            raise DataError(f"there is no sample: {lengths}")
-        return dict(zip(function.inputs, arrays, strict=True))
+        return named
 
-    def _validation(self, data: Any) -> dict[Input, NDArray[Any]] | None:
+    def _validation(self, data: Any) -> Whole | None:
         if data is None:
             return None
         try:
-            if isinstance(data, Mapping):
-                return self._data(data, None)
+            if isinstance(data, Mapping) or is_stream(data):
+                return lasting(self._data(data, None))
             if isinstance(data, tuple | list) and len(data) == 2:
                 return self._data(data[0], data[1])
         except GraphnnError as error:
             raise type(error)(f"validation_data: {error}") from None
-        raise DataError("validation_data is (x, y) or a dict of arrays by name")
+        raise DataError("validation_data is (x, y) or a dict of arrays by name, or batches of such")
 
     # Parameters.
 

@@ -157,7 +157,7 @@ def declared_metrics(
         if name in made:
             raise GraphError(f"two metrics are named {name!r}: give one another name, name=...")
         if callable(given) and not isinstance(given, Node):
-            given = given(_only(outputs, f"metric {name!r}"), _target(targets, name), loss)
+            given = given(_only(outputs, f"metrics=[{name!r}]"), _target(targets, name), loss)
         _check_metric(name, given)
         made[name] = given
     return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from contextlib import redirect_stdout
 
 import numpy as np
@@ -318,3 +319,17 @@ def test_a_formula_that_returns_something_else_than_it_said():
     wrong = gn.metrics.Metric(lambda o, t: gn.sum(o, 0), lambda total: total, name="wrong")
     with pytest.raises(GraphError, match=r"finish returns shape \(4,\).*array=True"):
         classifier([wrong]).evaluate(*drawn(20))
+
+
+def test_batches_of_several_sizes_from_a_stream():
+    X, Y = drawn(500)
+    cuts = [0, 64, 200, 211, 212, 500]
+    parts = [(X[a:b], Y[a:b]) for a, b in itertools.pairwise(cuts)]
+    batches = lambda: iter(parts)  # noqa: E731
+    expected = scored("f1", "macro", X.argmax(1), Y, 4)
+    model = classifier(["f1_macro", "confusion_matrix"])
+    history = model.fit(batches, epochs=2, verbose=0, validation_data=batches)
+    for name in ("f1_macro", "val_f1_macro"):
+        assert history[name] == pytest.approx([expected] * 2, rel=1e-14)
+    assert history["confusion_matrix"] == [counts(X.argmax(1), Y, 4).tolist()] * 2
+    assert model.evaluate(batches)["f1_macro"] == pytest.approx(expected, rel=1e-14)

@@ -221,10 +221,17 @@ def test_callbacks_split_and_the_rest_of_a_model_work_beside_weights(on_each_num
 def test_a_new_compile_forgets_weights():
     X, Y, weights = drawn()
     model, _ = classifier()
+    parts = [(X[:20], Y[:20]), (X[20:], Y[20:])]
+    batches = lambda: iter(parts)  # noqa: E731
+    with pytest.raises(DataError, match="weights are for arrays in memory"):
+        model.fit(batches, sample_weight=weights, verbose=0)
     model.fit(X, Y, sample_weight=weights, verbose=0)
+    with pytest.raises(DataError, match="trained with weights: for batches, compile it again"):
+        model.fit(batches, verbose=0)
+    assert set(model.evaluate(batches)) == {"loss"}
     model.compile("sgd", "cross_entropy")
     assert [node.name for node in model.training.inputs] == ["x", "y"]
-    model.fit(X, Y, verbose=0)
+    model.fit(batches, verbose=0)
 
 
 # ------------------------------------------------------------------------------- messages

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphnn.backends.cpu import executor
-from graphnn.backends.cpu.binding import address_of
+from graphnn.backends.cpu.binding import Bound, address_of
 from graphnn.backends.cpu.executor import Job
 from graphnn.errors import GraphError
 from graphnn.function import Function
@@ -108,7 +108,7 @@ class EpochRun:
         self.batch = min(batch_size, self.samples)
         self.batches = -(-self.samples // self.batch)
         self.epochs = epochs
-        _check_inputs(function)
+        check_inputs(function)
         data = {node: function.apart(array) for node, array in data.items()}
         tail = self.samples % self.batch
         _, sizes = function.checked([data[node] for node in function.inputs])
@@ -125,43 +125,15 @@ class EpochRun:
         self._ordered = False  # whether the order in memory is that of the epoch under way
         self._total = 0.0
         self._clock = np.zeros(epochs)
-        self._set_tables(data)
+        set_tables(self.job, function, self.bound, data, self.sums)
         self.job.set(EPOCHS=epochs, SAMPLES=self.samples, BATCH=self.batch)
         self.job.set(CLOCK=address_of(self._clock))
+        self.job.hold(self._clock)
         if shuffle:
             order = np.empty(self.samples, np.int64)
             self.job.hold(order)
             seed = int(generator().value[0])
             self.job.set(ORDER=address_of(order), SEED=seed, FIRST_EPOCH=first_epoch)
-
-    def _set_tables(self, data: Mapping[Input, NDArray[Any]]) -> None:
-        arena = address_of(self.bound.arena)
-        gathers = []
-        for node, array in data.items():
-            if node not in self.bound.offsets:
-                continue
-            width = evaluate(node.spec.nbytes, {**self.bound.plan.sizes, "N": 1})
-            gathers.append((address_of(array), arena + self.bound.offsets[node], width))
-            self.job.hold(array)
-        sources = [self._source(i) for i in range(len(self.function.outputs))]
-        table = np.array(gathers or [(0, 0, 0)], np.int64)
-        scalars = np.array(sources or [(0, 0, 0, 0)], np.int64)
-        self.job.hold(table, scalars, self.sums, self._clock)
-        self.job.set(GATHERS=address_of(table), GATHER_COUNT=len(gathers))
-        self.job.set(SUM_SOURCES=address_of(scalars), SUM_COUNT=len(sources))
-        self.job.set(SUMS=address_of(self.sums))
-
-    def _source(self, index: int) -> tuple[int, int, int, int]:
-        """Address, bytes an element and elements of an output, and whether it is a mean."""
-        node: Node = self.function.result(index)
-        tallied = self.function.outputs[index].op is TALLY
-        if (node.spec.shape != () and not tallied) or not is_computed(root(node)):
-            raise GraphError(
-                f"{node.name} must be a float scalar that depends on the inputs, to be summed over "
-                f"an epoch; it has shape {node.shape}. Declared at {node.origin}."
-            )
-        found = self.function.view(node, self.bound)
-        return address_of(found), node.spec.itemsize, found.size, int(not tallied)
 
     @property
     def done(self) -> int:
@@ -239,7 +211,52 @@ class EpochRun:
         self._total += time.perf_counter() - started
 
 
-def _check_inputs(function: Function) -> None:
+def set_tables(
+    job: Job,
+    function: Function,
+    bound: Bound,
+    data: Mapping[Input, NDArray[Any]],
+    sums: NDArray[np.float64],
+) -> None:
+    """Say where batches are gathered from, and where the outputs are added up."""
+    arena = address_of(bound.arena)
+    gathers = []
+    for node, array in data.items():
+        if node not in bound.offsets:
+            continue
+        width = evaluate(node.spec.nbytes, {**bound.plan.sizes, "N": 1})
+        gathers.append((address_of(array), arena + bound.offsets[node], width))
+        job.hold(array)
+    sources = [_source(function, i, bound) for i in range(len(function.outputs))]
+    table = np.array(gathers or [(0, 0, 0)], np.int64)
+    scalars = np.array(sources or [(0, 0, 0, 0)], np.int64)
+    job.hold(table, scalars, sums)
+    job.set(GATHERS=address_of(table), GATHER_COUNT=len(gathers))
+    job.set(SUM_SOURCES=address_of(scalars), SUM_COUNT=len(sources))
+    job.set(SUMS=address_of(sums))
+
+
+def _source(function: Function, index: int, bound: Bound) -> tuple[int, int, int, int]:
+    """Address, bytes an element and elements of an output, and whether it is a mean."""
+    node: Node = function.result(index)
+    tallied = function.outputs[index].op is TALLY
+    if (node.spec.shape != () and not tallied) or not is_computed(root(node)):
+        raise GraphError(
+            f"{node.name} must be a float scalar that depends on the inputs, to be summed over "
+            f"an epoch; it has shape {node.shape}. Declared at {node.origin}."
+        )
+    found = function.view(node, bound)
+    return address_of(found), node.spec.itemsize, found.size, int(not tallied)
+
+
+def check_inputs(function: Function) -> None:
+    """Check that a data set can be cut into batches for all inputs.
+
+    Raises
+    ------
+    GraphError
+        Unless the batch is their first axis, and no other.
+    """
     for node in function.inputs:
         shape: Sequence[object] = node.spec.shape
         if not shape or shape[0] != BATCH or any(dim == BATCH for dim in shape[1:]):

@@ -178,7 +178,7 @@ class Fitting:
                 self.shown.epoch_done(
                     self.first.epoch + row, self.names, values, seconds[row - told]
                 )
-        self._check_finite(self.first.epoch + told, run.sums[told:done, 0])
+        self._check_finite(self.first.epoch + told, run.sums[told:done, :1].ravel())
 
     def _validated(self, run: Run, row: int, validate: Validate) -> None:
         # If it is cut short, no column shall be shorter.
@@ -202,9 +202,10 @@ class Fitting:
         epoch, loss = first + int(wrong[0]), losses[wrong[0]]
         here = declared_at()
         warnings.warn_explicit(
-            f"epoch {epoch + 1}: the loss is {loss}, and the weights will hardly recover. "
-            f"{self._suspect()}Look for NaN or Inf in the data (np.isfinite(x).all()) and for "
-            "logarithms and quotients at 0, or lower the learning rate. "
+            f"epoch {epoch + 1}: the {self.names[0]} is {loss}, and the weights will hardly "
+            f"recover. {self._suspect()}"
+            "Look for NaN or Inf in the data (np.isfinite(x).all()) and for logarithms and "
+            "quotients at 0, or lower the learning rate. "
             "warnings.simplefilter('error', gn.NotFiniteWarning) stops training there.",
             NotFiniteWarning,
             here.file,

@@ -38,8 +38,13 @@ class Measures:
         """The value of each output, given the sums over ``samples``."""
         return [column[0] for column in self.columns(sums[None], samples)]
 
-    def columns(self, sums: NDArray[np.float64], samples: int) -> list[list[Value]]:
-        """The values of each output, given sums (epochs, width); arrays as nested lists."""
+    def columns(
+        self, sums: NDArray[np.float64], samples: int | NDArray[np.int64]
+    ) -> list[list[Value]]:
+        """The values of each output in each epoch, given sums (epochs, width); arrays as lists.
+
+        ``samples`` is a number, or one for each epoch.
+        """
         found: list[list[Value]] = []
         at = 0
         for node, count in zip(self.outputs, self.counts, strict=True):

@@ -197,11 +197,10 @@ class Bar:
 
     def watch(self, run: Run, first_epoch: int) -> None:
         """Move the bar."""
-        done, batch = run.progress
+        (done, batch), seen = run.progress, run.so_far[1]
         if not batch and done:  # an epoch that has ended is shown until the next has a batch
-            done, batch = done - 1, run.batches
+            done, batch, seen = done - 1, run.batches, run.samples
         epoch = first_epoch + done
-        seen = min(batch * run.batch, run.samples)
         total = epoch * run.samples + seen
         seconds = time.perf_counter() - self.started
         speed = (total - first_epoch * run.samples) / seconds if seconds else 0.0
@@ -209,12 +208,12 @@ class Bar:
         self.bar.update(
             self.task,
             completed=batch,
-            total=run.batches,
-            place=f"{batch}/{run.batches}",
+            total=run.batches or None,  # of a stream whose end nobody knows
+            place=f"{batch}/{run.batches or '?'}",
             epoch=epoch + 1,
             facts=self._facts(run, epoch - first_epoch, seen),
             speed=speed,
-            left=rest / speed if speed else None,
+            left=rest / speed if speed and run.samples else None,
         )
         self.bar.tasks[0].finished_time = None  # an epoch is: the spinner turns for the next one
 

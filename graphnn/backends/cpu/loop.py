@@ -237,3 +237,10 @@ def shuffle(order, samples, seed, epoch):
             k1 = (k1 + 0xBB67AE85) & 0xFFFFFFFF
         j = (c0 * (i + 1)) >> 32
         order[i], order[j] = order[j], order[i]
+
+
+def shuffle_alone(asked, thread, threads):
+    """The order of one epoch: (where to write it, samples, seed, epoch)."""
+    asked = pointer_i64(asked)
+    shuffle(asked[0], asked[1], asked[2], asked[3])
+    return 0

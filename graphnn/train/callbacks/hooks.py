@@ -56,10 +56,10 @@ class Hooks:
     callbacks
         See :func:`as_callbacks`.
     model
-        What they see as theirs.
+        What they see as theirs; None in a loop of one's own, which has none.
     """
 
-    def __init__(self, callbacks: Sequence[Callback], model: Model) -> None:
+    def __init__(self, callbacks: Sequence[Callback], model: Model | None = None) -> None:
         self.callbacks, self.model = callbacks, model
         edges = ("on_epoch_begin", "on_epoch_end")
         self._stepping = [
@@ -73,7 +73,8 @@ class Hooks:
 
     def want_stop(self) -> bool:
         """Whether one of them wants training to end."""
-        return self.model.stop_training or any(one.stop for one in self.callbacks)
+        stopped = self.model is not None and self.model.stop_training
+        return stopped or any(one.stop for one in self.callbacks)
 
     def next_step(self, step: int) -> int | None:
         """After how many steps in all a hook is called next, once ``step`` are done."""
@@ -83,10 +84,13 @@ class Hooks:
     def training(self, params: Mapping[str, Any], logs: Logs) -> Iterator[None]:
         """Between the hooks around all of training; ``logs`` are filled while it runs."""
         begun: list[Callback] = []
-        self.model.stop_training = False
+        if self.model is not None:
+            self.model.stop_training = False
         try:
             for one in self.callbacks:
-                one.model, one.params, one.stop = self.model, dict(params), False
+                if self.model is not None:
+                    one.model = self.model
+                one.params, one.stop = dict(params), False
                 begun.append(one)
                 one.on_train_begin({})
             yield
