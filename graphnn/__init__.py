@@ -57,6 +57,7 @@ from graphnn.render import render as render
 from graphnn.render import to_json as to_json
 from graphnn.scan import scan as scan
 from graphnn.train import callbacks as callbacks
+from graphnn.train.arrow import Columns as Columns
 from graphnn.train.history import History as History
 
 __version__ = "0.1.0"
@@ -68,6 +69,7 @@ else:
     __all__ = sorted(
         [
             "Captured",
+            "Columns",
             "Constant",
             "DTypeError",
             "DataError",

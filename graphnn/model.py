@@ -31,6 +31,7 @@ from graphnn.ops.random.generator import Generator
 from graphnn.optim.checks import check_count
 from graphnn.render import render
 from graphnn.summary import print_summary
+from graphnn.train.arrow import is_arrow
 from graphnn.train.callbacks import Callback
 from graphnn.train.callbacks.hooks import Hooks, as_callbacks
 from graphnn.train.checks import MOST_EPOCHS, check_verbose
@@ -455,7 +456,7 @@ class Model(Describable):
         self._compiled()
         function = self._evaluation  # its inputs are those that a user gives, without weights
         assert function is not None
-        if is_stream(x):
+        if is_stream(x) or is_arrow(x):
             if y is not None:
                 raise DataError("batches bring their own targets, (x, y): leave y out")
             return as_data(function, x, self._of_batch, batch_size, shuffle)
@@ -489,7 +490,7 @@ class Model(Describable):
         if data is None:
             return None
         try:
-            if isinstance(data, Mapping) or is_stream(data):
+            if isinstance(data, Mapping) or is_stream(data) or is_arrow(data):
                 return lasting(self._data(data, None))
             if isinstance(data, tuple | list) and len(data) == 2:
                 return self._data(data[0], data[1])

@@ -535,6 +535,70 @@ def test_ctrl_c_while_the_data_hangs(interrupting):
     hang.set()
 
 
+# --------------------------------------------------------------------------- pieces of a run
+
+
+def test_hooks_between_steps_change_no_bit():
+    X, y = samples(44)
+
+    class Looks(gn.callbacks.Callback):
+        every = 4
+
+        def __init__(self):
+            self.seen = []
+
+        def on_step_end(self, step, logs):
+            self.seen.append((step, logs["loss"]))
+
+    found = []
+    for data in ((X, y), (Loader(X, y, 8),), (Sized(X, y, 8),)):
+        model, looks = classifier(), Looks()
+        history = model.fit(
+            *data, epochs=3, batch_size=8, shuffle=False, verbose=0, callbacks=[looks]
+        )
+        found.append((everything(model), history.history, looks.seen))
+    assert found[0] == found[1] == found[2]
+    assert [step for step, _ in found[0][2]] == [4, 8, 12, 16]
+
+
+@pytest.mark.parametrize("batch", [0, 2, 5, 6])
+def test_a_run_goes_on_from_the_middle_of_an_epoch(batch):
+    """Six batches an epoch: the second epoch is cut, and done by another stream."""
+    X, y = samples(44)
+    model = classifier()
+    source = as_data(model.training, Loader(X, y, 8), model._of_batch, 8)
+
+    def run_of(first, epochs, stream):
+        return stream_run.run_over(model.training, stream, 8, epochs, first_epoch=first)
+
+    def opened():
+        return stream_run.opened(model.training, source, 3, batch_size=8)
+
+    with opened() as stream:
+        run = run_of(0, 3, stream)
+        run.run()
+        expected, means = everything(model), run.brought(0, 3)[0]
+    model = classifier()
+    source = as_data(model.training, Loader(X, y, 8), model._of_batch, 8)
+    with opened() as stream:
+        run = run_of(0, 3, stream)
+        run.run(epochs=1)
+        run.run(batches=batch)
+        assert run.done == 6 + batch
+        assert run.progress == ((1, batch) if batch < 6 else (2, 0))
+        sums, seconds = run.sums[1].copy(), 0.5
+    with opened() as stream:
+        later = run_of(1, 2, stream)
+        if batch < 6:
+            later.go_on_from(batch, sums, seconds)
+            later.run()
+            np.testing.assert_array_equal(later.brought(0, 2)[0], means[1:])
+            assert everything(model) == expected
+        else:
+            with pytest.raises(gn.DataError, match="fewer than 7 batches"):
+                later.go_on_from(7, sums, seconds)
+
+
 # --------------------------------------------------------------------------- what is shown
 
 

@@ -12,6 +12,7 @@ from graphnn.errors import DataError, GraphError
 from graphnn.feed import by_input
 from graphnn.function import Function
 from graphnn.node import Input
+from graphnn.train.arrow import arrow_data, is_arrow
 from graphnn.train.sources import (
     Batches,
     Rows,
@@ -36,7 +37,7 @@ def as_data(
     function
         Whose inputs the data is for.
     given
-        Arrays, an iterable of batches, a data set of samples.
+        Arrays, an iterable of batches, a data set of samples, a table.
     read
         What a batch holds for each input, and arrays of all samples likewise.
     batch_size, shuffle
@@ -54,7 +55,12 @@ def as_data(
             "epochs go through data, and the function has no input: call it, "
             "for _ in range(steps): step()"
         )
-    if is_stream(given):
+    if is_arrow(given):
+        table = arrow_data(given, function.inputs, batch_size, shuffle)
+        if isinstance(table, Source):
+            return table
+        given, read = table, list
+    elif is_stream(given):
         if has_samples(given):
             return Samples(given, read, batch_size, shuffle)
         return Batches(given, read)

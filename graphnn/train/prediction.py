@@ -14,6 +14,7 @@ from graphnn.feed import by_input, fitting
 from graphnn.function import Function
 from graphnn.node import Input
 from graphnn.spec import BATCH
+from graphnn.train.arrow import arrow_data, is_arrow
 from graphnn.train.given import as_data
 from graphnn.train.sources import Source, converts_batchwise, is_stream
 from graphnn.train.stream_run import opened
@@ -49,10 +50,13 @@ def predicted(function: Function, given: Any, batch_size: int) -> Any:
 
 def _parts(function: Function, given: Any, batch_size: int) -> Iterator[Any]:
     """The outputs of each batch."""
-    if is_stream(given):
-        source = as_data(function, given, partial(_read, function.inputs), batch_size)
-        assert isinstance(source, Source)
-        with opened(function, source, batch_size=batch_size) as stream:
+    if is_arrow(given):
+        found = arrow_data(given, function.inputs, batch_size, shuffle=False)
+        given = found if isinstance(found, Source) else list(found)
+    elif is_stream(given):
+        given = as_data(function, given, partial(_read, function.inputs), batch_size)
+    if isinstance(given, Source):
+        with opened(function, given, batch_size=batch_size) as stream:
             assert isinstance(stream, Stream)
             yield from _streamed(function, stream)
         return

@@ -228,6 +228,9 @@ class StreamRun:
                     self._run(chunk, count, watch)
                 else:  # only to say that the epoch is over
                     self._use(0)
+                if self._chunk is None and self._done and not self.stream.peek(watch).samples:
+                    self._under_way(watch)  # that was the last batch: the epoch is over now
+                    self._use(0)
             finally:
                 self._clock[epoch] += time.perf_counter() - began
             if watch is not None:
