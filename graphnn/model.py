@@ -27,12 +27,14 @@ from graphnn.spec import BATCH
 from graphnn.summary import print_summary
 from graphnn.train.callbacks import Callback
 from graphnn.train.callbacks.hooks import Hooks, as_callbacks
-from graphnn.train.epochs import EpochRun
+from graphnn.train.checkpoint import write_checkpoint
+from graphnn.train.epochs import EpochRun, Run
 from graphnn.train.fitting import Fitting
 from graphnn.train.held_back import held_back
 from graphnn.train.history import History
 from graphnn.train.progress import reporter
 from graphnn.train.rates import RateTable, rate_table
+from graphnn.train.resume import Training, checkpoint_at
 
 Pass: TypeAlias = Literal["forward", "backward", "joint"]
 
@@ -87,6 +89,7 @@ class Model:
         self._evaluation: Function | None = None
         self._prediction = Function(self.inputs, outputs, training=False)
         self._epochs_done = 0
+        self._last: Training | None = None
         self._watched: list[str] = []  # metrics of training only
         self._fixed: frozenset[Parameter] = frozenset()  # what was frozen at compile
 
@@ -171,6 +174,7 @@ class Model:
         validation_split: float = 0.0,
         callbacks: Callback | Iterable[Callback] = (),
         verbose: int = 1,
+        resume: str | os.PathLike[str] | None = None,
     ) -> History:
         """Train on a data set, whole epochs inside the compiled executor.
 
@@ -195,6 +199,10 @@ class Model:
         verbose
             0: silent; 1: a progress bar, or lines where there is no terminal, about a hundred for
             many short epochs; 2: a line an epoch.
+        resume
+            A checkpoint, or a folder of them, from whose last whole one training goes on to
+            ``epochs`` in all, with the bits of a run that was not interrupted. A folder without any
+            is where a run begins that writes them by ``callbacks.ModelCheckpoint(folder)``.
 
         Returns
         -------
@@ -204,7 +212,7 @@ class Model:
         Raises
         ------
         DataError, ShapeError, DTypeError
-            For data that does not fit; nothing is trained then.
+            For data that does not fit, and a checkpoint of another run; nothing is trained then.
         KeyboardInterrupt
             After Ctrl-C; the parameters are those of the last whole step.
 
@@ -240,25 +248,71 @@ class Model:
         check_count("batch_size", batch_size)
         if verbose not in (0, 1, 2):
             raise GraphError(f"verbose is 0, 1 or 2; got {verbose!r}")
-        hooks = Hooks(as_callbacks(callbacks), self)
-        self.history, before = History(), self._epochs_done
-        steps = -(-len(next(iter(data.values()))) // batch_size)
-        self.optimizer.begin_epochs(steps, before)
-        names = ["loss", *self.metrics, *self._watched]
-        with reporter(verbose, epochs, names) as shown:
-            fitting = Fitting(
-                function,
-                lambda first, count: EpochRun(
-                    function, data, batch_size, count, shuffle=shuffle, first_epoch=before + first
-                ),
-                names, self.history, shown, hooks,
-                None if held is None else lambda: self._evaluated(held), ["loss", *self.metrics],
-            )  # fmt: skip
+        called = as_callbacks(callbacks)
+        training = self._training_on(data, held, batch_size, shuffle, called)
+        begun = None if resume is None else checkpoint_at(resume, called)
+        if begun is not None:
+            training.check(begun)
+        fitting = training.fitting
+        self.history, self._last = fitting.history, training
+        steps = -(-training.terms["samples"] // batch_size)
+        self.optimizer.begin_epochs(steps, fitting.before)
+        if begun is not None:
+            training.restore(begun)
+        with reporter(verbose, epochs, fitting.names) as fitting.shown:
             try:
                 fitting.run(epochs, {"epochs": epochs, "steps": steps, "batch_size": batch_size})
             finally:
-                self._epochs_done = before + self.history.epochs
+                self._epochs_done = fitting.before + self.history.epochs
         return self.history
+
+    def _training_on(
+        self,
+        data: dict[Input, NDArray[Any]],
+        held: dict[Input, NDArray[Any]] | None,
+        batch_size: int,
+        shuffle: bool,
+        callbacks: Sequence[Callback],
+    ) -> Training:
+        """All that one fit is made of; nothing is changed yet."""
+        function, evaluation = self.training, self._evaluation
+        assert function is not None
+        assert evaluation is not None
+        assert self.optimizer is not None
+
+        def begin(first: int, count: int) -> Run:
+            return EpochRun(function, data, batch_size, count, shuffle=shuffle, first_epoch=first)
+
+        fitting = Fitting(
+            function, begin, ["loss", *self.metrics, *self._watched], History(),
+            Hooks(callbacks, self), None if held is None else lambda: self._evaluated(held),
+            ["loss", *self.metrics], self._epochs_done,
+        )  # fmt: skip
+        samples = len(next(iter(data.values())))
+        others = [*function.parameters, *evaluation.parameters, *self.optimizer.state]
+        terms = {"samples": samples, "batch_size": int(batch_size), "shuffle": bool(shuffle)}
+        return Training(fitting, self.parameters, others, terms)
+
+    def save_checkpoint(self, path: str | os.PathLike[str]) -> Path:
+        """Write all that training needs to go on, whole or not at all.
+
+        Parameters, the optimizer's state, the counter of random numbers, schedules, the place in
+        the epoch, what callbacks keep, the history: ``fit(..., resume=path)`` goes on from there.
+        :class:`gn.callbacks.ModelCheckpoint` does it while a model trains.
+
+        Raises
+        ------
+        GraphError
+            Before the first :meth:`fit`.
+        DataError
+            If the file cannot be written; an older one is kept.
+        """
+        if self._last is None:
+            raise GraphError(
+                "there is nothing to go on from before model.fit; model.save(path) "
+                "writes the weights"
+            )
+        return write_checkpoint(path, self._last.checkpoint())
 
     def find_lr(
         self,

@@ -18,6 +18,7 @@ from graphnn.context import declared_at
 from graphnn.errors import NotFiniteWarning
 from graphnn.function import Function
 from graphnn.ops.loss.binary import log_loss
+from graphnn.train.callbacks.callback import Callback
 from graphnn.train.callbacks.hooks import Hooks
 from graphnn.train.epochs import Run
 from graphnn.train.history import History
@@ -44,19 +45,19 @@ class Fitting:
     function
         The training step; its first outputs bear ``names``, the loss first.
     begin
-        Makes the run of some epochs: ``begin(first, count)``.
+        Makes the run of some epochs: ``begin(first, count)``, the first one counted over all fits.
     names
         Names of the outputs that are averaged over each epoch.
     history
         Filled epoch by epoch, also if the run is interrupted.
-    shown
-        What a person sees.
     hooks
         The callbacks.
     validate
         Measures after each epoch, if there is validation data.
     judged
         Names of what validation measures.
+    before
+        How many epochs were trained by earlier fits: each has an order of its own.
     """
 
     def __init__(
@@ -65,23 +66,56 @@ class Fitting:
         begin: Begin,
         names: Sequence[str],
         history: History,
-        shown: Reporter,
         hooks: Hooks,
         validate: Validate | None = None,
         judged: Sequence[str] = (),
+        before: int = 0,
     ) -> None:
         self.function, self.begin, self.names = function, begin, list(names)
-        self.history, self.shown, self.hooks = history, shown, hooks
+        self.history, self.hooks = history, hooks
+        self.shown: Reporter = Silent()  # what a person sees
         self.validate, self.judged = validate, list(judged) if validate is not None else []
+        self.before = before
         self.first = Place()  # where training began, or goes on from
+        self.partial: tuple[NDArray[np.float64], float] | None = None  # of the first epoch
+        self.states: dict[Callback, dict[str, Any]] = {}
         self.active: Run | None = None
         self._finite = True
         self._told = 0  # of how many epochs of the run
+        self._closed = 0  # epochs of the run whose edge is behind it
 
     @property
     def measured(self) -> list[str]:
         """Names of what the history has, and the logs of an epoch."""
         return [*self.names, *(f"val_{name}" for name in self.judged)]
+
+    @property
+    def edges(self) -> bool:
+        """Whether Python runs between the epochs."""
+        return self.validate is not None or self.hooks.between
+
+    @property
+    def place(self) -> Place:
+        """Where training is: behind an epoch only when its edge is done too."""
+        if self.active is None:
+            return self.first
+        epoch, batch = self.active.progress
+        if self.edges and epoch > self._closed:
+            epoch, batch = self._closed, self.active.batches
+        step = self.first.step - self.first.batch + self.active.done
+        return Place(self.first.epoch + epoch, batch, step)
+
+    @property
+    def part(self) -> tuple[NDArray[np.float64], float]:
+        """Sums over samples and seconds of the epoch that :attr:`place` is in."""
+        nothing = np.zeros(len(self.names))
+        if self.active is None:
+            return self.partial or (nothing, 0.0)
+        row = self.place.epoch - self.first.epoch
+        if row == self.active.epochs:
+            return nothing, 0.0
+        sums, _, seconds = self.active.part(row)
+        return sums, seconds
 
     def run(self, epochs: int, params: Mapping[str, Any]) -> None:
         """Train: all epochs in one call of the executor, or in pieces with Python between them.
@@ -93,7 +127,8 @@ class Fitting:
         """
         logs: dict[str, float] = {}
         try:
-            with self.hooks.training({**params, "names": self.measured}, logs):
+            params = {**params, "names": self.measured}
+            with self.hooks.training(params, logs, lambda: self.place.step, self.states):
                 self._train(epochs, logs)
         finally:
             self.history.pad(self.measured)
@@ -101,8 +136,12 @@ class Fitting:
     def _train(self, epochs: int, logs: dict[str, float]) -> None:
         if self.first.epoch >= epochs or self.hooks.want_stop():
             return
-        run = self.active = self._prepared(epochs - self.first.epoch)
-        if self.validate is None and not self.hooks.between:
+        run = self._prepared(epochs - self.first.epoch)
+        if self.partial is not None:
+            run.go_on_from(self.first.batch, *self.partial)
+            self.history.extend(self.names, *run.brought(0, run.progress[0]))
+        self.active = run
+        if not self.edges:
             self._run(run)
             return
         for row in range(run.epochs):
@@ -128,9 +167,7 @@ class Fitting:
 
     def _so_far(self, run: Run, row: int) -> dict[str, float]:
         """The means of the epoch, also where it has just ended."""
-        if run.progress[0] > row:
-            return dict(zip(self.names, run.means(row), strict=True))
-        sums, seen, _ = run.so_far
+        sums, seen, _ = run.part(row)
         return dict(zip(self.names, (sums / seen).tolist(), strict=True))
 
     def _edge(self, run: Run, row: int, logs: dict[str, float]) -> None:
@@ -138,6 +175,7 @@ class Fitting:
         epoch = self.first.epoch + row
         if self.validate is not None:
             self._validated(run, row, self.validate)
+        self._closed = row + 1
         logs.clear()
         logs.update({name: self.history[name][-1] for name in self.measured})
         self.hooks.epoch_end(epoch, logs)
@@ -145,7 +183,7 @@ class Fitting:
     def _prepared(self, epochs: int) -> Run:
         """The run; what must be compiled for it is compiled here, and told apart."""
         before, started = counts["compiled"], time.perf_counter()
-        run = self.begin(self.first.epoch, epochs)
+        run = self.begin(self.before + self.first.epoch, epochs)
         executor.prepare()
         self.shown.begin(counts["compiled"] - before, time.perf_counter() - started)
         return run
