@@ -3,7 +3,6 @@
 A test compares the page with what this would write, so the two cannot drift apart.
 """
 
-import ast
 import inspect
 from collections import defaultdict
 from functools import cache
@@ -16,14 +15,13 @@ import declared_by
 import graphnn as gn
 from graphnn import ops
 from graphnn.errors import GraphnnError
-from graphnn.graph import equation
 from graphnn.node import Input, Node, apply
-from graphnn.op import Alias, Leaf, Mismatch, Op, Reduction, Rows, Scalar, is_own, registry
+from graphnn.op import Alias, Leaf, Mismatch, Op, Reduction, Rows, is_own, registry
 from graphnn.ops.declare.tangents import no_gradient
+from graphnn.render.document.formulas import written
 from graphnn.spec import DTYPES, TensorSpec
 
 PAGE = Path(__file__).parent / "ops.md"
-LONGEST = 120  # letters of a formula
 ROOMS = Path(gn.__file__).parent / "ops"
 HEAD = """\
 # The ops
@@ -270,48 +268,6 @@ def gradient(op: Op) -> list[str]:
         for x, part in zip(floats, pulled, strict=True)
         if part is not None
     ]
-
-
-def written(node: Node, names: dict[Node, str | None], depth: int = 3) -> str:
-    """A node as one expression, three ops deep."""
-    if node in names:
-        return str(names[node])
-    if isinstance(node.op.kernel, Leaf):
-        return node.label or node.op.name
-    if depth == 0:
-        return "…"
-    inside = {v: written(v, names, depth - 1) for v in node.inputs}
-    return equation(node, inside) if not scalar(node.op) else formula(node.op, inside, node)
-
-
-def scalar(op: Op) -> bool:
-    """Whether an op is the derivative of an elementwise one, whose formula says more."""
-    return isinstance(op.kernel, Scalar) and "_backward" in op.name
-
-
-def formula(op: Op, inside: dict[Node, str], node: Node) -> str:
-    """The scalar formula of a derivative."""
-    assert isinstance(op.kernel, Scalar)
-    body = op.kernel.body
-    values = {p: ast.Name(inside[v]) for p, v in zip(body.params, node.inputs, strict=True)}
-    for line in body.statements if body.is_straight_line else ():
-        value = ast.parse(ast.unparse(line)).body[0].value  # type: ignore[attr-defined]
-        written_out = ast.unparse(_Written(values).visit(value)).replace("math.", "")
-        if isinstance(line, ast.Return) and len(written_out) <= LONGEST:
-            return written_out
-        if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name):
-            values[line.targets[0].id] = ast.parse(written_out, mode="eval").body
-    return f"{op.name}({', '.join(inside[v] for v in node.inputs)})"
-
-
-class _Written(ast.NodeTransformer):
-    """Puts in place of names what they stand for."""
-
-    def __init__(self, values: dict[str, ast.expr]) -> None:
-        self.values = values
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        return self.values.get(node.id, node)
 
 
 def forward(op: Op) -> str:

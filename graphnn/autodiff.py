@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from typing import Any, TypeAlias, overload
 
+from graphnn.calls import no_node
 from graphnn.context import role
 from graphnn.errors import DTypeError, GraphError, ShapeError
 from graphnn.graph import needed
@@ -19,6 +20,7 @@ from graphnn.ops.elementwise.arithmetic import accumulate
 from graphnn.ops.movement.broadcast import broadcast_to
 from graphnn.ops.movement.copy import COPY
 from graphnn.ops.reduction.reduce import sum_to
+from graphnn.pairing import note
 from graphnn.spec import FLOATS, Shape
 
 
@@ -131,6 +133,9 @@ def vjp(
         )
     arrived = pull_back({output: cotangent}, several)
     found = [finished(node, arrived.get(node)) for node in several]
+    for node, gradient in zip(several, found, strict=True):
+        if gradient is not None:
+            note(gradient, node, (output,))
     return found[0] if isinstance(wrt, Node) else found
 
 
@@ -138,7 +143,7 @@ def check_floats(what: str, nodes: Sequence[Node]) -> None:
     """Raise where something is no node, or a node is no float."""
     for node in nodes:
         if not isinstance(node, Node):
-            raise GraphError(f"{what} takes nodes; got {type(node).__name__}")
+            raise no_node(f"{what} takes nodes", node)
         if node.dtype not in FLOATS:
             raise DTypeError(
                 f"only floats have gradients; {node.name} is {node.dtype}. "
@@ -285,6 +290,7 @@ def pull_back(
     ends = set(no_further)
     arrived = {node: cotangent for node, cotangent in seeds.items() if node in reached}
     parts: dict[Node, dict[Node, Node]] = {}  # of each loop, those that have a cotangent
+    added: dict[Node, list[Node]] = {}  # what each cotangent is the sum of
     for node in reversed(order):
         if node not in reached or node in ends or not node.inputs:
             continue
@@ -304,7 +310,19 @@ def pull_back(
             with role("backward", forward_of=node):
                 part = sum_to(part, value.spec)
             arrived[value] = _summed(value, arrived.get(value), part)
+            added.setdefault(value, []).append(part)
+    _note_pairs(arrived, added, tuple(seeds))
     return arrived
+
+
+def _note_pairs(
+    arrived: Mapping[Node, Node], added: Mapping[Node, Sequence[Node]], of: tuple[Node, ...]
+) -> None:
+    """Note for those who draw the graph what each cotangent is by, and what it is the sum of."""
+    for value, terms in added.items():
+        for term in terms if len(terms) > 1 else ():
+            note(term, value, of, whole=False)
+        note(arrived[value], value, of)
 
 
 def _loop_cotangents(

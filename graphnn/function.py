@@ -10,7 +10,6 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from graphnn import passes, phases
 from graphnn.backends.cpu import binding, executor
 from graphnn.backends.cpu.binding import Bound, Places, address_of
 from graphnn.backends.cpu.executor import Job
@@ -27,18 +26,14 @@ from graphnn.feed import (
     solve,
     symbols,
 )
-from graphnn.fusion import is_computed, root
+from graphnn.fusion import root
 from graphnn.graph import Graph
 from graphnn.hints import teaches
+from graphnn.looks import Describable
 from graphnn.loop import Slot, offset_of, with_bodies
-from graphnn.loop_passes import settled
-from graphnn.memory import lay_out
-from graphnn.node import Constant, Input, Node, Parameter, Size, apply
-from graphnn.ops.movement.copy import COPY
-from graphnn.ops.random.generator import GENERATOR, advanced
+from graphnn.node import Constant, Input, Node, Parameter, Size
 from graphnn.plan import Memory, Plan
-from graphnn.program import Updates, checked_updates, gradients_of, scheduled
-from graphnn.schedule import with_reuse
+from graphnn.program import Program, Updates, checked_updates, program_of
 from graphnn.spec import evaluate, format_shape, symbols_in
 
 MOST_SIZES = 64  # for which bound plans are kept
@@ -68,7 +63,7 @@ class _Call:
     found: list[NDArray[Any] | None]
 
 
-class Function:
+class Function(Describable):
     """A compiled graph; call it with arrays. Made by :func:`function`.
 
     Attributes
@@ -111,27 +106,24 @@ class Function:
         self.training = bool(self.updates) if training is None else training
         _check_device(device)
         self._check_inputs()
-        wanted = [*self.outputs, *(new for _, new in self.updates)]
-        targets = [parameter for parameter, _ in self.updates]
-        chosen = phases.in_phase(wanted, self.training)
-        wanted = [*chosen.outputs, *chosen.updates.values()]
-        targets += chosen.updates
-        checked_updates(zip(targets, wanted[len(self.outputs) :], strict=True))
-        if self.training and GENERATOR in Graph(wanted).nodes and GENERATOR not in targets:
-            wanted.append(advanced())
-            targets.append(GENERATOR)
-        count = len(self.outputs)
-        wanted = settled(passes.with_updates(passes.simplified(wanted), count))
-        # What is returned is the old value, like all that is computed from it.
-        wanted[:count] = [
-            apply(COPY, [node]) if root(node) in targets else node for node in wanted[:count]
-        ]
-        self._results = wanted[:count]
-        steps, self._new = scheduled(wanted[:count], targets, wanted[count:])
-        self._gradients = gradients_of(steps, targets)
-        self._steps = with_reuse(steps, [*self._results, *self._gradients])
-        self._kernels = tuple(kernel_of(step) for step in self._steps)
-        self.graph = Graph([*self._results, *self._new.keys()])
+        self._take(program_of(self.outputs, self.updates, self.training))
+
+    @classmethod
+    def watching(cls, inputs: Sequence[Input], program: Program, nodes: Sequence[Node]) -> Function:
+        """A function that returns what nodes of a program hold; it changes no parameter."""
+        made = cls.__new__(cls)
+        made.inputs, made.outputs, made.updates = tuple(inputs), tuple(nodes), ()
+        made.single, made.training = False, True
+        made._take(program.watching(nodes))
+        return made
+
+    def _take(self, program: Program) -> None:
+        """Run a program from now on."""
+        self.program = program
+        self._results, self._new = self.program.results, self.program.new
+        targets = list(self._new.values())
+        self._kernels = tuple(kernel_of(step) for step in self.program.steps)
+        self.graph = self.program.graph
         self.parameters = self._all_parameters(targets)
         _settle(self.parameters)
         homes = [(address_of(target.value), target.value.nbytes) for target in targets]
@@ -211,23 +203,10 @@ class Function:
         layout
             A layout for larger sizes to keep to, so that both plans find values in one place.
         """
-        layout = layout or lay_out(
-            self._steps,
-            sizes,
-            [node for node in self._results if is_computed(root(node)) and node not in self._new],
-            self._gradients,
-            self.inputs if gathered else (),
-            executor.machine_lanes(),
-        )
-        plan = Plan(self.graph, tuple(self._steps), layout, self._kernels, dict(sizes), 1)
-        return Plan(
-            self.graph,
-            plan.steps,
-            layout,
-            self._kernels,
-            plan.sizes,
-            executor.lanes_for(*plan.work),
-        )
+        gathers = self.inputs if gathered else ()
+        layout = layout or self.program.laid_out(sizes, executor.machine_lanes(), gathers)
+        plan = Plan(self.graph, self.program.steps, layout, self._kernels, dict(sizes), 1)
+        return replace(plan, lanes=executor.lanes_for(*plan.work))
 
     def bind(
         self, sizes: Mapping[str, int], *, gathered: bool = False, like: Bound | None = None

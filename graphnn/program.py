@@ -6,16 +6,97 @@ A new value goes straight into its parameter's memory where that is safe, else b
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
+from graphnn import passes, phases
+from graphnn.barriers import Layout
 from graphnn.errors import GraphError, PlanError, ShapeError
 from graphnn.fusion import Group, fuse, is_computed, root
-from graphnn.node import Node, Parameter, apply
+from graphnn.graph import Graph
+from graphnn.loop_passes import settled
+from graphnn.memory import lay_out
+from graphnn.node import Input, Node, Parameter, apply
 from graphnn.op import Leaf, Scalar
 from graphnn.ops.movement.copy import COPY
-from graphnn.schedule import Step, schedule
+from graphnn.ops.random.generator import Generator, advanced
+from graphnn.schedule import Step, schedule, with_reuse
 
 Updates: TypeAlias = "Iterable[tuple[Parameter, Node]] | Mapping[Parameter, Node]"
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a function runs, of any size.
+
+    Parameters
+    ----------
+    results
+        The nodes of the wanted values, after all rewrites.
+    new
+        From each new value to the parameter whose memory takes it.
+    gradients
+        The gradients that the updates read, in the order in which they lie in the arena.
+    steps
+        In the order in which they run.
+    """
+
+    results: tuple[Node, ...]
+    new: Mapping[Node, Parameter]
+    gradients: tuple[Node, ...]
+    steps: tuple[Step, ...]
+
+    @property
+    def graph(self) -> Graph:
+        """The nodes that the steps compute, and what they read."""
+        return Graph([*self.results, *self.new])
+
+    def watching(self, nodes: Sequence[Node]) -> Program:
+        """What computes these nodes, each in memory of its own, and changes nothing."""
+        steps, _ = scheduled(nodes, (), ())
+        return Program(tuple(nodes), {}, (), tuple(with_reuse(steps, nodes)))
+
+    def laid_out(
+        self, sizes: Mapping[str, int], lanes: int, inputs: Sequence[Input] = ()
+    ) -> Layout:
+        """The arena for given sizes; ``inputs`` are those that are gathered into it."""
+        kept = [n for n in self.results if is_computed(root(n)) and n not in self.new]
+        return lay_out(self.steps, sizes, kept, self.gradients, inputs, lanes)
+
+
+def program_of(
+    outputs: Sequence[Node], updates: Sequence[tuple[Parameter, Node]], training: bool
+) -> Program:
+    """Choose the phase, simplify, schedule.
+
+    Parameters
+    ----------
+    outputs
+        Wanted values, as they were declared.
+    updates
+        Pairs (parameter, node of its new value). Training adds those of running averages and of
+        the generator of random numbers.
+    training
+        The phase.
+    """
+    wanted = [*outputs, *(new for _, new in updates)]
+    targets = [parameter for parameter, _ in updates]
+    chosen = phases.in_phase(wanted, training)
+    wanted = [*chosen.outputs, *chosen.updates.values()]
+    targets += chosen.updates
+    count = len(outputs)
+    checked_updates(zip(targets, wanted[count:], strict=True))
+    for source in Graph(wanted).parameters if training else ():
+        if isinstance(source, Generator) and source not in targets:
+            wanted.append(advanced(source))
+            targets.append(source)
+    wanted = settled(passes.with_updates(passes.simplified(wanted), count))
+    # What is returned is the old value, like all that is computed from it.
+    results = [apply(COPY, [node]) if root(node) in targets else node for node in wanted[:count]]
+    steps, new = scheduled(results, targets, wanted[count:])
+    gradients = gradients_of(steps, targets)
+    steps = with_reuse(steps, [*results, *gradients])
+    return Program(tuple(results), new, tuple(gradients), tuple(steps))
 
 
 def _no_pairs(given: object) -> GraphError:

@@ -1,5 +1,10 @@
 """Graphs as pictures: the forward pass, and the reverse pass mirrored beneath it."""
 
+from graphnn.looks import looks
+from graphnn.render.capture import Captured, capture
+from graphnn.render.document import to_json
 from graphnn.render.static import render
 
-__all__ = ["render"]
+__all__ = ["Captured", "capture", "render", "to_json"]
+
+looks["to_json"] = to_json
