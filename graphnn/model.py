@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from graphnn import optim
-from graphnn.errors import DataError, GraphError, GraphnnError
+from graphnn.errors import GraphError
 from graphnn.feed import Data, by_input, fitting
 from graphnn.function import Function
 from graphnn.graph import Graph
@@ -20,7 +20,14 @@ from graphnn.io import load_weights, save_weights
 from graphnn.looks import Describable
 from graphnn.nn.module import Module, load_parameters
 from graphnn.node import Input, Node, Parameter
-from graphnn.objectives import WATCHED, declared_loss, declared_metrics, per_sample, told_apart
+from graphnn.objectives import (
+    WATCHED,
+    chosen_optimizer,
+    declared_loss,
+    declared_metrics,
+    per_sample,
+    told_apart,
+)
 from graphnn.ops.random.generator import Generator
 from graphnn.optim.checks import check_count
 from graphnn.render import render
@@ -29,9 +36,9 @@ from graphnn.summary import print_summary
 from graphnn.train.callbacks import Callback
 from graphnn.train.callbacks.hooks import Hooks, as_callbacks
 from graphnn.train.checkpoint import write_checkpoint
+from graphnn.train.data_set import DataSet, data_set, held_back, validation_set
 from graphnn.train.epochs import EpochRun, Run
 from graphnn.train.fitting import Fitting
-from graphnn.train.held_back import held_back
 from graphnn.train.history import History
 from graphnn.train.progress import reporter
 from graphnn.train.rates import RateTable, rate_table
@@ -132,7 +139,7 @@ class Model(Describable):
             For unknown names, a loss without a gradient, metrics that are no scalars, or several
             candidates for the target; the model stays as it was.
         """
-        rule = _optimizer(optimizer, settings)
+        rule = chosen_optimizer(optimizer, settings)
         score = declared_loss(loss, self.outputs)
         found = Graph(score)
         targets = tuple(node for node in found.inputs if node not in self.inputs)
@@ -270,8 +277,8 @@ class Model(Describable):
 
     def _training_on(
         self,
-        data: dict[Input, NDArray[Any]],
-        held: dict[Input, NDArray[Any]] | None,
+        data: DataSet,
+        held: DataSet | None,
         batch_size: int,
         shuffle: bool,
         callbacks: Sequence[Callback],
@@ -377,7 +384,7 @@ class Model(Describable):
         self._compiled()
         return self._evaluated(self._data(x, y))
 
-    def _evaluated(self, data: Mapping[Input, NDArray[Any]]) -> dict[str, float]:
+    def _evaluated(self, data: DataSet) -> dict[str, float]:
         assert self._evaluation is not None
         run = EpochRun(self._evaluation, data, INFERENCE_BATCH)
         run.run()
@@ -431,41 +438,17 @@ class Model(Describable):
 
     # Data.
 
-    def _data(self, x: Data, y: Data | None) -> dict[Input, NDArray[Any]]:
-        if isinstance(x, Mapping):
-            if y is not None:
-                raise DataError("give all arrays in one dict by name, or x and y; not both")
-            named = by_input(x, self._all_inputs())
-        else:
-            if y is None and self.targets:
-                raise DataError(
-                    "fit and evaluate need targets: fit(x, y), or a dict with "
-                    f"{[node.name for node in self._all_inputs()]}"
-                )
-            if y is not None and not self.targets:
-                raise DataError("the loss has no target: fit and evaluate take x alone; got a y")
-            named = by_input(x, self.inputs)
-            if y is not None:
-                named |= by_input(y, self.targets)
+    def _data(self, x: Data, y: Data | None) -> DataSet:
         function = self.training
         assert function is not None
-        arrays, _ = function.checked([named[node] for node in function.inputs])
-        lengths = {node.name: len(a) for node, a in zip(function.inputs, arrays, strict=True)}
-        if 0 in lengths.values():
-            raise DataError(f"there is no sample: {lengths}")
-        return dict(zip(function.inputs, arrays, strict=True))
+        return data_set(function, self.inputs, self.targets, x, y)
 
-    def _validation(self, data: Any) -> dict[Input, NDArray[Any]] | None:
+    def _validation(self, data: Any) -> DataSet | None:
         if data is None:
             return None
-        try:
-            if isinstance(data, Mapping):
-                return self._data(data, None)
-            if isinstance(data, tuple | list) and len(data) == 2:
-                return self._data(data[0], data[1])
-        except GraphnnError as error:
-            raise type(error)(f"validation_data: {error}") from None
-        raise DataError("validation_data is (x, y) or a dict of arrays by name")
+        function = self.training
+        assert function is not None
+        return validation_set(function, self.inputs, self.targets, data)
 
     # Parameters.
 
@@ -565,23 +548,3 @@ def _check_declared(given: object) -> None:
             f"a model's inputs and outputs are a node or a list of nodes; got {given!r}. Give a "
             "list: list(outputs.values())."
         )
-
-
-def _optimizer(given: str | optim.Optimizer, settings: Mapping[str, Any]) -> optim.Optimizer:
-    if isinstance(given, str):
-        return optim.by_name(given, **settings)
-    if not isinstance(given, optim.Optimizer):
-        raise _no_optimizer(given)
-    if settings:
-        name, value = next(iter(settings.items()))
-        raise GraphError(
-            f"{name} is a setting of the optimizer: optim.{type(given).__name__}({name}={value!r})."
-            " Beside it, compile takes loss, metrics and device."
-        )
-    return given
-
-
-def _no_optimizer(given: object) -> GraphError:
-    a_class = isinstance(given, type) and issubclass(given, optim.Optimizer)
-    fix = f" Make one: optim.{given.__name__}()." if a_class else ""  # type: ignore[attr-defined]
-    return GraphError(f"optimizer is optim.Adam(lr=1e-3), or a name; got {given!r}.{fix}")

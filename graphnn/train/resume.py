@@ -15,7 +15,7 @@ import numpy as np
 from graphnn.errors import DataError
 from graphnn.graph import Graph
 from graphnn.node import Parameter
-from graphnn.ops.random.generator import GENERATOR
+from graphnn.ops.random.generator import generator
 from graphnn.train.callbacks.callback import Callback
 from graphnn.train.callbacks.model_checkpoint import ModelCheckpoint
 from graphnn.train.checkpoint import Arrays, Checkpoint, latest, read_checkpoint
@@ -68,7 +68,7 @@ class Training:
     def parameters(self) -> dict[str, Parameter]:
         """Every parameter by its name in a checkpoint."""
         own = set(self.weights.values())
-        rest = [p for p in dict.fromkeys([*self.others, GENERATOR]) if p not in own]
+        rest = [p for p in dict.fromkeys([*self.others, generator()]) if p not in own]
         named = {f"weights/{name}": p for name, p in self.weights.items()}
         return named | {f"state/{i}.{p.label or p.name}": p for i, p in enumerate(rest)}
 
@@ -91,7 +91,7 @@ class Training:
         states, kept = _states(fitting.hooks.callbacks)
         facts = {
             "epoch": place.epoch, "batch": place.batch, "step": place.step, "spent": seconds,
-            "before": fitting.before, "seed": int(GENERATOR.value[0]), **self.terms,
+            "before": fitting.before, "seed": int(generator().value[0]), **self.terms,
             "measured": fitting.measured, "graph": self.graph, "callbacks": states,
         }  # fmt: skip
         return Checkpoint(arrays | kept, facts)
@@ -106,7 +106,7 @@ class Training:
         DataError
             Names what differs.
         """
-        now = {"seed": int(GENERATOR.value[0]), **self.terms, "measured": self.fitting.measured}
+        now = {"seed": int(generator().value[0]), **self.terms, "measured": self.fitting.measured}
         for name, value in now.items():
             if found.facts[name] != value:
                 raise _other(found, _SAID[name], found.facts[name], value)
