@@ -356,6 +356,8 @@ class OpText:
         The op as on the blackboard.
     gradient
         Its reverse rule as equations of ``dy``, ``y`` and ``x0``, ``x1``, ...
+    params
+        Of a scalar formula the names of its inputs.
     source
         Its body, or else its NumPy reference, in Python.
     """
@@ -364,6 +366,7 @@ class OpText:
     label: str = ""
     formula: str = ""
     gradient: tuple[str, ...] = ()
+    params: tuple[str, ...] = ()
     source: str = ""
     color: str = ""
 
