@@ -21,12 +21,16 @@ from graphnn.looks import Describable
 from graphnn.nn.module import Module, load_parameters
 from graphnn.node import Input, Node, Parameter
 from graphnn.objectives import WATCHED, declared_loss, declared_metrics, per_sample, told_apart
-from graphnn.ops.random.generator import GENERATOR
+from graphnn.ops.random.generator import Generator
+from graphnn.optim.checks import check_count
 from graphnn.render import render
 from graphnn.spec import BATCH
 from graphnn.summary import print_summary
+from graphnn.train.callbacks import Callback
+from graphnn.train.callbacks.hooks import Hooks, as_callbacks
 from graphnn.train.epochs import EpochRun
 from graphnn.train.fitting import Fitting
+from graphnn.train.held_back import held_back
 from graphnn.train.history import History
 from graphnn.train.progress import reporter
 from graphnn.train.rates import RateTable, rate_table
@@ -68,6 +72,7 @@ class Model(Describable):
     3
     """
 
+    @teaches
     def __init__(self, inputs: Input | Sequence[Input], outputs: Node | Sequence[Node]) -> None:
         for given in (inputs, outputs):
             _check_declared(given)
@@ -80,6 +85,7 @@ class Model(Describable):
         self.targets: tuple[Input, ...] = ()
         self.training: Function | None = None
         self.history = History()
+        self.stop_training = False  # as in Keras: a callback may set it
         self._evaluation: Function | None = None
         self._prediction = Function(self.inputs, outputs, training=False)
         self._epochs_done = 0
@@ -164,6 +170,8 @@ class Model(Describable):
         batch_size: int = 32,
         shuffle: bool = True,
         validation_data: Any = None,
+        validation_split: float = 0.0,
+        callbacks: Callback | Iterable[Callback] = (),
         verbose: int = 1,
     ) -> History:
         """Train on a data set, whole epochs inside the compiled executor.
@@ -181,6 +189,11 @@ class Model(Describable):
             Whether each epoch has an order of its own, repeatable by ``gn.set_seed``.
         validation_data
             ``(x, y)`` or a dict: evaluated after each epoch.
+        validation_split
+            Share of the samples, in [0, 1), that is held back for that: the last ones, whatever
+            ``shuffle`` says.
+        callbacks
+            Objects of :mod:`gn.callbacks`: early stopping, logs, or one's own.
         verbose
             0: silent; 1: a progress bar, or lines where there is no terminal, about a hundred for
             many short epochs; 2: a line an epoch.
@@ -201,31 +214,52 @@ class Model(Describable):
         -----
         NotFiniteWarning
             Once, when the loss of an epoch is NaN or infinite. As an error, it stops training.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import graphnn as gn
+        >>> from graphnn import nn
+        >>> x = gn.Input((None, 2), name="x")
+        >>> model = gn.Model(x, nn.Linear(2, 1)(x))
+        >>> model.compile("sgd", loss="mse")
+        >>> X = np.ones((10, 2), np.float32)
+        >>> stop = gn.callbacks.EarlyStopping("val_loss", patience=2)
+        >>> history = model.fit(
+        ...     X, X[:, :1], epochs=5, verbose=0, validation_split=0.2, callbacks=[stop]
+        ... )
+        >>> list(history)
+        ['loss', 'val_loss']
         """
         function = self._compiled().training
         assert function is not None
+        assert self.optimizer is not None
         self._check_frozen()
-        data = self._data(x, y)
-        held = self._validation(validation_data)
-        _check_whole("epochs", epochs, 1, MOST_EPOCHS)
-        _check_whole("batch_size", batch_size, 1)
+        data, held = self._data(x, y), self._validation(validation_data)
+        if validation_split:
+            data, held = held_back(data, held, validation_split)
+        check_count("epochs", epochs, 1, MOST_EPOCHS)
+        check_count("batch_size", batch_size)
         if verbose not in (0, 1, 2):
             raise GraphError(f"verbose is 0, 1 or 2; got {verbose!r}")
-        self.history = History()
-        assert self.optimizer is not None
-        samples = len(next(iter(data.values())))
-        self.optimizer.begin_epochs(-(-samples // batch_size), self._epochs_done)
+        hooks = Hooks(as_callbacks(callbacks), self)
+        self.history, before = History(), self._epochs_done
+        steps = -(-len(next(iter(data.values()))) // batch_size)
+        self.optimizer.begin_epochs(steps, before)
         names = ["loss", *self.metrics, *self._watched]
         with reporter(verbose, epochs, names) as shown:
             fitting = Fitting(
-                function, data, names, self.history, shown,
-                batch_size=batch_size, shuffle=shuffle, first_epoch=self._epochs_done,
-                judged=["loss", *self.metrics],
+                function,
+                lambda first, count: EpochRun(
+                    function, data, batch_size, count, shuffle=shuffle, first_epoch=before + first
+                ),
+                names, self.history, shown, hooks,
+                None if held is None else lambda: self._evaluated(held), ["loss", *self.metrics],
             )  # fmt: skip
             try:
-                fitting.run(epochs, None if held is None else lambda: self._evaluated(held))
+                fitting.run(epochs, {"epochs": epochs, "steps": steps, "batch_size": batch_size})
             finally:
-                self._epochs_done += self.history.epochs
+                self._epochs_done = before + self.history.epochs
         return self.history
 
     def find_lr(
@@ -269,8 +303,8 @@ class Model(Describable):
         assert self.loss is not None
         assert self.optimizer is not None
         self._check_frozen()
-        _check_whole("steps", steps, 3)
-        _check_whole("batch_size", batch_size, 1)
+        check_count("steps", steps, 3)
+        check_count("batch_size", batch_size)
         trained = [p for p in Graph(self.loss).parameters if p.trainable]
         return rate_table(
             function.inputs, self.loss, per_sample(self.loss), self.optimizer, trained,
@@ -310,7 +344,7 @@ class Model(Describable):
         -------
         array, or list of arrays for several outputs
         """
-        _check_whole("batch_size", batch_size, 1)
+        check_count("batch_size", batch_size)
         data = by_input(x, self.inputs)
         arrays = [fitting(node, data[node]) for node in self.inputs]
         count = len(arrays[0]) if arrays and arrays[0].ndim else 1
@@ -386,7 +420,7 @@ class Model(Describable):
         """Every parameter of the layers by its name in the graph."""
         names = self.graph.names()
         # The generator of dropout's masks belongs to gn.set_seed, not to any one model.
-        own = [parameter for parameter in self.graph.parameters if parameter is not GENERATOR]
+        own = [p for p in self.graph.parameters if not isinstance(p, Generator)]
         return {names[parameter]: parameter for parameter in own}
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
@@ -499,10 +533,3 @@ def _no_optimizer(given: object) -> GraphError:
     a_class = isinstance(given, type) and issubclass(given, optim.Optimizer)
     fix = f" Make one: optim.{given.__name__}()." if a_class else ""  # type: ignore[attr-defined]
     return GraphError(f"optimizer is optim.Adam(lr=1e-3), or a name; got {given!r}.{fix}")
-
-
-def _check_whole(name: str, value: object, least: int, most: int | None = None) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise GraphError(f"{name} is a whole number >= {least}; got {value!r}")
-    if most is not None and value > most:
-        raise GraphError(f"{name} is at most {most:,}; got {value!r}")

@@ -14,6 +14,7 @@ from graphnn.ops.movement.reshape import RESHAPE
 from graphnn.ops.movement.transpose import TRANSPOSE
 from graphnn.pieces import Pads, Slices, without_new_axis
 from graphnn.spec import TensorSpec
+from graphnn.turns import Turns
 
 Visit = Callable[[Node, tuple[Node, ...]], Node]
 
@@ -150,6 +151,11 @@ def with_joined_pads(outputs: Sequence[Node]) -> list[Node]:
     return rewrite(outputs, Pads().visit)
 
 
+def with_small_transposes(outputs: Sequence[Node]) -> list[Node]:
+    """What is sliced is transposed afterwards, what is padded before."""
+    return rewrite(outputs, Turns(outputs).visit, bodies=False)
+
+
 def without_new_axes(outputs: Sequence[Node]) -> list[Node]:
     """Stacks and picked elements do without an axis of size 1."""
     return rewrite(outputs, without_new_axis)
@@ -179,6 +185,7 @@ PASSES: Mapping[str, Callable[[Sequence[Node]], list[Node]]] = {
     "labels": without_labels,
     "absorb transposes": with_absorbed_transposes,
     "split reductions": with_split_reductions,
+    "small transposes": with_small_transposes,
     "join pads": with_joined_pads,
     "drop new axes": without_new_axes,
     "slice early": with_early_slices,

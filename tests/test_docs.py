@@ -18,7 +18,7 @@ from graphnn.ops.declare.elementwise import Elementwise
 DOCS = Path(__file__).parent.parent / "docs"
 PUBLIC = [
     (module.__name__, name)
-    for module in (gn, nn, nn.init, optim, optim.schedule)
+    for module in (gn, gn.callbacks, nn, nn.init, optim, optim.schedule)
     for name in getattr(module, "__all__", ())
     if callable(getattr(module, name))
 ]
@@ -34,7 +34,10 @@ def test_the_page_of_ops_is_what_the_registry_says(request, monkeypatch):
 
 @pytest.mark.parametrize(("module", "name"), PUBLIC, ids=lambda value: str(value))
 def test_every_public_name_has_a_docstring_with_an_example(module, name):
-    thing = getattr({m.__name__: m for m in (gn, nn, nn.init, optim, optim.schedule)}[module], name)
+    thing = getattr(
+        {m.__name__: m for m in (gn, gn.callbacks, nn, nn.init, optim, optim.schedule)}[module],
+        name,
+    )
     text = inspect.getdoc(thing) or ""
     assert text
     if not (inspect.isclass(thing) and issubclass(thing, Exception | Warning)):

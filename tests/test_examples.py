@@ -17,16 +17,19 @@ PNG = b"\x89PNG\r\n\x1a\n"
 # What each lecture's example has to find: part of what it prints, without the lines of its tables.
 FACTS = {
     "adding_problem": ["always 1 0 0.1707 81.8%", "LSTM 17,473"],
+    "augmentation": ["as they are 1.00 0.0 px 0%", "rotation 1.00 0.2 px 15%"],
     "chain_rule": ["ω0 +0.0519104949175", "β3 -0.1234110208800"],
     "custom_op": ["running_sum: first and second derivatives agree"],
     "delta_recursion": ["3 -0.043960903740 -0.043960903740"],
     "dropout_ridge": ["x1 +1.8554 +0.9711 +0.97"],
     "edge_detection": ["left side +4.0 +0.0", "lower side +0.0 -4.0", "inside +0.0 +0.0"],
+    "esl_spambase": ["300 e-mails held out", "linear logistic regression 5.0"],
     "folding": ["1 3 3 at most 4", "2 6 9 at most 7", "5 15 243 at most 16"],
     "forward_and_reverse": ["8 8 20", "64 8,452 2.0 65.5"],
     "gates": ["0 0 0 0 1 1 0 0.0", "0 1 0 1 1 1 1 0.9", "1 0 0 1 1 0 1 0.9", "1 1 1 1 0 0 0 0.0"],
     "gradients_through_time": ["RNN 6.3e-04 2.5e-17 0.52", "LSTM, forget gate open 3.2e-02"],
     "initial_variance": ["0.02 (He) 0.98"],
+    "isl_default": ["nobody defaults 0 9.45 ± 0.01 0.0", "logistic regression 4 6.00"],
     "language_model": [
         "all characters alike 0 5.492",
         "3-grams 690 3.948",
@@ -62,6 +65,10 @@ def test_example(path, tmp_path):
         pytest.importorskip(
             "matplotlib.font_manager",
             reason="figures need matplotlib: pip install 'graphnn[examples]'",
+        )
+    if "sklearn" in path.read_text(encoding="utf-8"):
+        pytest.importorskip(
+            "sklearn", reason="it needs scikit-learn: pip install 'graphnn[sklearn]'"
         )
     kept = {k: v for k, v in os.environ.items() if k != "GRAPHNN_DATA_HOME"}
     scratch = tmp_path / "scratch"

@@ -18,6 +18,7 @@ from graphnn.passes import (
     rewrite,
     simplified,
     with_absorbed_transposes,
+    with_small_transposes,
     with_split_reductions,
     without_duplicates,
 )
@@ -53,6 +54,7 @@ def test_the_passes_have_names():
         "labels",
         "absorb transposes",
         "split reductions",
+        "small transposes",
         "join pads",
         "drop new axes",
         "slice early",
@@ -219,3 +221,37 @@ def test_simplified_does_all():
     assert not ops(after, "transpose")
     rng = np.random.default_rng(1)
     assert_same(before, after, {x: rng.standard_normal((5, 4)), W: rng.standard_normal((3, 4))})
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        np.s_[:, -1],
+        np.s_[1:, :, ::-2],
+        np.s_[-1, 1:3, 0],
+        np.s_[:, ::-1, 1:],
+        np.s_[:, 2:2],
+    ],
+)
+@pytest.mark.parametrize("axes", [(1, 0, 2), (2, 0, 1), (0, 2, 1)])
+def test_a_transpose_goes_behind_the_slices_that_read_it(cut, axes):
+    x = gn.Input((3, 4, 5), "float64", name="x")
+    y = gn.transpose(x, axes)[cut]
+    outputs = [y, gn.grad(gn.sum(gn.tanh(y)), x)]
+    after = with_small_transposes(outputs)
+    given = {x: np.random.default_rng(0).standard_normal((3, 4, 5))}
+    assert_same(outputs, after, given)
+    assert ops(after, "slice")
+    for node in ops(after, "transpose"):
+        assert node.inputs[0] is not x  # only of what was cut
+    for node in ops(after, "pad"):
+        assert all(
+            reader.op.name != "transpose" for reader in needed(after) if node in reader.inputs
+        )
+
+
+def test_a_transpose_that_others_read_stays():
+    x = gn.Input((4, 5), "float64", name="x")
+    turned = x.T
+    outputs = [turned[1:], gn.exp(turned)]
+    assert with_small_transposes(outputs)[0].inputs[0].op.name == "transpose"

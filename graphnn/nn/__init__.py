@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, NoReturn
 
-from graphnn.hints import missing_name
+from graphnn.missing import missing_name
 from graphnn.nn import init
 from graphnn.nn.activation import (
     GELU,
@@ -21,6 +21,15 @@ from graphnn.nn.activation import (
     Tanhshrink,
 )
 from graphnn.nn.attention import MultiheadAttention
+from graphnn.nn.augmentation import (
+    ElasticDeformation,
+    RandomAffine,
+    RandomCrop,
+    RandomErasing,
+    RandomHorizontalFlip,
+    RandomRotation,
+    RandomShift,
+)
 from graphnn.nn.bilinear import Bilinear
 from graphnn.nn.branches import Concat, Lambda, Residual
 from graphnn.nn.cell import GRUCell, LSTMCell, RNNCell
@@ -122,6 +131,7 @@ __all__ = [
     "Dropout",
     "Dropout1d",
     "Dropout2d",
+    "ElasticDeformation",
     "Embedding",
     "Flatten",
     "GRUCell",
@@ -161,6 +171,12 @@ __all__ = [
     "PoissonNLLLoss",
     "RMSNorm",
     "RNNCell",
+    "RandomAffine",
+    "RandomCrop",
+    "RandomErasing",
+    "RandomHorizontalFlip",
+    "RandomRotation",
+    "RandomShift",
     "ReLU",
     "ReLU6",
     "Residual",

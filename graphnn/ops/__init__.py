@@ -22,6 +22,10 @@ from graphnn.ops.elementwise.cast import *
 from graphnn.ops.elementwise.choice import *
 from graphnn.ops.elementwise.functions import *
 from graphnn.ops.elementwise.rounding import *
+from graphnn.ops.image.augmentation import *
+from graphnn.ops.image.interpolation import *
+from graphnn.ops.image.warping import *
+from graphnn.ops.image.window import *
 from graphnn.ops.indexing.along import *
 from graphnn.ops.indexing.dynamic import *
 from graphnn.ops.indexing.getitem import *
@@ -52,6 +56,7 @@ from graphnn.ops.normalisation.softmax import *
 from graphnn.ops.normalisation.standardize import *
 from graphnn.ops.random.dropout import *
 from graphnn.ops.random.generator import *
+from graphnn.ops.random.uniform import *
 from graphnn.ops.reduction.cumulative import *
 from graphnn.ops.reduction.reduce import *
 from graphnn.ops.reduction.statistics import *

@@ -46,10 +46,12 @@ def check_pair(name: str, values: object) -> None:
         check_share(f"{name}[{i}]", value)
 
 
-def check_count(name: str, value: object) -> None:
-    """A number of steps is a whole number >= 1."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise GraphError(f"{name} is a whole number >= 1; got {value!r}")
+def check_count(name: str, value: object, least: int = 1, most: int | None = None) -> None:
+    """A number of steps, epochs or samples is a whole number >= 1, or >= another least one."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise GraphError(f"{name} is a whole number >= {least}; got {value!r}")
+    if most is not None and value > most:
+        raise GraphError(f"{name} is at most {most:,}; got {value!r}")
 
 
 def check_rate(kind: str, lr: object) -> None:

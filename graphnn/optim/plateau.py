@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Literal
 
 from graphnn.errors import GraphError
@@ -68,23 +69,21 @@ class ReduceLROnPlateau:
             raise GraphError(
                 f"{optimizer!r} has a schedule, which decides its rate: give it a number as lr"
             )
-        if mode not in ("min", "max") or threshold_mode not in ("rel", "abs"):
-            raise GraphError(
-                "mode is 'min' or 'max', threshold_mode 'rel' or 'abs'; "
-                f"got {mode!r} and {threshold_mode!r}"
-            )
-        number("factor", factor)
-        check("factor", factor, 0 < factor < 1, "in (0, 1)")
-        for name, value in (
-            ("patience", patience), ("threshold", threshold), ("cooldown", cooldown),
-            ("min_lr", min_lr), ("eps", eps),
-        ):  # fmt: skip
-            check_at_least_0(name, value)
+        check_settings(mode, factor, patience, threshold, threshold_mode, cooldown, min_lr, eps)
         self.optimizer, self.mode, self.factor, self.patience = optimizer, mode, factor, patience
         self.threshold, self.threshold_mode, self.cooldown = threshold, threshold_mode, cooldown
         self.min_lr, self.eps = min_lr, eps
         self.best = math.inf if mode == "min" else -math.inf
         self.bad_epochs = self._cooling = 0
+
+    def state_dict(self) -> dict[str, float]:
+        """What it has seen: for a checkpoint. The rate is the optimizer's."""
+        return {"best": self.best, "bad_epochs": self.bad_epochs, "cooling": self._cooling}
+
+    def load_state_dict(self, state: Mapping[str, float]) -> None:
+        """Go on from what :meth:`state_dict` gave."""
+        self.best = float(state["best"])
+        self.bad_epochs, self._cooling = int(state["bad_epochs"]), int(state["cooling"])
 
     def step(self, metrics: float) -> None:
         """Take in the score of an epoch."""
@@ -112,3 +111,28 @@ class ReduceLROnPlateau:
         new = max(old * self.factor, self.min_lr)
         if old - new > self.eps:
             self.optimizer.lr = new
+
+
+def check_settings(
+    mode: str,
+    factor: float,
+    patience: float,
+    threshold: float,
+    threshold_mode: str,
+    cooldown: float,
+    min_lr: float,
+    eps: float,
+) -> None:
+    """All settings are in their ranges, or a GraphError names one that is not."""
+    if mode not in ("min", "max") or threshold_mode not in ("rel", "abs"):
+        raise GraphError(
+            "mode is 'min' or 'max', threshold_mode 'rel' or 'abs'; "
+            f"got {mode!r} and {threshold_mode!r}"
+        )
+    number("factor", factor)
+    check("factor", factor, 0 < factor < 1, "in (0, 1)")
+    for name, value in (
+        ("patience", patience), ("threshold", threshold), ("cooldown", cooldown),
+        ("min_lr", min_lr), ("eps", eps),
+    ):  # fmt: skip
+        check_at_least_0(name, value)

@@ -1,10 +1,10 @@
-"""Whole epochs in one call of the executor: the job that ``fit`` and ``evaluate`` hand over."""
+"""Epochs inside the executor, whole or in pieces: the job of ``fit`` and ``evaluate``."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,48 @@ from graphnn.errors import GraphError
 from graphnn.function import Function
 from graphnn.fusion import is_computed, root
 from graphnn.node import Input, Node
-from graphnn.ops.random.generator import GENERATOR
+from graphnn.ops.random.generator import generator
 from graphnn.spec import BATCH, evaluate
+
+
+class Run(Protocol):
+    """Epochs under way, as training drives them; :class:`EpochRun` says what each part means."""
+
+    samples: int
+    batch: int
+    batches: int
+    epochs: int
+    sums: NDArray[np.float64]
+
+    @property
+    def done(self) -> int:
+        """Batches done, of all epochs."""
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Epochs done, and batches done of the present one."""
+
+    @property
+    def so_far(self) -> tuple[NDArray[np.float64], int, float]:
+        """Of the epoch under way: sums over samples, how many samples, seconds."""
+
+    def means(self, epoch: int = 0) -> list[float]:
+        """The outputs' means over an epoch that is done."""
+
+    def brought(self, first: int, last: int) -> tuple[NDArray[np.float64], list[float]]:
+        """Means and seconds of epochs that are done."""
+
+    def go_on_from(self, batch: int, sums: NDArray[np.float64], seconds: float) -> None:
+        """Begin behind some batches of the first epoch."""
+
+    def run(
+        self,
+        watch: Callable[[], None] | None = None,
+        *,
+        batches: int | None = None,
+        epochs: int | None = None,
+    ) -> None:
+        """Run to the end, or a piece of the way."""
 
 
 class EpochRun:
@@ -76,15 +116,16 @@ class EpochRun:
             )
         self.job = Job(self.bound, small)
         self.sums = np.zeros((epochs, len(function.outputs)))
+        self._ordered = False  # whether the order in memory is that of the epoch under way
         self._total = 0.0
-        self._clock = np.zeros(epochs + 1)
+        self._clock = np.zeros(epochs)
         self._set_tables(data)
         self.job.set(EPOCHS=epochs, SAMPLES=self.samples, BATCH=self.batch)
         self.job.set(CLOCK=address_of(self._clock))
         if shuffle:
             order = np.empty(self.samples, np.int64)
             self.job.hold(order)
-            seed = int(GENERATOR.value[0])
+            seed = int(generator().value[0])
             self.job.set(ORDER=address_of(order), SEED=seed, FIRST_EPOCH=first_epoch)
 
     def _set_tables(self, data: Mapping[Input, NDArray[Any]]) -> None:
@@ -115,24 +156,63 @@ class EpochRun:
         return address_of(self.function.view(node, self.bound)), node.spec.itemsize
 
     @property
+    def done(self) -> int:
+        """Batches done, of all epochs."""
+        return int(self.job.progress[0])
+
+    @property
     def progress(self) -> tuple[int, int]:
         """Epochs done, and batches done of the present one: one number, read at one moment."""
-        return divmod(int(self.job.progress[0]), self.batches)
+        return divmod(self.done, self.batches)
 
     @property
     def seconds(self) -> list[float]:
-        """Wall time of each epoch that is done."""
-        done = self.progress[0]
-        if not self._clock.any():  # a system without clock_gettime: the total, shared out
-            return [self._total / max(done, 1)] * done
-        return np.diff(self._clock[: done + 1]).tolist()  # type: ignore[no-any-return]
+        """Time that each epoch that is done took inside the executor."""
+        return self.brought(0, self.progress[0])[1]
 
     def means(self, epoch: int = 0) -> list[float]:
         """The outputs' means over an epoch that is done."""
         return (self.sums[epoch] / self.samples).tolist()  # type: ignore[no-any-return]
 
-    def run(self, watch: Callable[[], None] | None = None) -> None:
-        """Run to the end, on as many threads as the work is worth.
+    def brought(self, first: int, last: int) -> tuple[NDArray[np.float64], list[float]]:
+        """Means (epochs, outputs) and seconds of the epochs from ``first`` to before ``last``."""
+        seconds = self._clock[first:last]
+        if not seconds.any():  # a system without a clock: the total, shared out
+            seconds = np.full(last - first, self._total / max(self.progress[0], 1))
+        return self.sums[first:last] / self.samples, seconds.tolist()
+
+    @property
+    def so_far(self) -> tuple[NDArray[np.float64], int, float]:
+        """Of the epoch under way: sums over samples, how many samples, seconds."""
+        epoch, batch = self.progress
+        if epoch == self.epochs:
+            return np.zeros(self.sums.shape[1]), 0, 0.0
+        seen = min(batch * self.batch, self.samples)
+        return self.sums[epoch].copy(), seen, float(self._clock[epoch])
+
+    def go_on_from(self, batch: int, sums: NDArray[np.float64], seconds: float) -> None:
+        """Begin behind some batches of the first epoch, with what they brought."""
+        self.sums[0], self._clock[0] = sums, seconds
+        self.job.progress[0] = batch
+
+    def run(
+        self,
+        watch: Callable[[], None] | None = None,
+        *,
+        batches: int | None = None,
+        epochs: int | None = None,
+    ) -> None:
+        """Run to the end, on as many threads as the work is worth; or a piece of the way.
+
+        Parameters
+        ----------
+        watch
+            Called now and then by the main thread.
+        batches
+            Return after so many more of them, at the latest.
+        epochs
+            Return when so many are done, at the latest. The next call goes on from there; the
+            results have the bits of one run.
 
         Raises
         ------
@@ -140,10 +220,15 @@ class EpochRun:
             After Ctrl-C, once the step under way is whole.
         """
         threads = 1 if self.bound.plan.lanes == 1 else executor.get_num_threads()
+        done = self.done
+        until = self.batches * (self.epochs if epochs is None else min(epochs, self.epochs))
+        until = until if batches is None else min(until, done + batches)
+        self.job.set(BEGIN=done, UNTIL=until, ORDERED=int(self._ordered))
         started = time.perf_counter()
         with self.function.lock:
             self.job.run(threads, watch)
-        self._total = time.perf_counter() - started
+        self._ordered = self._ordered or self.done > done
+        self._total += time.perf_counter() - started
 
 
 def _check_inputs(function: Function) -> None:

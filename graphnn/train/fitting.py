@@ -6,7 +6,8 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +17,23 @@ from graphnn.backends.cpu.compile import counts
 from graphnn.context import declared_at
 from graphnn.errors import NotFiniteWarning
 from graphnn.function import Function
-from graphnn.node import Input
 from graphnn.ops.loss.binary import log_loss
-from graphnn.train.epochs import EpochRun
+from graphnn.train.callbacks.hooks import Hooks
+from graphnn.train.epochs import Run
 from graphnn.train.history import History
 from graphnn.train.progress import Reporter, Silent
 
-Validate = Callable[[], Mapping[str, float]]
+Validate: TypeAlias = Callable[[], Mapping[str, float]]
+Begin: TypeAlias = Callable[[int, int], Run]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where training is: in an epoch, behind some of its batches, after some steps in all."""
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
 
 
 class Fitting:
@@ -32,97 +43,147 @@ class Fitting:
     ----------
     function
         The training step; its first outputs bear ``names``, the loss first.
-    data
-        For each input an array that fits it.
+    begin
+        Makes the run of some epochs: ``begin(first, count)``.
     names
         Names of the outputs that are averaged over each epoch.
     history
         Filled epoch by epoch, also if the run is interrupted.
     shown
         What a person sees.
-    batch_size, shuffle
-        As in :class:`EpochRun`.
-    first_epoch
-        How many epochs were trained before: each has an order of its own.
+    hooks
+        The callbacks.
+    validate
+        Measures after each epoch, if there is validation data.
     judged
-        Names of what validation measures, if not all.
+        Names of what validation measures.
     """
 
     def __init__(
         self,
         function: Function,
-        data: Mapping[Input, NDArray[Any]],
+        begin: Begin,
         names: Sequence[str],
         history: History,
         shown: Reporter,
-        *,
-        batch_size: int,
-        shuffle: bool,
-        first_epoch: int,
-        judged: Sequence[str] | None = None,
+        hooks: Hooks,
+        validate: Validate | None = None,
+        judged: Sequence[str] = (),
     ) -> None:
-        self.function, self.data, self.names = function, data, list(names)
-        self.judged = self.names if judged is None else list(judged)
-        self.history, self.shown = history, shown
-        self.batch_size, self.shuffle, self.first_epoch = batch_size, shuffle, first_epoch
+        self.function, self.begin, self.names = function, begin, list(names)
+        self.history, self.shown, self.hooks = history, shown, hooks
+        self.validate, self.judged = validate, list(judged) if validate is not None else []
+        self.first = Place()  # where training began, or goes on from
+        self.active: Run | None = None
         self._finite = True
+        self._told = 0  # of how many epochs of the run
 
-    def run(self, epochs: int, validate: Validate | None = None) -> None:
-        """Train: all epochs in one call of the executor, or one by one with validation between.
+    @property
+    def measured(self) -> list[str]:
+        """Names of what the history has, and the logs of an epoch."""
+        return [*self.names, *(f"val_{name}" for name in self.judged)]
+
+    def run(self, epochs: int, params: Mapping[str, Any]) -> None:
+        """Train: all epochs in one call of the executor, or in pieces with Python between them.
 
         Raises
         ------
         KeyboardInterrupt
             After Ctrl-C; the history has the epochs that were trained whole.
         """
-        together = epochs if validate is None else 1
-        for epoch in range(0, epochs, together):
-            run = self._prepared(epoch, together)
-            try:
-                run.run(lambda run=run, epoch=epoch: self._watch(run, epoch, validate is None))  # type: ignore[misc]
-            finally:
-                done = run.progress[0]
-                self.history.extend(self.names, run.sums[:done] / run.samples, run.seconds)
-            self._watch(run, epoch, validate is None)
-            if validate is not None:
-                self._validated(run, epoch, validate)
+        logs: dict[str, float] = {}
+        try:
+            with self.hooks.training({**params, "names": self.measured}, logs):
+                self._train(epochs, logs)
+        finally:
+            self.history.pad(self.measured)
 
-    def _prepared(self, epoch: int, together: int) -> EpochRun:
+    def _train(self, epochs: int, logs: dict[str, float]) -> None:
+        if self.first.epoch >= epochs or self.hooks.want_stop():
+            return
+        run = self.active = self._prepared(epochs - self.first.epoch)
+        if self.validate is None and not self.hooks.between:
+            self._run(run)
+            return
+        for row in range(run.epochs):
+            epoch = self.first.epoch + row
+            if row or not self.first.batch:
+                self.hooks.epoch_begin(epoch)
+            self._steps(run, row)
+            if run.progress[0] <= row:  # a callback stopped it in the middle
+                return
+            self._edge(run, row, logs)
+            if self.hooks.want_stop():
+                return
+
+    def _steps(self, run: Run, row: int) -> None:
+        """Train to the end of an epoch, with a stop wherever a callback wants one."""
+        before = self.first.step - self.first.batch
+        while run.progress[0] <= row and not self.hooks.want_stop():
+            step = before + run.done
+            due = self.hooks.next_step(step)
+            self._run(run, batches=None if due is None else due - step, epochs=row + 1)
+            if before + run.done == due:
+                self.hooks.step_end(due, self._so_far(run, row))
+
+    def _so_far(self, run: Run, row: int) -> dict[str, float]:
+        """The means of the epoch, also where it has just ended."""
+        if run.progress[0] > row:
+            return dict(zip(self.names, run.means(row), strict=True))
+        sums, seen, _ = run.so_far
+        return dict(zip(self.names, (sums / seen).tolist(), strict=True))
+
+    def _edge(self, run: Run, row: int, logs: dict[str, float]) -> None:
+        """What happens after an epoch: validation, the history's values to the callbacks."""
+        epoch = self.first.epoch + row
+        if self.validate is not None:
+            self._validated(run, row, self.validate)
+        logs.clear()
+        logs.update({name: self.history[name][-1] for name in self.measured})
+        self.hooks.epoch_end(epoch, logs)
+
+    def _prepared(self, epochs: int) -> Run:
         """The run; what must be compiled for it is compiled here, and told apart."""
         before, started = counts["compiled"], time.perf_counter()
-        run = EpochRun(
-            self.function,
-            self.data,
-            self.batch_size,
-            together,
-            shuffle=self.shuffle,
-            first_epoch=self.first_epoch + epoch,
-        )
+        run = self.begin(self.first.epoch, epochs)
         executor.prepare()
-        if epoch == 0:
-            self.shown.begin(counts["compiled"] - before, time.perf_counter() - started)
-        self._told = 0
+        self.shown.begin(counts["compiled"] - before, time.perf_counter() - started)
         return run
 
-    def _watch(self, run: EpochRun, first: int, told_here: bool) -> None:
+    def _run(self, run: Run, batches: int | None = None, epochs: int | None = None) -> None:
+        """A piece of the run, watched and written down."""
+        first = run.progress[0]
+        try:
+            run.run(lambda: self._watch(run), batches=batches, epochs=epochs)
+        finally:
+            self.history.extend(self.names, *run.brought(first, run.progress[0]))
+        self._watch(run)
+
+    def _watch(self, run: Run) -> None:
         """Show where the run is, and tell of each epoch that has ended."""
-        self.shown.watch(run, first)
+        self.shown.watch(run, self.first.epoch)
         done = run.progress[0]
         told, self._told = self._told, done
-        if told_here and told < done and not isinstance(self.shown, Silent):
-            seconds = run.seconds
+        if self.validate is None and told < done and not isinstance(self.shown, Silent):
+            seconds = run.brought(told, done)[1]
             for row in range(told, done):
-                self.shown.epoch_done(first + row, self.names, run.means(row), seconds[row])
-        self._check_finite(first + told, run.sums[told:done, 0])
+                values = run.means(row)
+                self.shown.epoch_done(
+                    self.first.epoch + row, self.names, values, seconds[row - told]
+                )
+        self._check_finite(self.first.epoch + told, run.sums[told:done, 0])
 
-    def _validated(self, run: EpochRun, epoch: int, validate: Validate) -> None:
+    def _validated(self, run: Run, row: int, validate: Validate) -> None:
         values = dict.fromkeys(self.judged, math.nan)  # if it is cut short: no column is shorter
         try:
             values |= validate()
         finally:
             self.history.add_validation(values)
         names = [*self.names, *(f"val_{name}" for name in values)]
-        self.shown.epoch_done(epoch, names, [*run.means(), *values.values()], run.seconds[0])
+        self.shown.epoch_done(
+            self.first.epoch + row, names, [*run.means(row), *values.values()],
+            run.brought(row, row + 1)[1][0],
+        )  # fmt: skip
 
     def _check_finite(self, first: int, losses: NDArray[np.float64]) -> None:
         """Say once that training went astray: the weights are of no use from there on."""

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.table import Column
 from rich.text import Text
 
-from graphnn.train.epochs import EpochRun
+from graphnn.train.epochs import Run
 
 
 class Reporter(Protocol):
@@ -30,7 +30,7 @@ class Reporter(Protocol):
     ) -> None:
         """End, whatever happened."""
 
-    def watch(self, run: EpochRun, first_epoch: int) -> None:
+    def watch(self, run: Run, first_epoch: int) -> None:
         """Show where the run is."""
 
     def begin(self, kernels: int, seconds: float) -> None:
@@ -83,7 +83,7 @@ class Silent:
     def __exit__(self, *_error: object) -> None:
         return None
 
-    def watch(self, run: EpochRun, first_epoch: int) -> None:
+    def watch(self, run: Run, first_epoch: int) -> None:
         """Nothing."""
 
     def begin(self, kernels: int, seconds: float) -> None:
@@ -107,7 +107,7 @@ class Lines:
     def __exit__(self, *_error: object) -> None:
         return None
 
-    def watch(self, run: EpochRun, first_epoch: int) -> None:
+    def watch(self, run: Run, first_epoch: int) -> None:
         """Nothing: a line is not moved."""
 
     def begin(self, kernels: int, seconds: float) -> None:
@@ -193,16 +193,16 @@ class Bar:
         """Count the speed from here on; compiling is over."""
         self.started = time.perf_counter()
 
-    def watch(self, run: EpochRun, first_epoch: int) -> None:
+    def watch(self, run: Run, first_epoch: int) -> None:
         """Move the bar."""
         done, batch = run.progress
-        if done == run.epochs:
-            batch = run.batches
-        epoch = first_epoch + min(done, run.epochs - 1)
+        if not batch and done:  # an epoch that has ended is shown until the next has a batch
+            done, batch = done - 1, run.batches
+        epoch = first_epoch + done
         seen = min(batch * run.batch, run.samples)
-        total = (first_epoch + done) * run.samples + (seen if done < run.epochs else 0)
+        total = epoch * run.samples + seen
         seconds = time.perf_counter() - self.started
-        speed = total / seconds if seconds else 0.0
+        speed = (total - first_epoch * run.samples) / seconds if seconds else 0.0
         rest = self.epochs * run.samples - total
         self.bar.update(
             self.task,
@@ -216,7 +216,7 @@ class Bar:
         )
         self.bar.tasks[0].finished_time = None  # an epoch is: the spinner turns for the next one
 
-    def _facts(self, run: EpochRun, row: int, seen: int) -> str:
+    def _facts(self, run: Run, row: int, seen: int) -> str:
         if not seen:
             return ""
         values = run.sums[row] / seen

@@ -20,17 +20,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphnn.backends.cpu import blas, loop
+from graphnn.backends.cpu import blas, loop, team
 from graphnn.backends.cpu.binding import Address, Bound, address_of, aligned
 from graphnn.backends.cpu.compile import kernel_address
-from graphnn.backends.cpu.team import Team
 from graphnn.errors import GraphnnError
 from graphnn.ops.random.generator import mulhilo
 
 # Rough speeds of one core, only to choose the number of threads.
 _FLOPS, _BYTES = 5e10, 2e10
 SPLIT_SECONDS = 30e-6  # less work than this runs on one lane
-THREAD_SECONDS = 300e-6  # a single call must be longer than this to be worth starting threads
+THREAD_SECONDS = 150e-6  # a single call must be longer than this to be worth waking threads
 
 
 @cache  # asking the system takes as long as a small graph
@@ -143,7 +142,8 @@ def _loop_source() -> str:
         mulhilo,
         loop.wait,
         loop.shuffle,
-        loop.look_at_clock,
+        loop.clock,
+        loop.count_seconds,
         loop.accumulate,
         loop.gather,
         loop.turn,
@@ -185,6 +185,7 @@ def _system() -> _System:
 # Loads before a thread sleeps. The MLP epoch, quiet / another program on one of two cores: 4,000
 # loads 0.28 / 0.43 s, 20,000 0.23 / 0.44, 100,000 0.23 / 0.46. Waking costs more than spinning.
 SPINS = 40_000
+EVERYTHING = 2**62  # batches: a run that goes on to the end of its last epoch
 
 
 class Job:
@@ -211,7 +212,7 @@ class Job:
         self.set(TAIL_TABLE=address_of(small.table), TAIL_STEPS=small.rows)
         self.set(APART=bound.apart, TAIL_APART=small.apart)
         self.set(CONTROL=address_of(self.control), PROGRESS=address_of(self.progress))
-        self.set(EPOCHS=1, SAMPLES=1, BATCH=1, SPIN=SPINS)
+        self.set(EPOCHS=1, SAMPLES=1, BATCH=1, SPIN=SPINS, UNTIL=EVERYTHING)
         self.set(SYSCALL=system.syscall, FUTEX=system.futex, YIELD=system.give_way, NOW=system.now)
 
     def set(self, **fields: int) -> None:
@@ -246,4 +247,4 @@ class Job:
         execute, job = _execute(), self.address
         threads = min(threads, self.bound.plan.lanes)  # more would find nothing to do
         with self._guarded():
-            Team(lambda number, size: execute(job, number, size), threads).run(watch, self.stop)
+            team.run(lambda number, size: execute(job, number, size), threads, watch, self.stop)

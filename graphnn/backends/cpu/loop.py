@@ -35,9 +35,11 @@ SUM_SOURCES = 14  # rows: address, bytes an element
 SEED, FIRST_EPOCH = 15, 16
 PROGRESS = 17  # address of int64: batches done
 SPIN, SYSCALL, FUTEX, YIELD = 18, 19, 20, 21
-CLOCK, NOW = 22, 23  # address of float64 (epochs + 1), of the system's clock_gettime
+CLOCK, NOW = 22, 23  # address of float64 (epochs,): seconds; of the system's clock_gettime
 APART, TAIL_APART = 24, 25  # bytes from the table of one thread to that of the next
-FIELDS = 26
+BEGIN, UNTIL = 26, 27  # batches of all epochs: how many are done, and with how many to return
+ORDERED = 28  # whether the order is that of the epoch in whose middle a run begins
+FIELDS = 29
 
 # The fields of a loop in a plan, one for each thread.
 COUNT_TO, TURN, FIRST_ROW, ROW_BEHIND, PATCHES, PATCH_COUNT = 0, 1, 2, 3, 4, 5
@@ -58,49 +60,66 @@ FUTEX_WAIT, FUTEX_WAKE = 128, 129  # private to the process
 
 
 def execute(job, thread, threads):
-    """Run all epochs of a job as one of ``threads`` threads; the number of batches done."""
+    """Run batches of a job as one of ``threads`` threads; the number of batches done.
+
+    A run begins where the last one returned, at a batch or between two epochs: what is computed is
+    the same, whatever the pieces.
+    """
     job = pointer_i64(job)
     samples, batch = job[SAMPLES], job[BATCH]
     batches = (samples + batch - 1) // batch
     control = job[CONTROL]
     progress = pointer_i64(job[PROGRESS])
-    done = 0
-    if thread == 0:
-        look_at_clock(job, 0)
-    for epoch in range(job[EPOCHS]):
-        if job[ORDER] != 0:
-            if thread == 0:
-                shuffle(job[ORDER], samples, job[SEED], job[FIRST_EPOCH] + epoch)
-            wait(job, control, threads)
-        for b in range(batches):
-            size = min(batch, samples - b * batch)
-            gather(job, b * batch, size, thread, threads)
-            if size == batch:
-                run(job, job[TABLE] + thread * job[APART], job[STEPS], thread, threads)
-            else:
-                tail = job[TAIL_TABLE] + thread * job[TAIL_APART]
-                run(job, tail, job[TAIL_STEPS], thread, threads)
-            done += 1
-            if thread == 0:
-                accumulate(job, epoch, size)
-                if b == batches - 1:  # before anybody may stop: a trained epoch counts
-                    look_at_clock(job, epoch + 1)
-                progress[0] = done
-                atomic_store(control + GO, 1 - atomic_load(control + STOP))
-            wait(job, control, threads)
-            if atomic_load(control + GO) == 0:
-                return done
+    done, until = job[BEGIN], min(job[UNTIL], job[EPOCHS] * batches)
+    epoch, b = done // batches, done % batches
+    ordered = job[ORDERED] != 0
+    since = clock(job) if thread == 0 else 0.0
+    while done < until:
+        if b == 0 or not ordered:
+            ordered = True
+            if job[ORDER] != 0:
+                if thread == 0:
+                    shuffle(job[ORDER], samples, job[SEED], job[FIRST_EPOCH] + epoch)
+                wait(job, control, threads)
+        size = min(batch, samples - b * batch)
+        gather(job, b * batch, size, thread, threads)
+        if size == batch:
+            run(job, job[TABLE] + thread * job[APART], job[STEPS], thread, threads)
+        else:
+            tail = job[TAIL_TABLE] + thread * job[TAIL_APART]
+            run(job, tail, job[TAIL_STEPS], thread, threads)
+        done += 1
+        if thread == 0:
+            accumulate(job, epoch, size)
+            if b == batches - 1 or done == until or atomic_load(control + STOP) != 0:
+                since = count_seconds(job, epoch, since)  # before progress tells of them
+            progress[0] = done
+            atomic_store(control + GO, 1 - atomic_load(control + STOP))
+        wait(job, control, threads)
+        if atomic_load(control + GO) == 0:
+            return done
+        b += 1
+        if b == batches:
+            b, epoch = 0, epoch + 1
     return done
 
 
-def look_at_clock(job, place):
-    """Write the time in seconds to the job's clock, where it has one."""
+def clock(job):
+    """The time in seconds; 0 on a system without such a clock."""
     if job[CLOCK] == 0 or job[NOW] == 0:
-        return
+        return 0.0
     moment = job[CONTROL] + MOMENT
     call_clock(job[NOW], MONOTONIC, moment)
     words = pointer_i64(moment)
-    pointer_f64(job[CLOCK])[place] = words[0] + words[1] * 1e-9
+    return words[0] + words[1] * 1e-9
+
+
+def count_seconds(job, epoch, since):
+    """Add the time that has passed to the epoch's; the time now."""
+    now = clock(job)
+    if job[CLOCK] != 0:
+        pointer_f64(job[CLOCK])[epoch] += now - since
+    return now
 
 
 def run(job, table, steps, thread, threads):

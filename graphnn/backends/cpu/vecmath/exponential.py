@@ -62,12 +62,12 @@ LOG2E_F32 = np.float32(LOG2E)
 TOP_F32, BOTTOM_F32 = np.float32(89), np.float32(-104)
 LAST_F32 = np.float32(-18)  # from here on down, eˣ - 1 rounds to -1
 SMALL_F32 = np.float32(0.625)
+MUCH_F32 = np.float32(80)
 
 
 @compiled
-def exp_f32(x):  # type: ignore[no-untyped-def]
-    x = TOP_F32 if x > TOP_F32 else x
-    x = BOTTOM_F32 if x < BOTTOM_F32 else x
+def power_f32(x):  # type: ignore[no-untyped-def]
+    """``eˣ = p 2ⁿ``: p and n."""
     shifted = x * LOG2E_F32 + ROUND_F32
     n = shifted - ROUND_F32
     r = (x - n * LN2_HIGH_F32) - n * LN2_LOW_F32
@@ -77,8 +77,15 @@ def exp_f32(x):  # type: ignore[no-untyped-def]
     p = E3 + r * p
     p = E2 + r * p
     p = ONE + (r + r * r * p)
+    return p, np.int32(bits_f32(shifted) - ROUND_BITS_F32)
+
+
+@compiled
+def exp_f32(x):  # type: ignore[no-untyped-def]
+    x = TOP_F32 if x > TOP_F32 else x
+    x = BOTTOM_F32 if x < BOTTOM_F32 else x
+    p, whole = power_f32(x)
     # 2^n in two factors, so that results reach down to the subnormals and up to infinity.
-    whole = np.int32(bits_f32(shifted) - ROUND_BITS_F32)
     half = np.int32(whole >> np.int32(1))
     scale = float_of_bits_f32((half + np.int32(127)) << np.int32(23))
     rest = float_of_bits_f32((whole - half + np.int32(127)) << np.int32(23))
@@ -86,9 +93,8 @@ def exp_f32(x):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def exp_f64(x):  # type: ignore[no-untyped-def]
-    x = 710.0 if x > 710.0 else x
-    x = -746.0 if x < -746.0 else x
+def power_f64(x):  # type: ignore[no-untyped-def]
+    """``eˣ = p 2ⁿ``: p and n."""
     shifted = x * LOG2E + ROUND_F64
     n = shifted - ROUND_F64
     r = (x - n * LN2_HIGH_F64) - n * LN2_LOW_F64
@@ -104,11 +110,34 @@ def exp_f64(x):  # type: ignore[no-untyped-def]
     p = D3 + r * p
     p = D2 + r * p
     p = 1.0 + (r + r * r * p)
-    whole = bits_f64(shifted) - ROUND_BITS_F64
+    return p, bits_f64(shifted) - ROUND_BITS_F64
+
+
+@compiled
+def exp_f64(x):  # type: ignore[no-untyped-def]
+    x = 710.0 if x > 710.0 else x
+    x = -746.0 if x < -746.0 else x
+    p, whole = power_f64(x)
     half = whole >> 1
     scale = float_of_bits_f64((half + 1023) << 52)
     rest = float_of_bits_f64((whole - half + 1023) << 52)
     return p * scale * rest
+
+
+@compiled
+def exp_to_f32(x):  # type: ignore[no-untyped-def]
+    """Of x from 0 on, no more than e⁸⁰: 2ⁿ is one number there."""
+    x = MUCH_F32 if x > MUCH_F32 else x
+    p, whole = power_f32(x)
+    return p * float_of_bits_f32((whole + np.int32(127)) << np.int32(23))
+
+
+@compiled
+def exp_to_f64(x):  # type: ignore[no-untyped-def]
+    """Of x from 0 on, no more than e⁷⁰⁰."""
+    x = 700.0 if x > 700.0 else x
+    p, whole = power_f64(x)
+    return p * float_of_bits_f64((whole + 1023) << 52)
 
 
 @compiled
@@ -162,23 +191,35 @@ def expm1_f64(x):  # type: ignore[no-untyped-def]
     return (p + rest) * scale * other
 
 
+# Two forms of one quotient, so that there is one division: x + x z P/Q near 0, and far from it
+# ±(1 - 2/(e²ˣ + 1)).
+
+
 @compiled
 def tanh_f32(x):  # type: ignore[no-untyped-def]
     size = math.fabs(x)
     z = x * x
-    near = x + x * (z * (P1 + z * P2) / (Q0 + z * (Q1 + z * Q2)))
-    far = ONE - TWO / (exp_f32(TWO * size) + ONE)
-    far = -far if x < ZERO else far
-    return near if size < SMALL_F32 else far
+    grown = exp_to_f32(TWO * size) + ONE
+    far = size >= SMALL_F32
+    one = -ONE if x < ZERO else ONE
+    top = x * (z * (P1 + z * P2))
+    bottom = Q0 + z * (Q1 + z * Q2)
+    whole = one if far else x
+    top = -(one + one) if far else top
+    bottom = grown if far else bottom
+    return whole + top / bottom
 
 
 @compiled
 def tanh_f64(x):  # type: ignore[no-untyped-def]
     size = math.fabs(x)
     z = x * x
-    top = z * (R1 + z * (R2 + z * (R3 + z * R4)))
+    grown = exp_to_f64(2.0 * size) + 1.0
+    far = size >= 0.625
+    one = -1.0 if x < 0.0 else 1.0
+    top = x * (z * (R1 + z * (R2 + z * (R3 + z * R4))))
     bottom = S0 + z * (S1 + z * (S2 + z * (S3 + z * S4)))
-    near = x + x * (top / bottom)
-    far = 1.0 - 2.0 / (exp_f64(2.0 * size) + 1.0)
-    far = -far if x < 0.0 else far
-    return near if size < 0.625 else far
+    whole = one if far else x
+    top = -(one + one) if far else top
+    bottom = grown if far else bottom
+    return whole + top / bottom
