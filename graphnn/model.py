@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 from numpy.typing import ArrayLike, NDArray
 
 from graphnn import optim
-from graphnn.errors import DataError, GraphError, GraphnnError
-from graphnn.feed import Data, by_input
+from graphnn.errors import DataError, GraphError
+from graphnn.feed import Data
 from graphnn.function import Function
 from graphnn.graph import Graph
 from graphnn.hints import OF_MODEL, lacking, teaches
@@ -22,6 +22,7 @@ from graphnn.node import Input, Node, Parameter
 from graphnn.objectives import (
     WATCHED,
     Given,
+    chosen_optimizer,
     declared_loss,
     declared_metrics,
     per_sample,
@@ -31,19 +32,21 @@ from graphnn.ops.random.generator import Generator
 from graphnn.optim.checks import check_count
 from graphnn.render import render
 from graphnn.summary import print_summary
-from graphnn.train.arrow import is_arrow
 from graphnn.train.callbacks import Callback
 from graphnn.train.callbacks.hooks import Hooks, as_callbacks
+from graphnn.train.checkpoint import write_checkpoint
 from graphnn.train.checks import MOST_EPOCHS, check_verbose
 from graphnn.train.fitting import Fitting
-from graphnn.train.given import Whole, as_data, batch_of, lasting
+from graphnn.train.given import Whole
 from graphnn.train.held_back import held_back
 from graphnn.train.history import History
+from graphnn.train.model_data import ModelData
 from graphnn.train.prediction import predicted
 from graphnn.train.progress import reporter
 from graphnn.train.rates import RateTable, rate_table
-from graphnn.train.sources import Source, is_stream
-from graphnn.train.stream_run import opened, run_over, steps_of
+from graphnn.train.resume import Training, checkpoint_at
+from graphnn.train.sources import Source
+from graphnn.train.stream_run import opened, run_over, samples_of, steps_of
 from graphnn.weighting import ClassWeight, updates_going_on, weighted_loss, weights_of_samples
 
 Pass: TypeAlias = Literal["forward", "backward", "joint"]
@@ -100,6 +103,7 @@ class Model(Describable):
         self._prediction = Function(self.inputs, outputs, training=False)
         self._epochs_done = 0
         self._weight: Input | None = None  # of each sample, once fit was given any
+        self._last: Training | None = None
         self._watched: list[str] = []  # metrics of training only
         self._fixed: frozenset[Parameter] = frozenset()  # what was frozen at compile
 
@@ -142,7 +146,7 @@ class Model(Describable):
             For unknown names, a loss without a gradient, metrics that are no scalars, or several
             candidates for the target; the model stays as it was.
         """
-        rule = _optimizer(optimizer, settings)
+        rule = chosen_optimizer(optimizer, settings)
         score = declared_loss(loss, self.outputs)
         found = Graph(score)
         targets = tuple(node for node in found.inputs if node not in self.inputs)
@@ -189,6 +193,7 @@ class Model(Describable):
         sample_weight: ArrayLike | None = None,
         steps_per_epoch: int | None = None,
         verbose: int = 1,
+        resume: str | os.PathLike[str] | None = None,
     ) -> History:
         """Train on a data set, whole epochs inside the compiled executor.
 
@@ -224,6 +229,10 @@ class Model(Describable):
         verbose
             0: silent; 1: a progress bar, or lines where there is no terminal, about a hundred for
             many short epochs; 2: a line an epoch.
+        resume
+            A checkpoint, or a folder of them, from whose last whole one training goes on to
+            ``epochs`` in all, with the bits of a run that was not interrupted. A folder without any
+            is where a run begins that writes them by ``callbacks.ModelCheckpoint(folder)``.
 
         Returns
         -------
@@ -233,7 +242,7 @@ class Model(Describable):
         Raises
         ------
         DataError, ShapeError, DTypeError
-            For data that does not fit; nothing is trained then.
+            For data that does not fit, and a checkpoint of another run; nothing is trained then.
         KeyboardInterrupt
             After Ctrl-C; the parameters are those of the last whole step.
 
@@ -264,37 +273,34 @@ class Model(Describable):
         check_count("epochs", epochs, 1, MOST_EPOCHS)
         check_count("batch_size", batch_size)
         check_verbose(verbose)
+        called = as_callbacks(callbacks)
         data = self._data(x, y, batch_size, shuffle)
         held = self._validation(validation_data)
         data = self._weighted(data, class_weight, sample_weight)
-        function = self.training
-        assert function is not None
         if validation_split:
             data, held = held_back(data, held, validation_split)
-        hooks = Hooks(as_callbacks(callbacks), self)
-        self.history, before = History(), self._epochs_done
+        terms = {"batch_size": int(batch_size), "shuffle": bool(shuffle), "steps": steps_per_epoch}
+        training = self._training_on(data, held, terms, called)
+        begun = None if resume is None else checkpoint_at(resume, called)
+        if begun is not None:
+            training.check(begun)
+        fitting = training.fitting
+        self.history, self._last = fitting.history, training
         steps = steps_of(data, batch_size, steps_per_epoch)
         self._begin_epochs(steps)
-        names = ["loss", *self.metrics, *self._watched]
+        if begun is not None:
+            training.restore(begun)
         with (
             opened(
-                function, data, epochs, before, steps_per_epoch,
+                fitting.function, data, epochs, fitting.before, steps_per_epoch,
                 batch_size=batch_size, shuffle=shuffle,
-            ) as ready,
-            reporter(verbose, epochs, names) as shown,
+            ) as fitting.data,
+            reporter(verbose, epochs, fitting.names) as fitting.shown,
         ):  # fmt: skip
-            fitting = Fitting(
-                function,
-                lambda first, count: run_over(
-                    function, ready, batch_size, count, shuffle=shuffle, first_epoch=before + first
-                ),
-                names, self.history, shown, hooks,
-                None if held is None else lambda: self._evaluated(held), ["loss", *self.metrics],
-            )  # fmt: skip
             try:
                 fitting.run(epochs, {"epochs": epochs, "steps": steps, "batch_size": batch_size})
             finally:
-                self._epochs_done = before + self.history.epochs
+                self._epochs_done = fitting.before + self.history.epochs
         return self.history
 
     def _weighted(
@@ -342,6 +348,48 @@ class Model(Describable):
                 f"{self.optimizer.lr!r} counts epochs, and nothing says how many batches one has: "
                 "give steps_per_epoch, or data with a len"
             )
+
+    def _training_on(
+        self,
+        data: Whole,
+        held: Whole | None,
+        terms: Mapping[str, Any],
+        callbacks: Sequence[Callback],
+    ) -> Training:
+        """All that one fit is made of; nothing is changed yet."""
+        function, evaluation = self.training, self._evaluation
+        assert function is not None
+        assert evaluation is not None
+        assert self.optimizer is not None
+        fitting = Fitting(
+            function, ["loss", *self.metrics, *self._watched], Hooks(callbacks, self),
+            terms["batch_size"], terms["shuffle"],
+            None if held is None else lambda: self._evaluated(held), ["loss", *self.metrics],
+            self._epochs_done,
+        )  # fmt: skip
+        others = [*function.parameters, *evaluation.parameters, *self.optimizer.state]
+        return Training(fitting, self.parameters, others, {"samples": samples_of(data), **terms})
+
+    def save_checkpoint(self, path: str | os.PathLike[str]) -> Path:
+        """Write all that training needs to go on, whole or not at all.
+
+        Parameters, the optimizer's state, the counter of random numbers, schedules, the place in
+        the epoch, what callbacks keep, the history: ``fit(..., resume=path)`` goes on from there.
+        :class:`gn.callbacks.ModelCheckpoint` does it while a model trains.
+
+        Raises
+        ------
+        GraphError
+            Before the first :meth:`fit`.
+        DataError
+            If the file cannot be written; an older one is kept.
+        """
+        if self._last is None:
+            raise GraphError(
+                "there is nothing to go on from before model.fit; model.save(path) "
+                "writes the weights"
+            )
+        return write_checkpoint(path, self._last.checkpoint())
 
     def find_lr(
         self,
@@ -453,50 +501,15 @@ class Model(Describable):
     def _data(
         self, x: Any, y: Data | None, batch_size: int = INFERENCE_BATCH, shuffle: bool = False
     ) -> Whole:
-        self._compiled()
-        function = self._evaluation  # its inputs are those that a user gives, without weights
-        assert function is not None
-        if is_stream(x) or is_arrow(x):
-            if y is not None:
-                raise DataError("batches bring their own targets, (x, y): leave y out")
-            return as_data(function, x, self._of_batch, batch_size, shuffle)
-        named = self._named(x, y)
-        return as_data(function, [named[n] for n in function.inputs], list, batch_size, shuffle)
-
-    def _of_batch(self, batch: Any) -> list[ArrayLike]:
-        """The arrays of a batch, in the order of the training step's inputs."""
-        found = batch_of(batch, self.inputs, self.targets)
-        return [found[node] for node in self._all_inputs()]
-
-    def _named(self, x: Data, y: Data | None) -> dict[Input, ArrayLike]:
-        if isinstance(x, Mapping):
-            if y is not None:
-                raise DataError("give all arrays in one dict by name, or x and y; not both")
-            named = by_input(x, self._all_inputs())
-        else:
-            if y is None and self.targets:
-                raise DataError(
-                    "fit and evaluate need targets: fit(x, y), or a dict with "
-                    f"{[node.name for node in self._all_inputs()]}"
-                )
-            if y is not None and not self.targets:
-                raise DataError("the loss has no target: fit and evaluate take x alone; got a y")
-            named = by_input(x, self.inputs)
-            if y is not None:
-                named |= by_input(y, self.targets)
-        return named
+        return self._reader().read(x, y, batch_size, shuffle)
 
     def _validation(self, data: Any) -> Whole | None:
-        if data is None:
-            return None
-        try:
-            if isinstance(data, Mapping) or is_stream(data) or is_arrow(data):
-                return lasting(self._data(data, None))
-            if isinstance(data, tuple | list) and len(data) == 2:
-                return self._data(data[0], data[1])
-        except GraphnnError as error:
-            raise type(error)(f"validation_data: {error}") from None
-        raise DataError("validation_data is (x, y) or a dict of arrays by name, or batches of such")
+        return None if data is None else self._reader().validation(data, INFERENCE_BATCH)
+
+    def _reader(self) -> ModelData:
+        self._compiled()
+        assert self._evaluation is not None  # its inputs are those that a user gives: no weights
+        return ModelData(self._evaluation, self.inputs, self.targets)
 
     # Parameters.
 
@@ -550,6 +563,8 @@ class Model(Describable):
             File to write.
         passes
             ``"forward"``, ``"backward"`` or ``"joint"``; the last two need :meth:`compile`.
+        options
+            Those of :func:`gn.render`: ``level``, ``collapse``, ``rolled``, ``capture``, ``theme``.
         """
         if passes in ("backward", "joint"):  # any other is complained of in render
             return render(self._compiled().training, path, passes=passes, **options)
@@ -596,23 +611,3 @@ def _check_declared(given: object) -> None:
             f"a model's inputs and outputs are a node or a list of nodes; got {given!r}. Give a "
             "list: list(outputs.values())."
         )
-
-
-def _optimizer(given: str | optim.Optimizer, settings: Mapping[str, Any]) -> optim.Optimizer:
-    if isinstance(given, str):
-        return optim.by_name(given, **settings)
-    if not isinstance(given, optim.Optimizer):
-        raise _no_optimizer(given)
-    if settings:
-        name, value = next(iter(settings.items()))
-        raise GraphError(
-            f"{name} is a setting of the optimizer: optim.{type(given).__name__}({name}={value!r})."
-            " Beside it, compile takes loss, metrics and device."
-        )
-    return given
-
-
-def _no_optimizer(given: object) -> GraphError:
-    a_class = isinstance(given, type) and issubclass(given, optim.Optimizer)
-    fix = f" Make one: optim.{given.__name__}()." if a_class else ""  # type: ignore[attr-defined]
-    return GraphError(f"optimizer is optim.Adam(lr=1e-3), or a name; got {given!r}.{fix}")

@@ -1,10 +1,11 @@
-"""Losses and metrics by name, as ``Model.compile`` takes them."""
+"""Losses, metrics and optimizers by name, as ``Model.compile`` takes them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, get_args
 
+from graphnn import optim
 from graphnn.errors import GraphError, ShapeError
 from graphnn.graph import Graph
 from graphnn.hints import did_you_mean
@@ -259,3 +260,33 @@ def _power(node: Node, inside: list[int]) -> int:
     if name == "divide":
         return inside[0] - inside[1]
     return inside[0] if name in _LINEAR or isinstance(node.op.kernel, Alias) else 0
+
+
+# Optimizers.
+
+
+def chosen_optimizer(given: object, settings: Mapping[str, Any]) -> optim.Optimizer:
+    """An optimizer that is given, or one by name with its settings.
+
+    Raises
+    ------
+    GraphError
+        If it is neither, or settings stand beside an optimizer that is made.
+    """
+    if isinstance(given, str):
+        return optim.by_name(given, **settings)
+    if not isinstance(given, optim.Optimizer):
+        raise _no_optimizer(given)
+    if settings:
+        name, value = next(iter(settings.items()))
+        raise GraphError(
+            f"{name} is a setting of the optimizer: optim.{type(given).__name__}({name}={value!r})."
+            " Beside it, compile takes loss, metrics and device."
+        )
+    return given
+
+
+def _no_optimizer(given: object) -> GraphError:
+    a_class = isinstance(given, type) and issubclass(given, optim.Optimizer)
+    fix = f" Make one: optim.{given.__name__}()." if a_class else ""  # type: ignore[attr-defined]
+    return GraphError(f"optimizer is optim.Adam(lr=1e-3), or a name; got {given!r}.{fix}")

@@ -566,7 +566,7 @@ def test_a_run_goes_on_from_the_middle_of_an_epoch(batch):
     """Six batches an epoch: the second epoch is cut, and done by another stream."""
     X, y = samples(44)
     model = classifier()
-    source = as_data(model.training, Loader(X, y, 8), model._of_batch, 8)
+    source = model._reader().read(Loader(X, y, 8), None, 8)
 
     def run_of(first, epochs, stream):
         return stream_run.run_over(model.training, stream, 8, epochs, first_epoch=first)
@@ -579,7 +579,7 @@ def test_a_run_goes_on_from_the_middle_of_an_epoch(batch):
         run.run()
         expected, means = everything(model), run.brought(0, 3)[0]
     model = classifier()
-    source = as_data(model.training, Loader(X, y, 8), model._of_batch, 8)
+    source = model._reader().read(Loader(X, y, 8), None, 8)
     with opened() as stream:
         run = run_of(0, 3, stream)
         run.run(epochs=1)

@@ -40,9 +40,8 @@ class Run(Protocol):
     def progress(self) -> tuple[int, int]:
         """Epochs done, and batches done of the present one."""
 
-    @property
-    def so_far(self) -> tuple[NDArray[np.float64], int, float]:
-        """Of the epoch under way: sums over samples, how many samples, seconds."""
+    def part(self, epoch: int) -> tuple[NDArray[np.float64], int, float]:
+        """What an epoch brought so far: sums over samples, how many samples, seconds."""
 
     def means(self, epoch: int = 0) -> list[Value]:
         """The outputs' means over an epoch that is done, and what tallies come to."""
@@ -161,13 +160,9 @@ class EpochRun:
             seconds = np.full(last - first, self._total / max(self.progress[0], 1))
         return self.measures.columns(self.sums[first:last], self.samples), seconds.tolist()
 
-    @property
-    def so_far(self) -> tuple[NDArray[np.float64], int, float]:
-        """Of the epoch under way: sums over samples, how many samples, seconds."""
-        epoch, batch = self.progress
-        if epoch == self.epochs:
-            return np.zeros(self.sums.shape[1]), 0, 0.0
-        seen = min(batch * self.batch, self.samples)
+    def part(self, epoch: int) -> tuple[NDArray[np.float64], int, float]:
+        """What an epoch brought so far: sums over samples, how many samples, seconds."""
+        seen = min(max(self.done - epoch * self.batches, 0) * self.batch, self.samples)
         return self.sums[epoch].copy(), seen, float(self._clock[epoch])
 
     def go_on_from(self, batch: int, sums: NDArray[np.float64], seconds: float) -> None:

@@ -23,7 +23,7 @@ from graphnn.train.fitting import Fitting
 from graphnn.train.given import as_data
 from graphnn.train.history import History
 from graphnn.train.progress import reporter
-from graphnn.train.stream_run import opened, run_over
+from graphnn.train.stream_run import opened
 
 OnEpoch = Callable[[int, Mapping[str, float]], "bool | None"]
 
@@ -48,26 +48,20 @@ def loop(
     names = _names(function)
     given = as_data(function, data, partial(_read, function), batch_size, shuffle)
     hooks = Hooks([] if on_epoch is None else [_Asked(on_epoch)])
-    history, before = History(), function.epochs
-    function.history = history
+    fitting = Fitting(function, names, hooks, batch_size, shuffle, before=function.epochs)
+    function.history = fitting.history
     with (
         opened(
-            function, given, epochs, before, steps_per_epoch, batch_size=batch_size, shuffle=shuffle
-        ) as ready,
-        reporter(verbose, epochs, names) as shown,
-    ):
-        fitting = Fitting(
-            function,
-            lambda first, count: run_over(
-                function, ready, batch_size, count, shuffle=shuffle, first_epoch=before + first
-            ),
-            names, history, shown, hooks,
-        )  # fmt: skip
+            function, given, epochs, fitting.before, steps_per_epoch,
+            batch_size=batch_size, shuffle=shuffle,
+        ) as fitting.data,
+        reporter(verbose, epochs, names) as fitting.shown,
+    ):  # fmt: skip
         try:
             fitting.run(epochs, {"epochs": epochs})
         finally:
-            function.epochs = before + history.epochs
-    return history
+            function.epochs = fitting.before + fitting.history.epochs
+    return fitting.history
 
 
 class _Asked(Callback):

@@ -197,7 +197,8 @@ class Bar:
 
     def watch(self, run: Run, first_epoch: int) -> None:
         """Move the bar."""
-        (done, batch), seen = run.progress, run.so_far[1]
+        done, batch = run.progress
+        seen = run.part(done)[1] if done < run.epochs else 0
         if not batch and done:  # an epoch that has ended is shown until the next has a batch
             done, batch, seen = done - 1, run.batches, run.samples
         epoch = first_epoch + done

@@ -46,6 +46,11 @@ class Source(ABC):
         """How many batches an epoch has, where that is known."""
         return None
 
+    @property
+    def samples(self) -> int | None:
+        """How many samples there are, where that is known."""
+        return None
+
 
 class Batches(Source):
     """What a person gives in place of arrays: an iterable of batches, or a function of such.
@@ -125,7 +130,12 @@ class Rows(Source):
     @property
     def steps(self) -> int:
         """Whole batches, and the rest."""
-        return -(-len(self.arrays[0]) // self.batch_size)
+        return -(-self.samples // self.batch_size)
+
+    @property
+    def samples(self) -> int:
+        """The rows."""
+        return len(self.arrays[0])
 
 
 class Samples(Source):
@@ -163,7 +173,12 @@ class Samples(Source):
     @property
     def steps(self) -> int:
         """Whole batches, and the rest."""
-        return -(-len(self.given) // self.batch_size)
+        return -(-self.samples // self.batch_size)
+
+    @property
+    def samples(self) -> int:
+        """As many as ``len`` says."""
+        return len(self.given)
 
 
 def _stacked(samples: Sequence[Any]) -> Any:

@@ -102,6 +102,11 @@ def run_over(
     return EpochRun(function, data, batch_size, epochs, shuffle=shuffle, first_epoch=first_epoch)
 
 
+def samples_of(data: Whole) -> int | None:
+    """How many samples there are, where that is known."""
+    return data.samples if isinstance(data, Source) else len(next(iter(data.values())))
+
+
 def steps_of(data: Whole, batch_size: int, steps: int | None = None) -> int | None:
     """How many batches an epoch has, where that is known."""
     if steps is not None:
@@ -157,15 +162,12 @@ class StreamRun:
         """Batches done, of all epochs."""
         return self._all + self.progress[1]
 
-    @property
-    def so_far(self) -> tuple[NDArray[np.float64], int, float]:
-        """Of the epoch under way: sums over samples, how many samples, seconds."""
-        if self._epoch == self.epochs:
-            return np.zeros(self.sums.shape[1]), 0, 0.0
-        job, seen = self._job, int(self._counts[self._epoch])
-        if job is not None:
+    def part(self, epoch: int) -> tuple[NDArray[np.float64], int, float]:
+        """What an epoch brought so far: sums over samples, how many samples, seconds."""
+        job, seen = self._job, int(self._counts[epoch])
+        if job is not None and epoch == self._epoch:
             seen += int(job.progress[0]) * self.batch
-        return self.sums[self._epoch].copy(), seen, float(self._clock[self._epoch])
+        return self.sums[epoch].copy(), seen, float(self._clock[epoch])
 
     @property
     def seconds(self) -> list[float]:
@@ -187,10 +189,13 @@ class StreamRun:
         They are made once more, and not run.
         """
         self.sums[0], self._clock[0] = sums, seconds
-        while self._done < batch:
+        left = batch
+        while left:
             chunk = self._under_way(None)
-            self._use(min(chunk.batches - self._used, batch - self._done))
-            if self._epoch:
+            count = min(chunk.batches - self._used, left)
+            left -= count
+            self._use(count)
+            if self._epoch and left:
                 raise DataError(f"the data has fewer than {batch} batches, behind which to go on")
 
     def run(

@@ -128,7 +128,10 @@ class Stream:
         return self.steps if self.steps is not None else self.source.steps
 
     def begin_at(self, epoch: int, epochs: int) -> None:
-        """Make so many epochs from one on: where a run that was interrupted goes on."""
+        """Make so many epochs from one on: where a run that was interrupted goes on.
+
+        Batches that come without an end, cut by ``steps``, are made and left out up to there.
+        """
         if self._thread is None:
             self.first_epoch, self.epochs = epoch, epochs
 
@@ -188,17 +191,21 @@ class Stream:
             self._ready.put(error)
 
     def _produce(self) -> None:
-        made = _Epochs(self.source, self.steps, self.epochs)
-        for epoch in range(self.epochs):
+        skipped = self.first_epoch - self.base
+        made = _Epochs(self.source, self.steps, skipped + self.epochs)
+        if self.steps is not None:
+            for epoch in range(skipped):
+                for _ in made.batches(epoch, self.base + epoch):
+                    self._go_on()
+        for epoch in range(skipped, skipped + self.epochs):
             filling = _Filling(self)
             number = 0
-            batches = made.batches(epoch, self.first_epoch + epoch)
+            batches = made.batches(epoch, self.base + epoch)
             try:
                 while True:
                     filling.begun = filling.begun or time.perf_counter()
                     batch = next(batches, _OVER)
-                    if self._closed:
-                        raise _ClosedError
+                    self._go_on()
                     if batch is _OVER:
                         break
                     arrays, sizes = self._checked(batch, number, epoch)
@@ -213,6 +220,11 @@ class Stream:
                 raise DataError(f"there is no batch in epoch {epoch + 1} of the data")
             filling.hand_over(ends=True)
         made.close()
+
+    def _go_on(self) -> None:
+        """Raise if nobody waits any more."""
+        if self._closed:
+            raise _ClosedError
 
     def _checked(self, batch: Any, number: int, epoch: int) -> tuple[list[NDArray[Any]], Sizes]:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -81,45 +81,77 @@ class Hooks:
         return min(((step // k + 1) * k for _, k in self._stepping), default=None)
 
     @contextmanager
-    def training(self, params: Mapping[str, Any], logs: Logs) -> Iterator[None]:
-        """Between the hooks around all of training; ``logs`` are filled while it runs."""
+    def training(
+        self,
+        params: Mapping[str, Any],
+        logs: Logs,
+        count: Callable[[], int],
+        states: Mapping[Callback, dict[str, Any]],
+    ) -> Iterator[None]:
+        """Between the hooks around all of training.
+
+        Parameters
+        ----------
+        params
+            What callbacks have as theirs.
+        logs
+            Filled while it runs.
+        count
+            How many steps are done.
+        states
+            What callbacks had kept, if training goes on from a checkpoint.
+        """
         begun: list[Callback] = []
+        self.count = count
         if self.model is not None:
             self.model.stop_training = False
         try:
             for one in self.callbacks:
                 if self.model is not None:
                     one.model = self.model
-                one.params, one.stop = dict(params), False
+                one.params, one.stop, one.step = dict(params), False, count()
                 begun.append(one)
                 one.on_train_begin({})
+            for one, state in states.items():
+                one.load_state_dict(state)
             yield
-        finally:
-            self._end(begun, logs)
+        except BaseException as error:
+            self._end(begun, logs, error)
+            raise
+        failed = self._end(begun, logs)
+        if failed is not None:
+            raise failed
 
-    def _end(self, begun: Sequence[Callback], logs: Logs) -> None:
-        """Every callback that has begun ends; the first exception goes on behind the last."""
-        error: BaseException | None = None
-        for one in begun:
+    def _end(
+        self, begun: Sequence[Callback], logs: Logs, error: BaseException | None = None
+    ) -> BaseException | None:
+        """Every callback that has begun ends, the last one first; the first exception of all."""
+        for one in reversed(begun):
+            one.step = self.count()
             try:
                 one.on_train_end(dict(logs))
             except BaseException as raised:
-                error = error or raised
-        if error is not None:
-            raise error
+                if error is None:
+                    error = raised
+                else:
+                    error.add_note(f"{one!r}.on_train_end raised {raised!r}")
+        return error
 
     def epoch_begin(self, epoch: int) -> None:
         """Before an epoch."""
         for one in self.callbacks:
+            one.step = self.count()
             one.on_epoch_begin(epoch, {})
 
     def epoch_end(self, epoch: int, logs: Logs) -> None:
         """After an epoch and its validation."""
         for one in self.callbacks:
+            one.step = self.count()
             one.on_epoch_end(epoch, logs)
 
     def step_end(self, step: int, logs: Logs) -> None:
         """After a step, for those whose turn it is."""
         for one, every in self._stepping:
             if step % every == 0:
+                one.step = step
                 one.on_step_end(step, logs)
