@@ -123,6 +123,81 @@ def test_on_several_lanes(tmp_path, many_lanes, threads, shuffle):
     assert_same_bits(everything(found), expected)
 
 
+def batches():
+    for start in range(0, 21, 8):
+        yield X[start : start + 8], Y[start : start + 8]
+
+
+class Loader:
+    """Batches that begin anew each epoch."""
+
+    def __iter__(self):
+        return batches()
+
+    def __len__(self):
+        return 3
+
+
+def without_end():
+    """An epoch of four steps does not end where the data does."""
+    while True:
+        yield from batches()
+
+
+class Rows:
+    """A data set of samples."""
+
+    def __len__(self):
+        return 21
+
+    def __getitem__(self, i):
+        return X[i], Y[i]
+
+
+STREAMS = {
+    "a function": (batches, {}),
+    "a loader": (Loader(), {}),
+    "samples, shuffled": (Rows(), {}),
+    "without end": (without_end, {"steps_per_epoch": 4}),
+    "in rounds": (Loader(), {"steps_per_epoch": 4}),
+}
+
+
+@pytest.mark.parametrize("kind", STREAMS)
+@pytest.mark.parametrize("step", [1, 3, 4, 10, 12])
+@pytest.mark.parametrize("held", [None, HELD], ids=["alone", "validated"])
+def test_a_stream_goes_on_where_it_was(tmp_path, kind, step, held):
+    given, options = STREAMS[kind]
+    rule = "momentum, schedule in steps"  # a function does not say how long an epoch is
+    options = {**options, "data": (given,), "validation_data": held}
+    expected = everything(fitted(declared(rule), **options))
+    found = cut_and_resumed(tmp_path, step, rule, **options)
+    assert_same_bits(everything(found), expected)
+
+
+def test_a_stream_cut_otherwise_is_another_run(tmp_path):
+    options = {"data": (without_end,), "epochs": 2}
+    fitted(declared(), [ModelCheckpoint(tmp_path)], steps_per_epoch=4, **options)
+    with pytest.raises(gn.DataError, match="steps_per_epoch was 4, and is 5"):
+        fitted(declared(), resume=tmp_path, steps_per_epoch=5, **options)
+
+
+@pytest.mark.parametrize("step", [2, 3, 7])
+def test_weights_and_metrics_of_whole_sets_go_on(tmp_path, step):
+    options = {"class_weight": {0: 2.0}, "sample_weight": np.linspace(0, 1, 21), "epochs": 4}
+    options["validation_data"] = HELD
+
+    def model():
+        return declared(metrics=["f1_macro", "confusion_matrix"])
+
+    expected = everything(fitted(model(), **options))
+    with pytest.raises(ConnectionAbortedError):
+        fitted(model(), [Cut(step), ModelCheckpoint(tmp_path)], **options)
+    found = everything(fitted(model(), resume=tmp_path, **options))
+    assert_same_bits(found, expected)
+    assert found["history confusion_matrix"].shape == (4, 3, 3)
+
+
 def test_cut_again_and_again(tmp_path):
     """Every run makes two steps."""
     rule = "adam, schedule in epochs"

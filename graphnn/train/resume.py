@@ -87,7 +87,7 @@ class Training:
         arrays["sums"] = sums
         columns = {**fitting.history.history, "": fitting.history.seconds}
         for name, column in columns.items():  # the columns, and by an empty name the seconds
-            arrays[f"history/{name}"] = np.array(column[: place.epoch], np.float64)
+            arrays[f"history/{name}"] = np.array(column[: place.epoch])
         states, kept = _states(fitting.hooks.callbacks)
         facts = {
             "epoch": place.epoch, "batch": place.batch, "step": place.step, "spent": seconds,
