@@ -18,7 +18,7 @@ from graphnn.op import Leaf, Op
 from graphnn.ops.declare.elementwise import Elementwise
 
 FUNCTIONS = {
-    id(getattr(gn, name)): name for name in reversed(ops.__all__)
+    id(inspect.unwrap(getattr(gn, name))): name for name in reversed(ops.__all__)
 }  # of two names for one thing, the first
 # Authors, title, year and place, as docstrings cite: "Huber, 1964"; "Ba et al., *Title* (2016)".
 _NAME = r"[A-ZÉÖ][\w'-]+"
@@ -149,11 +149,11 @@ def _reached(function: FunctionType) -> Iterator[Any]:
 @cache
 def _named_in(function: FunctionType) -> tuple[Any, ...]:
     """What the global names in a function's source stand for."""
-    found = []
+    function, found = inspect.unwrap(function), []
     for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(function)))):
         if isinstance(node, ast.Name):
             found.append(function.__globals__.get(node.id))
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             room = function.__globals__.get(node.value.id)
             found.append(getattr(room, node.attr, None) if isinstance(room, ModuleType) else None)
-    return tuple(value for value in found if value is not None)
+    return tuple(inspect.unwrap(value) for value in found if value is not None)

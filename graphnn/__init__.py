@@ -34,10 +34,11 @@ from graphnn.errors import ShapeError as ShapeError
 from graphnn.function import Function as Function
 from graphnn.function import function as function
 from graphnn.graph import Graph as Graph
-from graphnn.hints import missing_name
+from graphnn.hints import teach
 from graphnn.jacobian import hessian as hessian
 from graphnn.jacobian import hvp as hvp
 from graphnn.jacobian import jacobian as jacobian
+from graphnn.missing import missing_name
 from graphnn.model import Model as Model
 from graphnn.node import Constant as Constant
 from graphnn.node import Input as Input
@@ -57,9 +58,8 @@ from graphnn.train.history import History as History
 
 __version__ = "0.1.0"
 
-_loading.done()
-
 if TYPE_CHECKING:
+    from graphnn import sklearn as sklearn
     from graphnn import testing as testing
 else:
     __all__ = sorted(
@@ -107,11 +107,15 @@ else:
             *ops.__all__,
         ]
     )
+    teach(globals(), __all__)
 
     def __getattr__(name: str) -> Any:
-        if name == "testing":  # what only tests need is imported when it is asked for
-            return importlib.import_module("graphnn.testing")
+        if name in ("sklearn", "testing"):  # what few need is imported when it is asked for
+            return importlib.import_module(f"graphnn.{name}")
         known = {own: f"gn.{own}" for own in __all__}
         known |= {layer: f"nn.{layer}" for layer in nn.__all__}
         known |= {rule: f"optim.{rule}" for rule in optim.__all__}
         raise missing_name(__name__, name, known)
+
+
+_loading.done()

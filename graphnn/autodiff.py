@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from typing import Any, TypeAlias, overload
 
+from graphnn.calls import no_node
 from graphnn.context import role
 from graphnn.errors import DTypeError, GraphError, ShapeError
 from graphnn.graph import needed
@@ -142,7 +143,7 @@ def check_floats(what: str, nodes: Sequence[Node]) -> None:
     """Raise where something is no node, or a node is no float."""
     for node in nodes:
         if not isinstance(node, Node):
-            raise GraphError(f"{what} takes nodes; got {type(node).__name__}")
+            raise no_node(f"{what} takes nodes", node)
         if node.dtype not in FLOATS:
             raise DTypeError(
                 f"only floats have gradients; {node.name} is {node.dtype}. "

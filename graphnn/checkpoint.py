@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from graphnn.autodiff import pull_back
+from graphnn.calls import no_node
 from graphnn.context import declared_at, role
 from graphnn.errors import GraphError
 from graphnn.graph import needed
@@ -59,7 +60,7 @@ def checkpoint(function: Callable[..., Any], *inputs: NodeLike) -> Any:
         return _held(result, born)
     if isinstance(result, tuple | list) and all(isinstance(node, Node) for node in result):
         return tuple(_held(node, born) for node in result)
-    raise GraphError(f"a checkpointed function returns nodes; got {type(result).__name__}")
+    raise no_node("a checkpointed function returns nodes", result)
 
 
 def _check_called(function: Callable[..., Any], inputs: Sequence[NodeLike]) -> None:

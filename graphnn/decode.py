@@ -8,18 +8,20 @@ one call of one compiled function, whatever the position.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from graphnn.calls import check_whole, no_node, shown
 from graphnn.context import declared_at
-from graphnn.errors import DataError, GraphError, ShapeError
+from graphnn.errors import DataError, DTypeError, GraphError, ShapeError
 from graphnn.function import function
 from graphnn.graph import Graph
+from graphnn.hints import teaches
 from graphnn.nn.init import generator
 from graphnn.node import Input, Node, NodeLike, Parameter, as_node
-from graphnn.spec import format_shape
+from graphnn.spec import FLOATS, format_shape
 from graphnn.values import is_number
 
 Step: TypeAlias = Callable[[Node, Node, list[Node]], tuple[Node, Sequence[Node]]]
@@ -80,9 +82,23 @@ class Decoder:
     (2, 5)
     """
 
+    @teaches
     def __init__(
         self, step: Step, state: Sequence[NodeLike], batch: int = 1, max_len: int | None = None
     ) -> None:
+        if not callable(step):
+            raise GraphError(
+                f"a Decoder takes a function step(token, position, state) first; got {step!r}. "
+                f"Declared at {declared_at()}."
+            )
+        check_whole("batch", batch, 1)
+        if max_len is not None:
+            check_whole("max_len", max_len, 1)
+        if not isinstance(state, list | tuple):
+            raise GraphError(
+                f"the state of a Decoder is a list of nodes and arrays; got {shown(state)}. "
+                f"Declared at {declared_at()}. Write [state]."
+            )
         self.batch, self.max_len, self.position = batch, max_len, 0
         first = [as_node(value) for value in state]
         self._state = [_kept(node) for node in first]
@@ -91,26 +107,51 @@ class Decoder:
             self.inputs, [], updates=list(zip(self._state, first, strict=True)), training=False
         )
         token, place = Input((batch,), "int64", name="token"), Input((), "int64", name="position")
-        logits, new = step(token, place, list(self._state))
-        self._check(logits, new)
+        try:
+            found = step(token, place, list(self._state))
+        except ShapeError as error:
+            raise ShapeError(f"{error}{self._of_another_batch()}") from None
+        logits, new = self._checked(found)
         updates = list(zip(self._state, new, strict=True))
         updates = [(old, made) for old, made in updates if old is not made]
         self._step = function([token, place], logits, updates=updates, training=False)
         self._fresh = False
 
-    def _check(self, logits: Node, new: Sequence[Node]) -> None:
-        if logits.ndim != 2 or logits.spec.shape[0] != self.batch:
-            raise ShapeError(
-                f"the step of a Decoder returns logits ({self.batch}, words); got "
-                f"{format_shape(logits.spec.shape)}. Declared at {declared_at()}."
+    def _of_another_batch(self) -> str:
+        """What may have gone wrong where a step does not fit its own state."""
+        shapes = [node.spec.shape for node in self._state]
+        if all(shape[:1] == (self.batch,) for shape in shapes):
+            return ""
+        given = ", ".join(map(format_shape, shapes))
+        return f" The Decoder was made for batch={self.batch}, and its state is {given}."
+
+    def _checked(self, found: Any) -> tuple[Node, Sequence[Node]]:
+        """The logits and the new state that a step returned."""
+        where = f"Declared at {declared_at()}."
+        pair = isinstance(found, tuple | list) and len(found) == 2
+        if not pair or not isinstance(found[1], tuple | list):
+            raise GraphError(
+                f"the step of a Decoder returns (logits, new state), the state in a list; it "
+                f"returned {shown(found)}. {where} Return (logits, []) where there is no state."
             )
-        wanted, found = [s.spec for s in self._state], [s.spec for s in new]
-        if wanted != found:
+        logits, new = found
+        for node in (logits, *new):
+            if not isinstance(node, Node):
+                raise no_node("the step of a Decoder returns nodes", node)
+        shape = logits.spec.shape
+        if len(shape) != 2 or shape[0] != self.batch or logits.dtype not in FLOATS:
             raise ShapeError(
-                f"the step of a Decoder returns a state like the one it takes, "
-                f"{', '.join(map(str, wanted))}; got {', '.join(map(str, found))}. "
-                f"Declared at {declared_at()}."
+                f"the step of a Decoder returns logits ({self.batch}, words), floats; got "
+                f"{logits.spec} for {logits.name!r}. {where}{self._of_another_batch()}"
             )
+        wanted, got = [s.spec for s in self._state], [s.spec for s in new]
+        if wanted != got:
+            raise ShapeError(
+                "the step of a Decoder returns a state like the one it takes, "
+                f"{', '.join(map(str, wanted)) or 'none'}; got "
+                f"{', '.join(map(str, got)) or 'none'}. {where}"
+            )
+        return logits, new
 
     def start(self, *values: ArrayLike) -> None:
         """Begin anew: the state before the first element, made of what it depends on."""
@@ -130,12 +171,13 @@ class Decoder:
         if self.max_len is not None and self.position >= self.max_len:
             raise GraphError(
                 f"the Decoder has room for {self.max_len} elements, and has seen them all: "
-                "start() anew, or give it a larger max_len and state."
+                f"start() anew, or give it a larger max_len and state. Called at {declared_at()}."
             )
-        logits: NDArray[np.floating] = self._step(np.asarray(token, np.int64), self.position)
+        logits: NDArray[np.floating] = self._step(_tokens("a token", token), self.position)
         self.position += 1
         return logits
 
+    @teaches
     def greedy(
         self, prompt: ArrayLike, steps: int, *values: ArrayLike, stop: int | None = None
     ) -> Tokens:
@@ -160,6 +202,7 @@ class Decoder:
         """
         return self._made(prompt, steps, values, stop, lambda logits: logits.argmax(-1))
 
+    @teaches
     def sample(
         self,
         prompt: ArrayLike,
@@ -198,6 +241,8 @@ class Decoder:
             For other numbers.
         """
         _check_choice(temperature, top_k, top_p)
+        if seed is not None:
+            check_whole("seed", seed, 0)
         draws = generator(seed)
 
         def choose(logits: NDArray[np.floating]) -> Tokens:
@@ -216,17 +261,22 @@ class Decoder:
         stop: int | None,
         choose: Callable[[NDArray[np.floating]], Tokens],
     ) -> Tokens:
-        given = np.asarray(prompt)
+        check_whole("steps", steps, 0)
+        if stop is not None:
+            check_whole("stop", stop, 0)
+        given = _tokens("a prompt", prompt)
         if given.ndim != 2 or given.shape[0] != self.batch or given.shape[1] < 1:
             raise DataError(
-                f"a prompt is ({self.batch}, length), at least one element; got {given.shape}"
+                f"a prompt is ({self.batch}, length), at least one element; got {given.shape}. "
+                f"Called at {declared_at()}."
             )
         self.start(*values)
-        columns = [np.asarray(column, np.int64) for column in given.T]
+        columns = list(given.T)
         for column in columns:
             logits = self.step(column)
         ended = np.zeros(self.batch, bool)
         for i in range(steps):
+            self._check_likely(logits)
             column = np.asarray(choose(logits), np.int64)
             if stop is not None:
                 column = np.where(ended, stop, column)
@@ -236,6 +286,27 @@ class Decoder:
                 break
             logits = self.step(column)
         return np.stack(columns, axis=1)
+
+    def _check_likely(self, logits: NDArray[np.floating]) -> None:
+        """Among NaN, infinities, or -inf alone there is nothing to choose."""
+        wrong = ~np.isfinite(logits.max(-1))
+        if wrong.any():
+            raise DataError(
+                f"after {self.position} elements the logits of sequence {int(wrong.argmax())} hold "
+                f"NaN or inf, or -inf alone: nothing can be chosen. Called at {declared_at()}. "
+                "Look at decoder.step(token), and at the weights."
+            )
+
+
+def _tokens(what: str, given: ArrayLike) -> Tokens:
+    """Whole numbers as int64; floats would be cut off, and bools count nothing."""
+    array = np.asarray(given)
+    if array.dtype.kind not in "iu" and array.size:
+        raise DTypeError(
+            f"{what} is of whole numbers; got an array of {array.dtype}. Called at "
+            f"{declared_at()}. Convert it: array.astype('int64')."
+        )
+    return array.astype(np.int64)
 
 
 def _kept(node: Node) -> Parameter:
@@ -251,12 +322,13 @@ def _kept(node: Node) -> Parameter:
 
 
 def _check_choice(temperature: float, top_k: int | None, top_p: float | None) -> None:
-    if not is_number(temperature) or not temperature > 0:
-        raise GraphError(f"temperature is a number > 0; got {temperature!r}")
-    if top_k is not None and (isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1):
-        raise GraphError(f"top_k is a whole number >= 1; got {top_k!r}")
+    where = f"Called at {declared_at()}."
+    if not is_number(temperature) or not 0 < temperature < np.inf:
+        raise GraphError(f"temperature is a finite number > 0; got {temperature!r}. {where}")
+    if top_k is not None:
+        check_whole("top_k", top_k, 1)
     if top_p is not None and (not is_number(top_p) or not 0 < top_p <= 1):
-        raise GraphError(f"top_p is a number in (0, 1]; got {top_p!r}")
+        raise GraphError(f"top_p is a number in (0, 1]; got {top_p!r}. {where}")
 
 
 def probabilities(

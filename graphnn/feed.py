@@ -282,8 +282,11 @@ def check_limits(
                 continue  # before words are made of it
             ignored = reader.attrs.get("ignore_index")
             kind = "input" if isinstance(node, Input) else node.op.name
-            who = f"{reader.name} (declared at {reader.origin})"
-            check_range(f"{kind} {node.name}", array, (low, high), reader.op.name, who, ignored)
+            own, name = reader.op.name, reader.name
+            if reader.label == "lengths" and reader.layer is not None:
+                own, name = "lengths", f"nn.{reader.layer.kind}(x, lengths=...)"
+            who = f"{name} (declared at {reader.origin})"
+            check_range(f"{kind} {node.name}", array, (low, high), own, who, ignored)
 
 
 def check_known(limits: Mapping[Node, Sequence[Limits]], sizes: Mapping[str, int]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Container, Iterable, Mapping
 
 import networkx as nx
 
+from graphnn.calls import no_node
 from graphnn.errors import GraphError
 from graphnn.looks import Describable
 from graphnn.node import Constant, Input, Node, Parameter, Size
@@ -43,7 +44,7 @@ class Graph(Describable):
         self.outputs: tuple[Node, ...] = (outputs,) if isinstance(outputs, Node) else tuple(outputs)
         for node in self.outputs:
             if not isinstance(node, Node):
-                raise GraphError(f"a graph is made of nodes; got {type(node).__name__}: {node!r}")
+                raise no_node("a graph is made of nodes", node)
         self.nodes: tuple[Node, ...] = tuple(needed(self.outputs))
         self.check()
 

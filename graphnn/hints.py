@@ -8,9 +8,11 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib.util import find_spec
 from typing import Any, ParamSpec, TypeVar
+
+from graphnn.calls import check_flags, places_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -166,6 +168,10 @@ ALIASES: Mapping[str, str] = {
     "dilation_rate": "dilation",
     "use_bias": "bias",
     "rate": "p",
+    "mask": "attn_mask",
+    "stddev": "std",
+    "go_backwards": "reverse",
+    "time_major": "batch_first",
     "kaiming_normal": "he_normal",
     "kaiming_normal_": "he_normal",
     "kaiming_uniform": "he_uniform",
@@ -268,6 +274,12 @@ KEYWORDS: Mapping[str, str] = {
     "kernel_regularizer": "Optimizers take weight_decay=",
     "device": "Leave it out: everything runs on the CPU",
     "requires_grad": "gn.Parameter(value, trainable=False), or p.requires_grad_(False)",
+    "return_sequences": "A recurrent layer returns both: output, state = layer(x)",
+    "return_state": "A recurrent layer returns both: output, state = layer(x)",
+    "unroll": "Leave it out: a loop is compiled once, whatever the number of steps",
+    "from_logits": "gn.cross_entropy takes logits, gn.nll_loss logarithms of probabilities",
+    "transpose_a": "Transpose it before: gn.swapaxes(a, -1, -2)",
+    "transpose_b": "Transpose it before: gn.swapaxes(b, -1, -2)",
     "strict": "net.load_torch_state_dict(state, strict=False) takes a part of a state",
     "retain_graph": "Leave it out: a graph stays",
     "create_graph": "Leave it out: gradients are nodes, to be differentiated again",
@@ -304,18 +316,38 @@ def check_keywords(called: str, function: Callable[..., Any], given: Iterable[st
 
 
 def teaches(function: Callable[P, R]) -> Callable[P, R]:
-    """The same function, which says what to write for arguments by other packages' names."""
+    """The same function, which says what to write for arguments by other packages' names.
+
+    It also says so where a flag is neither True nor False. What packages make public is taught by
+    :func:`teach` in one place; methods are where they stand.
+    """
+    if hasattr(function, "taught"):
+        return function
+    flagged, name = bool(places_of(function, "bool")), function.__qualname__
+    name = name.removesuffix(".__init__")
 
     @functools.wraps(function)
     def called(*args: P.args, **options: P.kwargs) -> R:
+        if flagged:
+            check_flags(name, function, args, options)
         try:
             return function(*args, **options)
         except TypeError:
-            check_keywords(function.__qualname__, function, options)
+            check_keywords(name, function, options)
             _check_count(function, args)
             raise
 
+    called.taught = True  # type: ignore[attr-defined]
     return called
+
+
+def teach(namespace: dict[str, Any], public: Iterable[str]) -> None:
+    """Have the public functions of a package say what to write, there and in their own rooms."""
+    for name in public:
+        function = namespace[name]
+        if inspect.isfunction(function):
+            home = vars(sys.modules[function.__module__])
+            namespace[name] = home[function.__name__] = teaches(function)
 
 
 def _check_count(function: Callable[..., Any], args: Sequence[object]) -> None:
@@ -354,43 +386,3 @@ def did_you_mean(name: object, known: Iterable[str], template: str = "{!r}") -> 
     """`` Did you mean 'adam'?``, or nothing where no known name comes close."""
     found = closest(name, known) if isinstance(name, str) else None
     return "" if found is None else f" Did you mean {template.format(found)}?"
-
-
-def missing_name(module: str, name: str, known: Mapping[str, str]) -> AttributeError:
-    """What a package raises for a name that it does not have.
-
-    Parameters
-    ----------
-    module
-        The package's name.
-    name
-        What was asked for.
-    known
-        What there is, and how its users write it: ``{"Linear": "nn.Linear"}``.
-    """
-    hint = ""
-    if not name.startswith("_"):
-        found = closest(name, known)
-        if name in ELSEWHERE:
-            hint = f" {ELSEWHERE[name].format(name)}."
-        elif _is_module(module, name):
-            hint = f" Import it first: import {module}.{name}"
-        elif found is not None:
-            hint = f" Did you mean {known[found]}?"
-    return AttributeError(f"module {module!r} has no attribute {name!r}.{hint}")
-
-
-def _is_module(package: str, name: str) -> bool:
-    try:
-        return find_spec(f"{package}.{name}") is not None
-    except ModuleNotFoundError:  # what was asked is a module itself, and holds none
-        return False
-
-
-def attribute_hint(name: str, functions: Iterable[str]) -> str:
-    """What to write in place of an attribute that nodes do not have; empty where nobody knows."""
-    names = COMPOSED.union(functions)
-    if name in ATTRIBUTES:
-        return ATTRIBUTES[name]
-    found = name if name in names else ALIASES.get(name)
-    return f"gn.{found}(x)" if found in names else ""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 import numpy as np
 
 from graphnn.errors import GraphError
-from graphnn.hints import OF_PARAMETER, attribute_hint
+from graphnn.hints import OF_PARAMETER
+from graphnn.missing import attribute_hint
 from graphnn.op import is_own, registry
 
 if TYPE_CHECKING:

@@ -290,9 +290,12 @@ class _Enclosed:
             self._draw(node)
         elif any(value in self.inside for value in node.inputs):
             if node.op is UPDATING:
+                kind = "" if node.layer is None else node.layer.kind
+                what = f"nn.{kind}" if kind.startswith("BatchNorm") else "gn.batch_norm"
                 raise GraphError(
-                    f"{node.name} moves running averages, which a scan cannot do at each step. "
-                    f"Declared at {node.origin}. Use a layer norm, or normalise outside the scan."
+                    f"{what} (or gn.updating) moves running averages in training, which a scan "
+                    f"cannot do at each step. Declared at {node.origin}. Use nn.LayerNorm in the "
+                    "step, or normalise the whole sequence before the scan."
                 )
             self.inside.add(node)
             self.new[node] = rebuilt(node, [self.place(value) for value in node.inputs])

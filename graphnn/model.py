@@ -21,7 +21,7 @@ from graphnn.looks import Describable
 from graphnn.nn.module import Module, load_parameters
 from graphnn.node import Input, Node, Parameter
 from graphnn.objectives import WATCHED, declared_loss, declared_metrics, per_sample, told_apart
-from graphnn.ops.random.generator import GENERATOR
+from graphnn.ops.random.generator import Generator
 from graphnn.optim.checks import check_count
 from graphnn.render import render
 from graphnn.spec import BATCH
@@ -72,6 +72,7 @@ class Model(Describable):
     3
     """
 
+    @teaches
     def __init__(self, inputs: Input | Sequence[Input], outputs: Node | Sequence[Node]) -> None:
         for given in (inputs, outputs):
             _check_declared(given)
@@ -419,7 +420,7 @@ class Model(Describable):
         """Every parameter of the layers by its name in the graph."""
         names = self.graph.names()
         # The generator of dropout's masks belongs to gn.set_seed, not to any one model.
-        own = [parameter for parameter in self.graph.parameters if parameter is not GENERATOR]
+        own = [p for p in self.graph.parameters if not isinstance(p, Generator)]
         return {names[parameter]: parameter for parameter in own}
 
     def state_dict(self) -> dict[str, NDArray[Any]]:

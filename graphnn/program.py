@@ -19,7 +19,7 @@ from graphnn.memory import lay_out
 from graphnn.node import Input, Node, Parameter, apply
 from graphnn.op import Leaf, Scalar
 from graphnn.ops.movement.copy import COPY
-from graphnn.ops.random.generator import GENERATOR, advanced
+from graphnn.ops.random.generator import Generator, advanced
 from graphnn.schedule import Step, schedule, with_reuse
 
 Updates: TypeAlias = "Iterable[tuple[Parameter, Node]] | Mapping[Parameter, Node]"
@@ -86,9 +86,10 @@ def program_of(
     targets += chosen.updates
     count = len(outputs)
     checked_updates(zip(targets, wanted[count:], strict=True))
-    if training and GENERATOR in Graph(wanted).nodes and GENERATOR not in targets:
-        wanted.append(advanced())
-        targets.append(GENERATOR)
+    for source in Graph(wanted).parameters if training else ():
+        if isinstance(source, Generator) and source not in targets:
+            wanted.append(advanced(source))
+            targets.append(source)
     wanted = settled(passes.with_updates(passes.simplified(wanted), count))
     # What is returned is the old value, like all that is computed from it.
     results = [apply(COPY, [node]) if root(node) in targets else node for node in wanted[:count]]

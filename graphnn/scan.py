@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from graphnn.context import declared_at
+from graphnn.calls import shown
+from graphnn.context import SourceLine, declared_at
 from graphnn.errors import DTypeError, GraphError, ShapeError
 from graphnn.loop import (
     Slot,
@@ -99,20 +101,22 @@ def scan(
     born = Constant(0).serial
     slots = [Slot(node.spec, _named(node, "state")) for node in states]
     slices = [Slot(x.spec.with_shape(x.spec.shape[1:]), _named(x, "x")) for x in given]
-    found = step(rebuild_nest(form, slots), rebuild_nest(shape_of_x, slices))
+    found: Any = step(rebuild_nest(form, slots), rebuild_nest(shape_of_x, slices))
+    where = f"Declared at {declared_at()}, the step at {_place_of(step)}."
     if not isinstance(found, tuple | list) or len(found) != 2:
         raise GraphError(
-            f"a step of a scan returns (new state, y); got {found!r}. Declared at {declared_at()}. "
+            f"a step of a scan returns (new state, y); it returned {shown(found)}. {where} "
             "Return (state, None) where there is no y."
         )
     new, new_form = flatten_nest(found[0])
     if new_form != form:
         raise GraphError(
-            f"a step of a scan keeps the form of the state, {describe_form(form)}; it returned "
-            f"{describe_form(new_form)}. Declared at {declared_at()}. Return (new state, y)."
+            f"a step of a scan keeps the form of the state, which begins as "
+            f"{describe_form(form)}; the new state is {describe_form(new_form)}. {where} "
+            f"Return ({describe_form(form)}, y), or begin with {describe_form(new_form)}."
         )
     nexts = [as_node(value, like=slot) for value, slot in zip(new, slots, strict=True)]
-    _check_states(states, nexts)
+    _check_states(states, nexts, where)
     leaves, form_of_y = flatten_nest(found[1])
     ys = [as_node(value) for value in leaves]
     loop, placed = loop_of(
@@ -164,22 +168,36 @@ def _length(given: Sequence[Node], length: DimLike | None) -> DimLike:
         or not isinstance(steps, DimLike)
         or (isinstance(steps, int) and steps < 0)
     ):
-        raise GraphError(f"the length of a scan is a whole number >= 0; got {steps!r}")
+        raise GraphError(
+            f"the length of a scan is a whole number >= 0; got {steps!r}. "
+            f"Declared at {declared_at()}."
+        )
     return steps
 
 
-def _check_states(states: Sequence[Node], nexts: Sequence[Node]) -> None:
+def _place_of(step: Step) -> SourceLine | str:
+    """Where a step is written."""
+    code = getattr(inspect.unwrap(step), "__code__", None)
+    if code is None:
+        return type(step).__name__
+    return SourceLine(code.co_filename, code.co_firstlineno)
+
+
+def _check_states(states: Sequence[Node], nexts: Sequence[Node], where: str) -> None:
     for old, new in zip(states, nexts, strict=True):
-        if old.spec == new.spec:
-            continue
+        changed = "dtype" if old.dtype != new.dtype else "shape"
         said = (
-            f"a step of a scan keeps the shape and dtype of the state: {old.name} begins as "
-            f"{old.spec} (declared at {old.origin}), after the step it is {new.spec} "
-            f"({new.name}, declared at {new.origin})."
+            f"a step of a scan keeps the {changed} of the state: {old.name!r} begins as {old.spec} "
+            f"(declared at {old.origin}), after the step it is {new.spec} ({new.name!r}, declared "
+            f"at {new.origin}). {where}"
         )
         if old.dtype != new.dtype:
-            raise DTypeError(f"{said} Cast one of them: gn.cast(state, {old.dtype!r}).")
-        raise ShapeError(f"{said} Begin with zeros of the new shape.")
+            raise DTypeError(
+                f"{said} Cast the new state, gn.cast(state, {old.dtype!r}), or begin with a "
+                f"{new.dtype} one."
+            )
+        if old.spec != new.spec:
+            raise ShapeError(f"{said} Begin with zeros of the new shape.")
 
 
 def _truncated(
@@ -193,7 +211,10 @@ def _truncated(
 ) -> tuple[Nest, Nest]:
     """A scan over pieces, each of them a scan whose first state lets no gradient through."""
     if isinstance(pieces, bool) or not isinstance(pieces, int) or pieces < 1:
-        raise GraphError(f"truncate is a whole number of steps >= 1; got {pieces!r}")
+        raise GraphError(
+            f"truncate is a whole number of steps >= 1; got {pieces!r}. "
+            f"Declared at {declared_at()}."
+        )
     rest = length % pieces if isinstance(length, int) else 0
     count = divide(length - rest, pieces)
     if count is None:

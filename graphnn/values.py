@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from graphnn.calls import no_node
 from graphnn.context import declared_at
 from graphnn.errors import DataError, DTypeError, GraphError
 from graphnn.interop import Foreign, is_valued
@@ -72,7 +73,7 @@ def check_range(
     limits
         The range.
     reader
-        Name of the op that reads them.
+        Name of the op that reads them, or "lengths".
     who
         The node that reads them, in words.
     ignored
@@ -96,6 +97,8 @@ def check_range(
     also = "" if ignored is None else f" or {ignored}"
     labels = ("cross_entropy", "nll", "counted_labels", "one_hot")
     word = "label" if reader.startswith(labels) else "index"
+    if reader == "lengths":  # of recurrent layers
+        word = "length"
     raise DataError(
         f"{what}{where} = {array[tuple(place)]} is out of range: {who} needs "
         f"{low} <= {word} < {high}{also}."
@@ -129,8 +132,8 @@ def check_operand(value: object, op: str, beside: str) -> None:
     if good:
         try:
             good = np.asarray(value).dtype.kind in "biuf"
-        except GraphError:  # a node inside a list: it says so itself
-            raise
+        except GraphError:  # nodes inside a list
+            raise no_node(f"{op or 'an op'} takes nodes one by one", value) from None
         except ValueError:  # a ragged list
             good = False
     if not good:

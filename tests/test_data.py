@@ -470,6 +470,65 @@ def test_nyse_in_full():
     np.testing.assert_array_equal(days["day_of_week"], weekday)
 
 
+# -------------------------------------------------------------------------- other small tables
+
+CUSTOMERS = b"default,student,balance,income\nNo,Yes,729.5,44361.5\nYes,No,817.25,12106.0\n"
+MAILS = b"0,0.64,3.5,61,1\r\n0.21,0,1.25,5,0\r\n"
+
+
+@pytest.fixture
+def small_table(server, monkeypatch, tmp_path):
+    """Make a reader expect a small file, served on the loopback interface."""
+
+    def make(name, content):
+        key = f"_{name.partition('.')[0].upper()}"
+        (server.folder / name).write_bytes(content)
+        monkeypatch.setattr(datasets, f"{key}_SHA256", hashlib.sha256(content).hexdigest())
+        monkeypatch.setattr(datasets, f"{key}_MIRRORS", (f"{server.url}{name}",))
+        return tmp_path / "home"
+
+    monkeypatch.setenv("GRAPHNN_DATA_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    return make
+
+
+def test_default_is_downloaded_once(small_table, server):
+    home = small_table("Default.csv", CUSTOMERS)
+    for _ in range(2):
+        customers = datasets.default()
+    assert server.asked == ["/Default.csv"]
+    assert (home / "isl" / "Default.csv").read_bytes() == CUSTOMERS
+    assert {name: column.tolist() for name, column in customers.items()} == {
+        "default": [False, True],
+        "student": [True, False],
+        "balance": [729.5, 817.25],
+        "income": [44361.5, 12106.0],
+    }
+
+
+def test_spambase_with_and_without_a_row_of_names(small_table, server):
+    home = small_table("spambase.data", MAILS)
+    for names in (b"", b"make,address,longest,total,result\r\n"):
+        x, y = datasets.spambase()
+        assert x.tolist() == [[0, 0.64, 3.5, 61], [0.21, 0, 1.25, 5]]
+        assert (y.dtype, y.tolist()) == (np.int64, [1, 0])
+        (home / "esl" / "spambase.data").write_bytes(names + MAILS)
+    assert server.asked == ["/spambase.data"]
+    (home / "esl" / "spambase.data").write_bytes(MAILS[:-4])
+    with pytest.raises(DataError, match=r"expected the spambase.data of the UCI repository, found"):
+        datasets.spambase()
+
+
+def test_default_and_spambase_in_full():
+    home = os.environ.get("GRAPHNN_DATA_HOME")
+    if not home or not Path(home, "isl").is_dir() or not Path(home, "esl").is_dir():
+        pytest.skip("GRAPHNN_DATA_HOME does not name a folder that holds 'isl' and 'esl'")
+    customers = datasets.default()
+    assert (len(customers["default"]), int(customers["default"].sum())) == (10_000, 333)
+    x, y = datasets.spambase()
+    assert (x.shape, int(y.sum())) == ((4601, 57), 1813)
+
+
 def test_the_data_home_is_the_variable_else_the_user_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("GRAPHNN_DATA_HOME", str(tmp_path))
     assert datasets.data_home() == tmp_path

@@ -166,7 +166,9 @@ def test_messages():
     def step(token, position, state):
         return gn.cast(token, "float32"), state
 
-    with pytest.raises(ShapeError, match=r"returns logits \(2, words\); got \(2,\)"):
+    with pytest.raises(
+        ShapeError, match=r"returns logits \(2, words\), floats; got float32 \(2,\)"
+    ):
         gn.Decoder(step, [], batch=2)
     with pytest.raises(ShapeError, match=r"a state like the one it takes, .*int64 \(2,\); got "):
         gn.Decoder(lambda t, p, s: (gn.Constant(np.zeros((2, 3))), []), [np.zeros(2, int)], 2)
@@ -176,7 +178,7 @@ def test_messages():
     with pytest.raises(DataError, match=r"a prompt is \(2, length\), at least one.*got \(2, 0\)"):
         decoder.greedy(np.zeros((2, 0), int), 3)
     for given, said in (
-        ({"temperature": 0}, "temperature is a number > 0; got 0"),
+        ({"temperature": 0}, "temperature is a finite number > 0; got 0"),
         ({"top_k": 0}, "top_k is a whole number >= 1"),
         ({"top_p": 1.5}, r"top_p is a number in \(0, 1\]"),
     ):
@@ -219,3 +221,75 @@ def test_dynamic_update_slice_says_what_it_needs():
         gn.dynamic_update_slice(x, gn.Input((None, 1, 4)), at, axis=1)
     with pytest.raises(DTypeError, match="a start of whole numbers; got float32 and float32"):
         gn.dynamic_update_slice(x, x, gn.Input(()), axis=1)
+
+
+def plain(token, position, state):
+    """Logits of equal size, from a state of the same batch."""
+    return state[0] * 0.0, state
+
+
+FIRST = [np.zeros((2, 3), np.float32)]
+
+
+@pytest.mark.parametrize(
+    ("step", "state", "said"),
+    [
+        (3, FIRST, r"takes a function step\(token, position, state\) first; got 3"),
+        (plain, FIRST[0], r"the state of a Decoder is a list"),
+        (lambda t, p, s: s[0], FIRST, r"returns \(logits, new state\).*it returned node\."),
+        (lambda t, p, s: [], FIRST, r"returns \(logits, new state\).*it returned \[\]"),
+        (lambda t, p, s: (s[0], s[0]), FIRST, r"the state in a list; it returned \(node, node\)"),
+        (lambda t, p, s: (s[0], ["h"]), FIRST, "step of a Decoder returns nodes; got 'h'"),
+    ],
+)
+def test_what_is_no_step(step, state, said):
+    with pytest.raises(GraphError, match=said + ".*test_decode.py"):
+        gn.Decoder(step, state, batch=2)
+
+
+def test_a_state_of_another_batch():
+    def step(token, position, state):
+        return gn.concat([gn.cast(gn.expand_dims(token, 1), "float32"), state[0]], -1), state
+
+    said = r"concat needs equal sizes.*made for batch=2, and its state is \(3, 4\)"
+    with pytest.raises(ShapeError, match=said):
+        gn.Decoder(step, [np.zeros((3, 4), np.float32)], batch=2)
+    with pytest.raises(ShapeError, match=r"logits \(3, words\).*made for batch=3, and its st"):
+        gn.Decoder(plain, FIRST, batch=3)
+    with pytest.raises(ShapeError, match="words\\), floats; got int64"):
+        gn.Decoder(lambda t, p, s: (gn.expand_dims(t, 1), s), FIRST, batch=2)
+    for wrong in ({"batch": 0}, {"batch": 2.0}, {"max_len": -1}):
+        with pytest.raises(GraphError, match=f"{next(iter(wrong))} is a whole number >= 1"):
+            gn.Decoder(plain, FIRST, **{"batch": 2, **wrong})
+
+
+def test_what_a_decoder_cannot_be_called_with():
+    decoder = gn.Decoder(plain, FIRST, batch=2)
+    for call in (decoder.greedy, decoder.sample):
+        for steps in (-1, 1.5, True):
+            with pytest.raises(GraphError, match=f"steps is a whole number >= 0; got {steps}"):
+                call([[1], [1]], steps)
+        with pytest.raises(DTypeError, match=r"a prompt is of whole numbers.*array.astype"):
+            call([[1.7], [1.0]], 2)
+        with pytest.raises(GraphError, match="stop is a whole number >= 0; got 0.5"):
+            call([[1], [1]], 2, stop=0.5)
+    with pytest.raises(DTypeError, match="a token is of whole numbers; got an array of float64"):
+        decoder.step([1.5, 1.0])
+    for seed in (-1, 0.5):
+        with pytest.raises(GraphError, match=f"seed is a whole number >= 0; got {seed}"):
+            decoder.sample([[1], [1]], 2, seed=seed)
+    with pytest.raises(TypeError, match="sample has no argument 'top'.*Did you mean top_p"):
+        decoder.sample([[1], [1]], 2, top=1)
+    np.testing.assert_array_equal(decoder.greedy([[1], [1]], 0), [[1], [1]])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_nothing_is_chosen_among_what_is_no_number(bad):
+    state = [np.array([[0.0, 1.0, 0.0], [bad, -np.inf, -np.inf]])]
+    decoder = gn.Decoder(lambda t, p, s: (s[0], s), state, batch=2)
+    for call in (decoder.greedy, decoder.sample):
+        with pytest.raises(DataError, match="after 1 elements the logits of sequence 1 hold NaN"):
+            call([[1], [1]], 2)
+    impossible = [np.array([[0.0, -np.inf, -np.inf]] * 2)]
+    decoder = gn.Decoder(lambda t, p, s: (s[0], s), impossible, batch=2)
+    np.testing.assert_array_equal(decoder.sample([[1], [1]], 3)[:, 1:], 0)

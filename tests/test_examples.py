@@ -23,11 +23,13 @@ FACTS = {
     "delta_recursion": ["3 -0.043960903740 -0.043960903740"],
     "dropout_ridge": ["x1 +1.8554 +0.9711 +0.97"],
     "edge_detection": ["left side +4.0 +0.0", "lower side +0.0 -4.0", "inside +0.0 +0.0"],
+    "esl_spambase": ["300 e-mails held out", "linear logistic regression 5.0"],
     "folding": ["1 3 3 at most 4", "2 6 9 at most 7", "5 15 243 at most 16"],
     "forward_and_reverse": ["8 8 20", "64 8,452 2.0 65.5"],
     "gates": ["0 0 0 0 1 1 0 0.0", "0 1 0 1 1 1 1 0.9", "1 0 0 1 1 0 1 0.9", "1 1 1 1 0 0 0 0.0"],
     "gradients_through_time": ["RNN 6.3e-04 2.5e-17 0.52", "LSTM, forget gate open 3.2e-02"],
     "initial_variance": ["0.02 (He) 0.98"],
+    "isl_default": ["nobody defaults 0 9.45 ± 0.01 0.0", "logistic regression 4 6.00"],
     "language_model": [
         "all characters alike 0 5.492",
         "3-grams 690 3.948",
@@ -63,6 +65,10 @@ def test_example(path, tmp_path):
         pytest.importorskip(
             "matplotlib.font_manager",
             reason="figures need matplotlib: pip install 'graphnn[examples]'",
+        )
+    if "sklearn" in path.read_text(encoding="utf-8"):
+        pytest.importorskip(
+            "sklearn", reason="it needs scikit-learn: pip install 'graphnn[sklearn]'"
         )
     kept = {k: v for k, v in os.environ.items() if k != "GRAPHNN_DATA_HOME"}
     scratch = tmp_path / "scratch"

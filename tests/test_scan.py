@@ -424,7 +424,7 @@ class TestErrors:
             gn.scan(lambda s, x: (gn.cast(s, "float64"), None), self.zero, self.x)
 
     def test_forms_in_a_users_words(self):
-        with pytest.raises(gn.GraphError, match=r"the state, node; it returned \(node, node\)"):
+        with pytest.raises(gn.GraphError, match=r"begins as node; the new state is \(node, node\)"):
             gn.scan(lambda s, x: ((s, s), None), self.zero, self.x)
 
     def test_no_function(self):

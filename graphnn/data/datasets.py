@@ -12,6 +12,7 @@ import csv
 import hashlib
 import importlib.resources
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -36,11 +37,19 @@ _MNIST_MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
-_NYSE_SHA256 = "4bb3e2e9872b2f7e6e8701afb8873cd9f4b7e66ee0b1ba62c116ff2b3a2eec60"
-_NYSE_MIRRORS = (
-    "https://raw.githubusercontent.com/intro-stat-learning/ISLP/main/ISLP/data/NYSE.csv",
+_ISLP = (
+    "https://raw.githubusercontent.com/intro-stat-learning/ISLP/main/ISLP/data/",
     "https://raw.githubusercontent.com/jonathan-taylor/ISLP/"
-    "5ec6be74b50ae8fc59ed0a18e1981756088c12a9/ISLP/data/NYSE.csv",
+    "5ec6be74b50ae8fc59ed0a18e1981756088c12a9/ISLP/data/",
+)
+_NYSE_SHA256 = "4bb3e2e9872b2f7e6e8701afb8873cd9f4b7e66ee0b1ba62c116ff2b3a2eec60"
+_NYSE_MIRRORS = tuple(f"{mirror}NYSE.csv" for mirror in _ISLP)
+_DEFAULT_SHA256 = "d113590204485565bdd692b2d8430e7c2fcc72ec323df92314a745c99a0eefe9"
+_DEFAULT_MIRRORS = tuple(f"{mirror}Default.csv" for mirror in _ISLP)
+# The file of UCI, which has no first row of names; a copy with one is taken, too.
+_SPAMBASE_SHA256 = "b1ef93de71f97714d3d7d4f58fc9f718da7bbc8ac8a150eff2778616a8097b12"
+_SPAMBASE_MIRRORS = (
+    "https://archive.ics.uci.edu/ml/machine-learning-databases/spambase/spambase.data",
 )
 _DAYS = ("mon", "tues", "wed", "thur", "fri")
 
@@ -164,18 +173,7 @@ def nyse() -> dict[str, NDArray[Any]]:
         days = gn.datasets.nyse()
         days["log_volume"].shape  # (6051,)
     """
-    path = data_home() / "isl" / "NYSE.csv"
-    if not path.exists():
-        try:
-            download_unpacked(_NYSE_MIRRORS, path, sha256=_NYSE_SHA256, packed=False)
-        except DataError as error:
-            raise DataError(
-                f"{error}\nGet on-line and try again, or put NYSE.csv into a folder 'isl' and set "
-                "GRAPHNN_DATA_HOME to the folder that holds it."
-            ) from None
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != _NYSE_SHA256:
-        raise DataError(f"{path}: expected the NYSE.csv of the package ISLP, found another file.")
+    content = _published("isl/NYSE.csv", _NYSE_MIRRORS, _NYSE_SHA256, "of the package ISLP")
     rows = list(csv.DictReader(content.decode("ascii").splitlines()))
     floats = ("DJ_return", "log_volume", "log_volatility")
     return {
@@ -184,6 +182,99 @@ def nyse() -> dict[str, NDArray[Any]]:
         **{name: np.array([float(row[name]) for row in rows]) for name in floats},
         "train": np.array([row["train"] == "TRUE" for row in rows]),
     }
+
+
+def default() -> dict[str, NDArray[Any]]:
+    """Load the credit card defaults of ISL: 10,000 simulated customers, of whom 333 default.
+
+    The file is read from ``isl/Default.csv`` in the data home (see `mnist`), and downloaded into
+    it once (0.4 MB) if it isn't there.
+
+    Returns
+    -------
+    dict of array
+        A row a customer: `default` and `student` (bool), `balance` after the monthly payment and
+        `income` (float64, dollars).
+
+    Raises
+    ------
+    DataError
+        If the file is neither there nor to be had from a mirror, or isn't the published one.
+
+    References
+    ----------
+    G. James, D. Witten, T. Hastie, R. Tibshirani, *An Introduction to Statistical Learning*,
+    2nd ed., section 4.1, from its package ISLP (BSD-3).
+
+    Examples
+    --------
+    As it may have to download, this example is not run as a test::
+
+        customers = gn.datasets.default()
+        customers["default"].mean()  # 0.0333
+    """
+    source = "of the package ISLP"
+    content = _published("isl/Default.csv", _DEFAULT_MIRRORS, _DEFAULT_SHA256, source)
+    rows = list(csv.DictReader(content.decode("ascii").splitlines()))
+    return {
+        **{name: np.array([row[name] == "Yes" for row in rows]) for name in ("default", "student")},
+        **{name: np.array([float(row[name]) for row in rows]) for name in ("balance", "income")},
+    }
+
+
+def spambase() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Load Spambase: 4,601 e-mails, told by 57 numbers, of which 1,813 are spam.
+
+    The file is read from ``esl/spambase.data`` in the data home (see `mnist`), and downloaded into
+    it once (0.7 MB) if it isn't there.
+
+    Returns
+    -------
+    x, y
+        `x` is float64 (4601, 57): how often 48 words and 6 characters come, in percent, then the
+        mean length of runs of capitals, the longest, and their sum; `y` is int64, spam 1.
+
+    Raises
+    ------
+    DataError
+        If the file is neither there nor to be had from UCI, or isn't the published one.
+
+    References
+    ----------
+    M. Hopkins, E. Reeber, G. Forman, J. Suermondt, "Spambase", UCI Machine Learning Repository,
+    1999 (CC BY 4.0); in T. Hastie, R. Tibshirani, J. Friedman, *The Elements of Statistical
+    Learning*, 2nd ed., section 9.1.2.
+
+    Examples
+    --------
+    As it may have to download, this example is not run as a test::
+
+        x, y = gn.datasets.spambase()
+        x.shape, y.mean()  # (4601, 57), 0.394
+    """
+    source = "of the UCI repository"
+    content = _published("esl/spambase.data", _SPAMBASE_MIRRORS, _SPAMBASE_SHA256, source)
+    lines = content.decode("ascii").split()
+    table = np.array([[float(number) for number in line.split(",")] for line in lines])
+    return table[:, :-1], table[:, -1].astype(np.int64)
+
+
+def _published(place: str, mirrors: Sequence[str], sha256: str, source: str) -> bytes:
+    """The content of a file of the data home, downloaded if need be; a row of names is left out."""
+    path = data_home() / place
+    if not path.exists():
+        try:
+            download_unpacked(mirrors, path, sha256=sha256, packed=False)
+        except DataError as error:
+            raise DataError(
+                f"{error}\nGet on-line and try again, or put {path.name} into a folder "
+                f"{path.parent.name!r} and set GRAPHNN_DATA_HOME to the folder that holds it."
+            ) from None
+    content = path.read_bytes()
+    for found in (content, content.partition(b"\n")[2]):
+        if hashlib.sha256(found).hexdigest() == sha256:
+            return found
+    raise DataError(f"{path}: expected the {path.name} {source}, found another file.")
 
 
 def data_home() -> Path:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, NoReturn
 
-from graphnn.hints import missing_name
+from graphnn.missing import missing_name
 from graphnn.nn import init
 from graphnn.nn.activation import (
     GELU,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -29,6 +30,28 @@ from graphnn.ops.reduction.reduce import mean
 from graphnn.spec import DimLike, as_dtype, format_shape
 
 INSIDE = 2  # heads stand inside: (batch, length, heads, width), as the projections leave them
+
+
+def check_heads(what: str, **sizes: int) -> None:
+    """Raise where features, the first of two sizes, cannot be shared out among heads."""
+    (wide, features), (many, heads) = sizes.items()
+    whole = all(isinstance(size, int) and size >= 1 for size in sizes.values())
+    needed = f"{wide} divisible by {many}" if whole else f"whole numbers >= 1 for {wide} and {many}"
+    if not whole or features % heads:
+        raise GraphError(
+            f"{what} needs {needed}; got {features!r} and {heads!r}. Declared at {declared_at()}."
+        )
+
+
+def check_batch(what: str, batch_first: bool, given: Mapping[str, Node]) -> None:
+    """Raise where sequences of three axes are not of one batch."""
+    axis = 0 if batch_first else 1
+    if len({x.spec.shape[axis] for x in given.values()}) > 1:
+        got = ", ".join(f"{name} {format_shape(x.spec.shape)}" for name, x in given.items())
+        layout = "(batch, length, features)" if batch_first else "(length, batch, features)"
+        raise ShapeError(
+            f"{what} needs one batch: {layout}; got {got}. Declared at {declared_at()}."
+        )
 
 
 class MultiheadAttention(Module):
@@ -109,11 +132,7 @@ class MultiheadAttention(Module):
         name: str | None = None,
     ) -> None:
         super().__init__(name)
-        if embed_dim < 1 or num_heads < 1 or embed_dim % num_heads:
-            raise GraphError(
-                "nn.MultiheadAttention needs embed_dim divisible by num_heads; got "
-                f"{embed_dim} and {num_heads}. Declared at {declared_at()}."
-            )
+        check_heads("nn.MultiheadAttention", embed_dim=embed_dim, num_heads=num_heads)
         self.embed_dim, self.num_heads = embed_dim, num_heads
         self.kdim = embed_dim if kdim is None else kdim
         self.vdim = embed_dim if vdim is None else vdim
@@ -332,6 +351,16 @@ class MultiheadAttention(Module):
                     f"nn.MultiheadAttention needs {what}.shape[-1] == {size}; got "
                     f"{format_shape(x.spec.shape)} for {x.name!r}. Declared at {declared_at()}."
                 )
+        if query.ndim == 3:
+            of = {"query": query, "key": key, "value": value}
+            check_batch("nn.MultiheadAttention", self.batch_first, of)
+        length = 0 if query.ndim == 2 else int(self.batch_first)
+        if key.spec.shape[length] != value.spec.shape[length]:
+            raise ShapeError(
+                "nn.MultiheadAttention needs as many values as keys; got "
+                f"{format_shape(key.spec.shape)} for {key.name!r} and "
+                f"{format_shape(value.spec.shape)} for {value.name!r}. Declared at {declared_at()}."
+            )
 
     def __repr__(self) -> str:
         return f"MultiheadAttention({self.embed_dim}, {self.num_heads})"

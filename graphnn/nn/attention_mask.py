@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from graphnn.context import declared_at
-from graphnn.errors import DTypeError, ShapeError
+from graphnn.errors import ShapeError
 from graphnn.node import Constant, Node, NodeLike, as_node
+from graphnn.ops.attention.scaled_dot_product import check_mask, turned
 from graphnn.ops.elementwise.choice import logical_not, logical_or, where
 from graphnn.ops.linalg.diagonal import triu
 from graphnn.ops.movement.broadcast import broadcast_to
@@ -56,19 +57,16 @@ class Masks:
 
     def _checked(self, given: NodeLike, what: str) -> Node:
         mask = as_node(given, self.like)
-        if mask.dtype not in ("bool", self.like.dtype):
-            raise DTypeError(
-                f"{what} is of bools, or {self.like.dtype} as the query; got {mask.spec} for "
-                f"{mask.name!r}. Declared at {declared_at()}. Cast it: gn.cast(mask, 'bool')."
-            )
+        check_mask(what, mask, self.like)
         return mask
 
     def _check_shape(self, mask: Node, shapes: list[tuple[DimLike, ...]], what: str) -> None:
         if mask.spec.shape not in shapes:
             wanted = " or ".join(map(format_shape, shapes))
+            fix = turned(mask.spec.shape, shapes) if what == "attn_mask" else ""
             raise ShapeError(
                 f"{what} needs shape {wanted}; got {format_shape(mask.spec.shape)} for "
-                f"{mask.name!r}. Declared at {declared_at()}."
+                f"{mask.name!r}. Declared at {declared_at()}.{fix}"
             )
 
     def joined(self) -> Node | None:

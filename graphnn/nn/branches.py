@@ -79,7 +79,7 @@ class Concat(Listed):
     def __init__(self, *modules: Module, dim: int = -1, name: str | None = None) -> None:
         super().__init__(modules, name)
         if not modules:
-            raise GraphError("nn.Concat needs at least one module")
+            raise GraphError(f"nn.Concat needs at least one module. Declared at {declared_at()}.")
         self.dim = dim
 
     def forward(self, x: Node) -> Node:
@@ -110,7 +110,10 @@ class Lambda(Module):
     def __init__(self, function: Callable[..., Node], *, name: str | None = None) -> None:
         super().__init__(name)
         if isinstance(function, Module) or not callable(function):
-            raise GraphError(f"nn.Lambda takes a function of nodes; got {function!r}")
+            raise GraphError(
+                f"nn.Lambda takes a function of nodes; got {function!r}. "
+                f"Declared at {declared_at()}."
+            )
         self.function = function
 
     def forward(self, *values: Any) -> Node:
@@ -118,7 +121,8 @@ class Lambda(Module):
         found = self.function(*values)
         if not isinstance(found, Node):
             raise GraphError(
-                f"the function of nn.Lambda must return a node; got {type(found).__name__}"
+                f"the function of nn.Lambda must return a node; got {type(found).__name__}. "
+                f"Declared at {declared_at()}."
             )
         return found
 
@@ -129,5 +133,6 @@ class Lambda(Module):
 def _check_module(what: str, module: object) -> None:
     if not isinstance(module, Module):
         raise GraphError(
-            f"{what} takes modules; got {type(module).__name__}. A function? Use nn.Lambda."
+            f"{what} takes modules; got {type(module).__name__}. Declared at {declared_at()}. "
+            "A function? Use nn.Lambda."
         )

@@ -47,7 +47,7 @@ class Listed(Module):
                 fix = f"A class? Make one of it: nn.{module.__name__}(...)."
             raise GraphError(
                 f"nn.{type(self).__name__} takes modules; item {place} is {type(module).__name__}. "
-                f"{fix}"
+                f"Declared at {declared_at()}. {fix}"
             )
         return module
 
@@ -119,7 +119,8 @@ class Group(Module):
         """A group computes nothing itself."""
         raise GraphError(
             f"nn.{type(self).__name__} only keeps modules: call each of them in the forward of the "
-            "module that owns it. One after the other? Use nn.Sequential."
+            f"module that owns it. Declared at {declared_at()}. One after the other? Use "
+            "nn.Sequential."
         )
 
 
@@ -176,11 +177,14 @@ class ModuleDict(Group):
 
     def __setitem__(self, key: str, module: Module) -> None:
         if not isinstance(key, str) or not key or "." in key:
-            raise GraphError(f"nn.ModuleDict takes names without a point; got {key!r}")
+            raise GraphError(
+                f"nn.ModuleDict takes names without a point; got {key!r}. "
+                f"Declared at {declared_at()}."
+            )
         if not isinstance(module, Module):
             raise GraphError(
                 f"nn.ModuleDict takes modules; item {key!r} is {type(module).__name__}. "
-                "A function? Wrap it: nn.Lambda(function)."
+                f"Declared at {declared_at()}. A function? Wrap it: nn.Lambda(function)."
             )
         self._items[key] = module
         self._name_members()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from graphnn.context import declared_at
 from graphnn.errors import GraphError
 from graphnn.nn.module import Module
 from graphnn.node import Node
@@ -117,7 +118,10 @@ class GaussianNoise(Module):
     def __init__(self, std: float = 0.1, *, name: str | None = None) -> None:
         super().__init__(name)
         if not is_number(std) or not 0 <= std < math.inf:
-            raise GraphError(f"nn.GaussianNoise needs a finite std >= 0; got std={std!r}")
+            raise GraphError(
+                f"nn.GaussianNoise needs a finite std >= 0; got std={std!r}. "
+                f"Declared at {declared_at()}."
+            )
         self.std = std
 
     def forward(self, x: Node) -> Node:

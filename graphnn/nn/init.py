@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from graphnn.context import declared_at
 from graphnn.errors import ShapeError
-from graphnn.hints import missing_name
+from graphnn.hints import teach
+from graphnn.missing import missing_name
 from graphnn.ops.random.generator import seed_and_stream
 from graphnn.spec import as_dtype
 
@@ -64,7 +66,7 @@ def fans(shape: Sequence[int], layout: Layout | None = None) -> tuple[int, int]:
     if len(shape) < 2:
         raise ShapeError(
             f"fan-in and fan-out need a weight of at least two axes; got {tuple(shape)}. "
-            "Use nn.init.uniform or nn.init.normal for a vector."
+            f"Declared at {declared_at()}. Use nn.init.uniform or nn.init.normal for a vector."
         )
     window = math.prod(shape[2:])
     chosen = layout or ("io" if len(shape) == 2 else "oi")
@@ -233,6 +235,7 @@ def he_normal(
 
 
 if not TYPE_CHECKING:
+    teach(globals(), __all__)
 
     def __getattr__(name: str) -> NoReturn:
         # The weights of layers are (out, in, ...), as in torch.

@@ -65,7 +65,8 @@ class Linear(Module):
             if not whole or size < 1:
                 raise GraphError(
                     "nn.Linear takes two whole numbers >= 1; "
-                    f"got ({in_features!r}, {out_features!r})"
+                    f"got ({in_features!r}, {out_features!r}). "
+                    f"Declared at {declared_at()}."
                 )
         self.in_features, self.out_features = int(in_features), int(out_features)
         bound = 1 / math.sqrt(in_features)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from graphnn.calls import check_flags, check_nodes
 from graphnn.context import Layer, context, declared_at, layer
 from graphnn.errors import DataError, GraphError
 from graphnn.hints import OF_MODULE, check_keywords, lacking, teaches
@@ -63,6 +64,8 @@ class Module:
         called = f"nn.{cls.__name__}" if _is_own(cls) else cls.__name__
         if options:
             check_keywords(called, cls.__init__, options)
+        if _is_own(cls):
+            check_flags(called, cls.__init__, (None, *settings), options)
         given = [v for v in settings if isinstance(v, Node) and not isinstance(v, Parameter)]
         if given and _is_own(cls):
             raise GraphError(
@@ -87,8 +90,12 @@ class Module:
         if "_name" not in self.__dict__:
             raise GraphError(f"{type(self).__name__}.__init__ must call super().__init__() first")
         self._check_inputs((*inputs, *options.values()))
+        own = type(self)
         if options:
-            check_keywords(f"{type(self).__name__}.forward", self.forward, options)
+            check_keywords(f"{own.__name__}.forward", self.forward, options)
+        if _is_own(own):
+            check_flags(f"nn.{own.__name__}", own.forward, (None, *inputs), options)
+            check_nodes(f"nn.{own.__name__}", own.forward, (None, *inputs), options)
         self._name_members()
         with layer(self._layer, self._scope()):
             for key, value in self._members():

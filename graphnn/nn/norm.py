@@ -286,7 +286,8 @@ class GroupNorm(Module):
         if num_groups < 1 or num_channels % num_groups:
             raise ShapeError(
                 f"nn.GroupNorm needs num_channels divisible by num_groups; got {num_channels} and "
-                f"{num_groups}"
+                f"{num_groups}. "
+                f"Declared at {declared_at()}."
             )
         self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
         self.weight = _ones((num_channels,), dtype) if affine else None

@@ -34,6 +34,7 @@ from graphnn.ops.random.dropout import checked_share, dropout
 from graphnn.ops.reduction.cumulative import cumsum
 from graphnn.scan import scan
 from graphnn.spec import DimLike, Shape, format_shape
+from graphnn.values import check_range
 
 
 class Recurrent(Module):
@@ -279,16 +280,19 @@ class Recurrent(Module):
 def _alive(what: str, lengths: NodeLike, steps: DimLike, batch: DimLike) -> Node:
     """Which steps count: (T, N, 1), whether t < length."""
     given = as_node(lengths)
+    got = f"got {given.spec} for {given.name}. Declared at {declared_at()}."
     if given.dtype not in ("int64", "int32"):
         raise DTypeError(
-            f"{what}: lengths are whole numbers, int64 or int32; {given.name} is {given.dtype}. "
-            f"Declared at {declared_at()}."
+            f"nn.{what}: lengths are whole numbers, int64 or int32; {got} Whole numbers among "
+            "floats? gn.cast(lengths, 'int64')."
         )
     if given.spec.shape != (batch,):
         raise ShapeError(
-            f"{what}: one length for each of the {batch} sequences; got "
-            f"{format_shape(given.spec.shape)} for {given.name}. Declared at {declared_at()}."
+            f"nn.{what}: lengths have shape {format_shape((batch,))}, one for each sequence; {got}"
         )
+    if isinstance(given, Constant) and isinstance(steps, int):
+        who = f"nn.{what}(x, lengths=...) (declared at {declared_at()})"
+        check_range("lengths", given.array, (0, steps + 1), "lengths", who)
     places = _places(steps + 1)
     # Chosen from the places they are themselves, and those that are no places are refused.
     counted = apply(TAKE, [places, given], {"axis": 0}, name="lengths")

@@ -23,7 +23,9 @@ class _PositionalEncoding(Module):
         super().__init__(name)
         own = f"nn.{type(self).__name__}"
         if d_model < 1 or max_len < 1:
-            raise GraphError(f"{own} takes sizes >= 1; got {d_model} and {max_len}")
+            raise GraphError(
+                f"{own} takes sizes >= 1; got {d_model} and {max_len}. Declared at {declared_at()}."
+            )
         self.d_model, self.max_len = d_model, max_len
         self.dropout = checked_share(own, dropout)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from graphnn.context import declared_at
 from graphnn.errors import GraphError
 from graphnn.nn.activation import Activation
 from graphnn.node import Node, Parameter
@@ -114,7 +115,10 @@ class PReLU(Activation):
     ) -> None:
         super().__init__(name)
         if isinstance(num_parameters, bool) or num_parameters < 1:
-            raise GraphError(f"nn.PReLU needs num_parameters >= 1; got {num_parameters!r}")
+            raise GraphError(
+                f"nn.PReLU needs num_parameters >= 1; got {num_parameters!r}. "
+                f"Declared at {declared_at()}."
+            )
         self.num_parameters = num_parameters
         self.weight = Parameter(np.full(num_parameters, init, as_dtype(dtype)))
 

@@ -132,12 +132,21 @@ def checked_state(
     ShapeError, GraphError
         If there are more or fewer parts, or other shapes.
     """
+    several = state if isinstance(state, list | tuple) else ()
+    if len(shapes) == 1 and any(isinstance(part, Node) for part in several):
+        raise GraphError(
+            f"{what} is one node, h; got {len(several)} in a {type(state).__name__}, as the (h, c) "
+            f"of an LSTM. Declared at {declared_at()}. Give h alone: h, c = state."
+        )
     if len(shapes) == 1:
         parts: Sequence[NodeLike] = [state]  # type: ignore[list-item]
-    elif isinstance(state, list | tuple) and len(state) == len(shapes):
-        parts = state
+    elif len(several) == len(shapes):
+        parts = several
     else:
-        raise GraphError(f"{what} is a pair (h, c); got {state!r}. Declared at {declared_at()}.")
+        raise GraphError(
+            f"{what} is a pair (h, c); got {state!r}. Declared at {declared_at()}. "
+            "Give both: (h, gn.zeros_like(h)) if c begins with zeros."
+        )
     nodes = tuple(map(as_node, parts))
     for node, shape in zip(nodes, shapes, strict=True):
         if node.spec.shape != tuple(shape):

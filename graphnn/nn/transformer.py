@@ -12,8 +12,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from graphnn.errors import GraphError
+from graphnn.calls import check_whole
 from graphnn.nn import init
+from graphnn.nn.attention import check_heads
 from graphnn.nn.module import Module
 from graphnn.nn.norm import LayerNorm
 from graphnn.nn.transformer_layers import (
@@ -21,6 +22,7 @@ from graphnn.nn.transformer_layers import (
     Mask,
     TransformerDecoderLayer,
     TransformerEncoderLayer,
+    check_sequences,
 )
 from graphnn.node import Node
 from graphnn.spec import DimLike, as_dtype
@@ -30,8 +32,7 @@ L = TypeVar("L", bound=Module)
 
 def _copies(layer: L, count: int) -> list[L]:
     """Copies with the same initial weights, as torch makes them."""
-    if count < 1:
-        raise GraphError(f"num_layers is a whole number >= 1; got {count!r}")
+    check_whole("num_layers", count, 1)
     return [copy.deepcopy(layer) for _ in range(count)]
 
 
@@ -217,6 +218,7 @@ class Transformer(Module):
         name: str | None = None,
     ) -> None:
         super().__init__(name)
+        check_heads("nn.Transformer", d_model=d_model, nhead=nhead)
         self.d_model, self.nhead, self.batch_first = d_model, nhead, batch_first
         shared = (
             d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first,
@@ -254,6 +256,7 @@ class Transformer(Module):
         memory_is_causal: bool = False,
     ) -> Node:
         """Declare encoder and decoder; the masks are those of :class:`MultiheadAttention`."""
+        check_sequences("nn.Transformer", self.d_model, self.batch_first, {"src": src, "tgt": tgt})
         memory = self.encoder(src, src_mask, src_key_padding_mask, src_is_causal)
         y: Node = self.decoder(
             tgt, memory, tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask,

@@ -6,20 +6,20 @@ sublayers (Xiong et al., *On layer normalization in the transformer architecture
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from graphnn.context import declared_at
-from graphnn.errors import GraphError
-from graphnn.nn.attention import MultiheadAttention
+from graphnn.errors import GraphError, ShapeError
+from graphnn.nn.attention import MultiheadAttention, check_batch, check_heads
 from graphnn.nn.linear import Linear
 from graphnn.nn.module import Module
 from graphnn.nn.norm import LayerNorm
 from graphnn.node import Node, NodeLike
 from graphnn.ops.activation.sigmoid import gelu, relu
 from graphnn.ops.random.dropout import checked_share, dropout
-from graphnn.spec import DimLike
+from graphnn.spec import DimLike, format_shape
 
 Activation: TypeAlias = Literal["relu", "gelu"] | Callable[[Node], Node]
 Mask: TypeAlias = "NodeLike | None"
@@ -35,6 +35,30 @@ def _checked_activation(given: Activation) -> Activation:
             f"Declared at {declared_at()}."
         )
     return given
+
+
+def check_sequences(what: str, d_model: int, batch_first: bool, given: Mapping[str, Node]) -> None:
+    """Raise where a transformer's sequences do not fit it, or each other.
+
+    Raises
+    ------
+    ShapeError
+        With their names and shapes.
+    """
+    ranks = {x.ndim for x in given.values()}
+    got = ", ".join(f"{name} {format_shape(x.spec.shape)}" for name, x in given.items())
+    if len(ranks) > 1 or not ranks <= {2, 3}:
+        raise ShapeError(
+            f"{what} needs (batch, length, {d_model}), or (length, {d_model}) of one sample; got "
+            f"{got}. Declared at {declared_at()}."
+        )
+    if any(x.spec.shape[-1] != d_model for x in given.values()):
+        raise ShapeError(
+            f"{what} needs d_model={d_model} features on the last axis; got {got}. "
+            f"Declared at {declared_at()}."
+        )
+    if ranks == {3}:
+        check_batch(what, batch_first, given)
 
 
 @dataclass(frozen=True)
@@ -82,11 +106,24 @@ class _Layer(Module):
     linear2: Linear
 
     def __init__(
-        self, dropout: float, activation: Activation, norm_first: bool, name: str | None
+        self,
+        d_model: int,
+        nhead: int,
+        batch_first: bool,
+        dropout: float,
+        activation: Activation,
+        norm_first: bool,
+        name: str | None,
     ) -> None:
         super().__init__(name)
+        check_heads(f"nn.{type(self).__name__}", d_model=d_model, nhead=nhead)
+        self.d_model, self.batch_first = d_model, batch_first
         self.norm_first, self.activation = norm_first, _checked_activation(activation)
         self.dropout = checked_share(f"nn.{type(self).__name__}", dropout)
+
+    def check(self, **given: Node) -> None:
+        """Raise where sequences do not fit."""
+        check_sequences(f"nn.{type(self).__name__}", self.d_model, self.batch_first, given)
 
     def around(self, x: Node, norm: LayerNorm, sublayer: Callable[[Node], Node]) -> Node:
         """``x + sublayer(norm(x))``, or ``norm(x + sublayer(x))``, with dropout of the sublayer."""
@@ -162,7 +199,7 @@ class TransformerEncoderLayer(_Layer):
         dtype: object = "float32",
         name: str | None = None,
     ) -> None:
-        super().__init__(dropout, activation, norm_first, name)
+        super().__init__(d_model, nhead, batch_first, dropout, activation, norm_first, name)
         parts = _Options(
             d_model, nhead, dim_feedforward, dropout, layer_norm_eps, batch_first, bias, dtype
         )
@@ -178,6 +215,7 @@ class TransformerEncoderLayer(_Layer):
         is_causal: bool = False,
     ) -> Node:
         """Declare the layer; the masks are those of :class:`MultiheadAttention`."""
+        self.check(src=src)
 
         def attention(x: Node) -> Node:
             y: Node = self.self_attn(
@@ -234,7 +272,7 @@ class TransformerDecoderLayer(_Layer):
         dtype: object = "float32",
         name: str | None = None,
     ) -> None:
-        super().__init__(dropout, activation, norm_first, name)
+        super().__init__(d_model, nhead, batch_first, dropout, activation, norm_first, name)
         parts = _Options(
             d_model, nhead, dim_feedforward, dropout, layer_norm_eps, batch_first, bias, dtype
         )
@@ -254,6 +292,7 @@ class TransformerDecoderLayer(_Layer):
         memory_is_causal: bool = False,
     ) -> Node:
         """Declare the layer; the masks are those of :class:`MultiheadAttention`."""
+        self.check(tgt=tgt, memory=memory)
 
         def to_itself(x: Node) -> Node:
             y: Node = self.self_attn(

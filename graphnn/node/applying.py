@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from graphnn.calls import no_node
 from graphnn.context import Pass, context, declared_at
-from graphnn.errors import DTypeError, GraphError, ShapeError
+from graphnn.errors import DTypeError, ShapeError
 from graphnn.node.leaves import Constant
 from graphnn.node.node import Node, NodeLike
 from graphnn.op import Attrs, Mismatch, Op, registry
@@ -73,7 +74,7 @@ def apply(
     """
     for value in inputs:
         if not isinstance(value, Node):
-            raise GraphError(f"{op.name} takes nodes; got {type(value).__name__}")
+            raise no_node(f"{op.name} takes nodes", value)
     try:
         spec = op.spec(*(value.spec for value in inputs), **(attrs or {}))
     except Mismatch as mismatch:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from graphnn.context import context
 from graphnn.errors import DTypeError, GraphError, ShapeError
+from graphnn.hints import teaches
 from graphnn.node.node import Node
 from graphnn.op import Leaf, Op, register
 from graphnn.spec import (
@@ -70,6 +71,7 @@ class Input(Node):
 
     __slots__ = ()
 
+    @teaches
     def __init__(
         self,
         shape: int | Sequence[int | str | Dim | None],
@@ -126,6 +128,7 @@ class Parameter(Node):
     _home: list[NDArray[Any]]
     _given_name: str | None
 
+    @teaches
     def __init__(
         self,
         value: ArrayLike,
@@ -268,6 +271,7 @@ class Constant(Node):
 
     array: NDArray[Any]
 
+    @teaches
     def __init__(self, value: ArrayLike, name: str | None = None, *, dtype: object = None) -> None:
         array = np.array(as_array(value, dtype), order="C", copy=True)
         array.setflags(write=False)

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from graphnn.hints import missing_name
+from graphnn.hints import teach
+from graphnn.missing import missing_name
 from graphnn.optim import schedule
 from graphnn.optim.adadelta import Adadelta
 from graphnn.optim.adagrad import Adagrad
@@ -65,6 +66,7 @@ def by_name(name: str, **settings: Any) -> Optimizer:
 
 
 if not TYPE_CHECKING:
+    teach(globals(), __all__)
 
     def __getattr__(name: str) -> NoReturn:
         raise missing_name(__name__, name, {n: f"optim.{n}" for n in __all__})

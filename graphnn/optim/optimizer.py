@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, Unpack
 import numpy as np
 
 from graphnn.autodiff import grad
+from graphnn.calls import check_flags
 from graphnn.context import role
 from graphnn.errors import GraphError
 from graphnn.hints import OF_OPTIMIZER, did_you_mean, lacking
@@ -119,6 +120,8 @@ class Optimizer(ABC):
                     f"{cls.__name__} has no setting {name!r}; it has {', '.join(own)}."
                     f"{did_you_mean(name, own, '{}=')}"
                 )
+        check_flags(cls.__name__, cls.__init__, (None, *settings), options)
+        check_flags(cls.__name__, Options.__init__, (), options)
         # Parameters at first, as in torch: said before Python complains of a second lr.
         if settings and "lr" in options and own[0] == "lr":
             check_rate(cls.__name__, settings[0])

@@ -14,7 +14,7 @@ from graphnn.feed import by_input
 from graphnn.function import Function
 from graphnn.node import Node
 from graphnn.op import Leaf, Loop
-from graphnn.ops.random.generator import GENERATOR
+from graphnn.ops.random.generator import Generator
 from graphnn.render.document.planned import Planned, planned
 from graphnn.render.document.records import (
     Captures,
@@ -124,9 +124,11 @@ def values_of(found: Planned, data: Any) -> tuple[dict[Node, NDArray[Any]], dict
     computed = [node for node in graph.nodes if not isinstance(node.op.kernel, Leaf | Loop)]
     watched = Function.watching(found.inputs, found.program, computed)
     arrays, sizes = watched.checked([given[node] for node in found.inputs])
-    state = GENERATOR.value.copy()
+    sources = [node for node in graph.parameters if isinstance(node, Generator)]
+    states = [source.value.copy() for source in sources]
     results = watched(*arrays)
-    GENERATOR.value = state
+    for source, state in zip(sources, states, strict=True):
+        source.value = state
     values: dict[Node, NDArray[Any]] = dict(zip(found.inputs, arrays, strict=True))
     values |= {node: node.value.copy() for node in graph.parameters}
     values |= dict(zip(computed, results, strict=True))

@@ -222,23 +222,7 @@ class Body:
 
     def inline(self, arguments: Sequence[str], result: str, mark: str, dtype: str) -> list[str]:
         """Lines that leave ``body(*arguments)`` in ``result``; locals end in ``mark``."""
-        names = dict(zip(self.params, arguments, strict=True))
-        lines = []
-        for node in (node for statement in self.statements for node in ast.walk(statement)):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                local = f"{node.id}{mark}"
-                if (
-                    node.id in self.params and names[node.id] != local
-                ):  # a new value for a parameter
-                    lines.append(f"{local} = {names[node.id]}")
-                names[node.id] = local
-        for statement in self.statements:
-            emitted = _Typed(self, names, dtype).visit(_copy(statement))
-            if isinstance(emitted, ast.Return):
-                lines.append(f"{result} = {ast.unparse(emitted.value)}")  # type: ignore[arg-type]
-            else:
-                lines.append(ast.unparse(ast.fix_missing_locations(emitted)))
-        return lines
+        return list(_inlined(self, tuple(arguments), result, mark, dtype))
 
     def definition(self, name: str, dtype: str, literals: str = "all") -> str:
         """The function's text for one dtype; ``literals``: which ones are typed.
@@ -272,6 +256,27 @@ def _definition(body: Body, name: str, dtype: str, literals: str) -> str:
         arg.annotation = None
     typed = _Typed(body, {}, dtype, literals).visit(tree)
     return ast.unparse(ast.fix_missing_locations(typed))
+
+
+@lru_cache(maxsize=4096)  # networks that are declared again, as in a search, ask the same again
+def _inlined(
+    body: Body, arguments: tuple[str, ...], result: str, mark: str, dtype: str
+) -> tuple[str, ...]:
+    names = dict(zip(body.params, arguments, strict=True))
+    lines = []
+    for node in (node for statement in body.statements for node in ast.walk(statement)):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            local = f"{node.id}{mark}"
+            if node.id in body.params and names[node.id] != local:  # a new value for a parameter
+                lines.append(f"{local} = {names[node.id]}")
+            names[node.id] = local
+    for statement in body.statements:
+        emitted = _Typed(body, names, dtype).visit(_copy(statement))
+        if isinstance(emitted, ast.Return):
+            lines.append(f"{result} = {ast.unparse(emitted.value)}")  # type: ignore[arg-type]
+        else:
+            lines.append(ast.unparse(ast.fix_missing_locations(emitted)))
+    return tuple(lines)
 
 
 class _Typed(ast.NodeTransformer):

@@ -16,7 +16,7 @@ from graphnn.errors import GraphError
 from graphnn.function import Function
 from graphnn.fusion import is_computed, root
 from graphnn.node import Input, Node
-from graphnn.ops.random.generator import GENERATOR
+from graphnn.ops.random.generator import generator
 from graphnn.spec import BATCH, evaluate
 
 
@@ -125,7 +125,7 @@ class EpochRun:
         if shuffle:
             order = np.empty(self.samples, np.int64)
             self.job.hold(order)
-            seed = int(GENERATOR.value[0])
+            seed = int(generator().value[0])
             self.job.set(ORDER=address_of(order), SEED=seed, FIRST_EPOCH=first_epoch)
 
     def _set_tables(self, data: Mapping[Input, NDArray[Any]]) -> None:

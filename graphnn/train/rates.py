@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from graphnn.errors import GraphError
 from graphnn.function import Function
 from graphnn.node import Input, Node, Parameter
-from graphnn.ops.random.generator import GENERATOR
+from graphnn.ops.random.generator import generator
 from graphnn.optim import Optimizer
 from graphnn.optim.schedule import ExponentialLR
 from graphnn.plan import aligned_table
@@ -113,7 +113,7 @@ def _losses(
     """The loss at each step, as long as it is of use."""
     count = len(next(iter(data.values())))
     size = min(batch_size, count)
-    order = np.random.default_rng(int(GENERATOR.value[0])).permutation(count)
+    order = np.random.default_rng(int(generator().value[0])).permutation(count)
     losses: list[float] = []
     for i in range(steps):
         rows = np.take(order, np.arange(i * size, (i + 1) * size), mode="wrap")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from graphnn.context import declared_at
 from graphnn.errors import DTypeError, GraphError, ShapeError
@@ -144,18 +145,33 @@ def _leading(q: Node, k: Node, v: Node) -> Shape:
 
 def _checked_mask(given: NodeLike, lead: Shape, q: Node, k: Node) -> Node:
     mask = as_node(given, q)
-    if mask.dtype not in ("bool", q.dtype):
-        raise DTypeError(
-            f"attn_mask is of bools, or {q.dtype} as the query; got {mask.spec} for "
-            f"{mask.name!r}. Declared at {declared_at()}. Cast it: gn.cast(mask, 'bool')."
-        )
+    check_mask("attn_mask", mask, q)
     scores = (*lead, q.spec.shape[-2], k.spec.shape[-2])
     if broadcast_shapes(mask.spec.shape, scores) != scores:
         raise ShapeError(
             f"attn_mask needs a shape that broadcasts to {format_shape(scores)}; got "
             f"{format_shape(mask.spec.shape)} for {mask.name!r}. Declared at {declared_at()}."
+            f"{turned(mask.spec.shape, [scores[-2:], scores])}"
         )
     return mask
+
+
+def check_mask(what: str, mask: Node, q: Node) -> None:
+    """Raise for a mask that is neither of bools nor of the query's floats."""
+    if mask.dtype not in ("bool", q.dtype):
+        to = q.dtype if mask.dtype in FLOATS else "bool"
+        raise DTypeError(
+            f"{what} is of bools, or {q.dtype} as the query and added to the scores; got "
+            f"{mask.spec} for {mask.name!r}. Declared at {declared_at()}. Cast it: "
+            f"gn.cast(mask, {to!r})."
+        )
+
+
+def turned(shape: Shape, wanted: Sequence[Shape]) -> str:
+    """What to write where a mask is (keys, queries)."""
+    if len(shape) < 2 or (*shape[:-2], shape[-1], shape[-2]) not in wanted:
+        return ""
+    return " It is (..., keys, queries): write gn.swapaxes(mask, -1, -2)."
 
 
 def _with_two(x: Node, lead: Shape) -> Node:

@@ -21,7 +21,7 @@ from graphnn.context import role
 from graphnn.node import Node, apply, rebuilt
 from graphnn.op import Attention, Draw, Example, Mismatch, Op, register
 from graphnn.ops.attention.formula import Formula, composed, heads_outside, reference
-from graphnn.ops.random.generator import GENERATOR, next_stream
+from graphnn.ops.random.generator import generator, next_stream
 from graphnn.ops.reduction.reduce import sum
 from graphnn.spec import (
     FLOATS,
@@ -360,7 +360,7 @@ def attend(
 ) -> Node:
     """Attention of four axes, of which ``heads``, 1 or 2, is that of the heads."""
     rest = [] if mask is None else [mask]
-    rest += [GENERATOR] if dropout else []
+    rest += [generator()] if dropout else []
     stream = next_stream() if dropout else None
     attrs = _attrs(float(scale), bool(causal), float(dropout), heads, stream)
     return apply(OPS["output"], [query, key, value, *rest], attrs, name=name)

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, overload
 
 from graphnn.context import declared_at
 from graphnn.errors import GraphError, KernelError
+from graphnn.hints import unknown_keyword
 from graphnn.node import Node, NodeLike, apply, as_nodes
 from graphnn.op import Draw, Example, Jvp, Op, Scalar, Vjp, check_name, register
 from graphnn.ops.declare.oracle import reference_from, reference_of
@@ -54,6 +55,9 @@ class Elementwise:
         try:
             bound = self.__signature__.bind(*values, **keywords)
         except TypeError:
+            error = unknown_keyword(self.op.name, keywords, [*params, "name"])
+            if error is not None:
+                raise error from None
             got = [str(len(values)), *(f"{key}=" for key in keywords)]
             raise GraphError(
                 f"{self.op.name} takes {len(params)} values ({', '.join(params)}); "

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphnn.context import declared_at
-from graphnn.errors import ShapeError
+from graphnn.errors import DTypeError, ShapeError
 from graphnn.hints import teaches
 from graphnn.node import Constant, Node, NodeLike, apply, as_node, as_nodes
 from graphnn.op import Draw, Example, Mismatch, Op, Rows, register
@@ -24,7 +24,7 @@ from graphnn.ops.movement.broadcast import broadcast_to
 from graphnn.ops.movement.copy import FAR, stop_gradient
 from graphnn.ops.movement.reshape import MOVEMENT, expand_dims, reshape
 from graphnn.source import Body
-from graphnn.spec import DimLike, TensorSpec, format_shape
+from graphnn.spec import FLOATS, DimLike, TensorSpec, format_shape
 
 __all__ = ["embedding", "scatter_add", "take"]
 
@@ -312,6 +312,12 @@ def embedding(
     (None, 7, 16)
     """
     table = as_node(weight)
+    if table.dtype not in FLOATS and isinstance(indices, Node) and indices.dtype in FLOATS:
+        raise DTypeError(
+            f"embedding takes (weight, indices); got {table.spec} and {indices.spec}, which are "
+            f"indices and a weight. Declared at {declared_at()}. Swap them: "
+            f"gn.embedding({indices.name}, {table.name})."
+        )
     if table.ndim != 2:
         raise ShapeError(
             f"embedding needs a weight (entries, features); got {format_shape(table.spec.shape)}. "
@@ -319,6 +325,11 @@ def embedding(
         )
     entries = table.spec.shape[0]
     chosen = as_indices("embedding", indices, entries)
+    if chosen.dtype not in ("int64", "int32"):
+        raise DTypeError(
+            f"embedding needs indices of int64 or int32; got {chosen.spec} for {chosen.name!r}. "
+            f"Declared at {declared_at()}. Declare them so: gn.Input(shape, 'int64')."
+        )
     rows = take(table, chosen, 0, name=name)
     if padding_idx is None:
         return rows

@@ -17,8 +17,8 @@ from graphnn.op import Draw, Example, Mismatch, Op, Rows, Scalar, register
 from graphnn.ops.declare.tangents import added
 from graphnn.ops.elementwise.choice import where
 from graphnn.ops.random.generator import (
-    GENERATOR,
     RANDOM,
+    generator,
     generator_spec,
     kept_mask,
     mulhilo,
@@ -163,7 +163,7 @@ def _of_channels(what: str, node: Node, ndim: int, layout: str, p: float, name: 
 def checked_share(what: str, p: float) -> float:
     """A probability of dropping."""
     if not is_number(p) or not 0 <= p < 1:
-        raise GraphError(f"{what} needs 0 <= p < 1; got p={p!r}")
+        raise GraphError(f"{what} needs 0 <= p < 1; got p={p!r}. Declared at {declared_at()}.")
     return p
 
 
@@ -317,9 +317,11 @@ def gaussian_noise(x: NodeLike, std: float = 0.1, name: str | None = None) -> No
             f"Declared at {declared_at()}. Cast it: gn.cast(x, 'float32')."
         )
     if not is_number(std) or not 0 <= std < math.inf:
-        raise GraphError(f"gaussian_noise needs a finite std >= 0; got std={std!r}")
+        raise GraphError(
+            f"gaussian_noise needs a finite std >= 0; got std={std!r}. Declared at {declared_at()}."
+        )
     if std == 0:
         return node
     attrs = {"shape": node.spec.shape, "dtype": node.dtype, "stream": next_stream()}
-    noise = apply(NORMAL, [GENERATOR], attrs)
+    noise = apply(NORMAL, [generator()], attrs)
     return phase(node + noise * float(std), node, name=name)

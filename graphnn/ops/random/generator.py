@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from graphnn.context import declared_at
 from graphnn.errors import GraphError
 from graphnn.node import Constant, Node, Parameter, apply
 from graphnn.op import Draw, Example, Mismatch, Op, Rows, register
@@ -157,16 +161,63 @@ DROPOUT_MASK = register(
 )
 
 
-_streams = itertools.count()
-_lock = threading.Lock()
-GENERATOR = Parameter(np.zeros(2, np.int64), name="rng", trainable=False)
+class Generator(Parameter):
+    """The state of a source of random numbers, (seed, step), and the streams drawn from it.
+
+    Parameters
+    ----------
+    seed
+        A whole number in [0, 2⁶³).
+    """
+
+    __slots__ = ("_lock", "_streams")
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__(np.array([seed, 0], np.int64), name="rng", trainable=False)
+        object.__setattr__(self, "_lock", threading.Lock())
+        self.seed(seed)
+
+    def seed(self, seed: int) -> None:
+        """Begin again, from a seed."""
+        with self._lock:
+            object.__setattr__(self, "_streams", itertools.count())
+            self.value[...] = (seed, 0)
+
+    def next_stream(self) -> int:
+        """A number that no other random node of this generator has."""
+        with self._lock:
+            return next(self._streams)
+
+    _lock: threading.Lock
+    _streams: Iterator[int]
+
+
+GENERATOR = Generator()  # what gn.set_seed seeds
 _ONE_STEP = Constant(np.array([0, 1], np.int64), name="[0, 1]")
+_present: ContextVar[Generator] = ContextVar("graphnn_generator", default=GENERATOR)
+
+
+def generator() -> Generator:
+    """What is drawn from by nodes that are declared now, here and in this thread."""
+    return _present.get()
+
+
+@contextmanager
+def drawing_from(source: Generator) -> Iterator[None]:
+    """Inside, weights, masks and orders come from another generator than :func:`set_seed`'s.
+
+    Other threads are not touched: several networks can be trained at once, each repeatable.
+    """
+    token = _present.set(source)
+    try:
+        yield
+    finally:
+        _present.reset(token)
 
 
 def next_stream() -> int:
     """A number that no other random node of this run has."""
-    with _lock:
-        return next(_streams)
+    return generator().next_stream()
 
 
 def set_seed(seed: int) -> None:
@@ -192,24 +243,23 @@ def set_seed(seed: int) -> None:
     True
     """
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
-        raise GraphError(f"a seed is a whole number in [0, 2**63); got {seed!r}")
-    global _streams
-    with _lock:
-        _streams = itertools.count()
-        GENERATOR.value[...] = (int(seed), 0)
+        raise GraphError(
+            f"a seed is a whole number in [0, 2**63); got {seed!r}. Declared at {declared_at()}."
+        )
+    GENERATOR.seed(int(seed))
 
 
 def seed_and_stream() -> tuple[int, int]:
     """A key for a generator on the Python side: the seed, and a number used once."""
-    return int(GENERATOR.value[0]), next_stream()
+    return int(generator().value[0]), next_stream()
 
 
-def advanced() -> Node:
-    """The state of the generator after this call."""
-    return GENERATOR + _ONE_STEP
+def advanced(source: Generator) -> Node:
+    """The state of a generator after this call."""
+    return source + _ONE_STEP
 
 
 def kept_mask(shape: Shape, keep: float) -> Node:
     """True with probability ``keep``, drawn anew in each step of training."""
     attrs = {"shape": shape, "threshold": round(keep * 2**32), "stream": next_stream()}
-    return apply(DROPOUT_MASK, [GENERATOR], attrs)
+    return apply(DROPOUT_MASK, [generator()], attrs)

@@ -12,8 +12,8 @@ from graphnn.op import Draw, Example, Mismatch, Op, Rows, register
 from graphnn.ops.elementwise.cast import cast
 from graphnn.ops.elementwise.rounding import floor
 from graphnn.ops.random.generator import (
-    GENERATOR,
     RANDOM,
+    generator,
     generator_spec,
     mulhilo,
     next_stream,
@@ -100,7 +100,7 @@ def uniform(
 ) -> Node:
     """Numbers in [low, high), drawn anew in each step; those of both dtypes are alike."""
     attrs = {"shape": shape, "dtype": dtype, "stream": next_stream()}
-    drawn = apply(UNIFORM, [GENERATOR], attrs, name=name)
+    drawn = apply(UNIFORM, [generator()], attrs, name=name)
     return drawn if (low, high) == (0, 1) else drawn * float(high - low) + float(low)
 
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, NoReturn
 
-from graphnn.hints import missing_name
+from graphnn.missing import missing_name
 from graphnn.optim.schedule.base import Schedule
 from graphnn.optim.schedule.compose import ChainedScheduler, SequentialLR
 from graphnn.optim.schedule.cyclic import (

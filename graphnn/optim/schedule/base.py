@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graphnn.backends.reference import evaluate
+from graphnn.calls import check_flags
 from graphnn.errors import GraphError
+from graphnn.hints import check_keywords
 from graphnn.node import Constant, Node, Parameter
 from graphnn.ops.elementwise.choice import where
 from graphnn.ops.elementwise.rounding import floor
@@ -82,6 +84,12 @@ class Schedule(ABC):
     >>> gn.optim.SGD(lr=Inverse(1.0)).lr
     Inverse(1.0)
     """
+
+    def __new__(cls, *settings: Any, **options: Any) -> Self:
+        """Say which setting was meant, where there is none of that name."""
+        check_keywords(cls.__name__, cls.__init__, options)
+        check_flags(cls.__name__, cls.__init__, (None, *settings), options)
+        return super().__new__(cls)
 
     def __init__(self, lr: float, *, per: Unit = "step") -> None:
         check_positive("lr", lr)
