@@ -10,6 +10,7 @@ import sysconfig
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
+from typing import Any
 
 from graphnn.errors import GraphError
 from graphnn.files import target_of, write_whole
@@ -17,14 +18,21 @@ from graphnn.render.dot import dot_of
 from graphnn.render.drawing import drawing_of
 from graphnn.render.layout import laid_out
 from graphnn.render.model import PASSES, Passes
+from graphnn.render.page import write_page
 from graphnn.render.subject import subject_of
 
 FORMATS = {".svg": "svg", ".png": "png", ".dot": "dot", ".gv": "dot"}
+PAGE = ".html"
 _PROGRAM = "graphviz-pure"  # the PyPI wheel, and the executable that it brings
 
 
 def render(
-    target: object, path: str | os.PathLike[str], passes: Passes = "joint", *, dpi: int = 144
+    target: object,
+    path: str | os.PathLike[str],
+    passes: Passes = "joint",
+    *,
+    capture: Any = None,
+    dpi: int = 144,
 ) -> Path:
     """Draw a graph and how backprop flows through it.
 
@@ -33,11 +41,15 @@ def render(
     target
         A node or several, a :class:`gn.Graph`, a :class:`gn.function`, or a compiled model.
     path
-        File to write; its suffix chooses the format: ``.svg``, ``.png``, ``.dot`` or ``.gv``.
+        File to write; its suffix chooses the format: ``.svg``, ``.png``, ``.dot``, ``.gv``, or
+        ``.html``, one page without any network in which the schedule is stepped through.
     passes
         ``"forward"``; ``"backward"``, the reverse pass with the forward values that it reads; or
         ``"joint"``. Where a graph has no reverse pass, the gradients of its loss by all trainable
         parameters are derived for the picture.
+    capture
+        For a page: data of one batch, as for :func:`gn.capture`, or the :class:`gn.Capture` of a
+        training; a page of a ``gn.capture(...)`` has its values.
     dpi
         Dots per inch of a PNG.
 
@@ -66,6 +78,8 @@ def render(
     'backprop.svg'
     """
     file = Path(path)
+    if file.suffix.lower() == PAGE:
+        return write_page(target, file, passes, capture=capture)
     form, place = _format_of(file), target_of(file)
     source = dot_source(target, passes)
     data = source.encode() if form == "dot" else _drawn(source, form, dpi)
@@ -91,7 +105,7 @@ def _format_of(file: Path) -> str:
     form = FORMATS.get(file.suffix.lower())
     if form is None:
         raise GraphError(
-            f"the suffix of a picture is one of {', '.join(FORMATS)}; got {str(file)!r}. "
+            f"the suffix of a picture is one of {', '.join([*FORMATS, PAGE])}; got {str(file)!r}. "
             f"Did you mean {str(file.with_suffix('.svg')) if file.name else 'graph.svg'!r}?"
         )
     if not file.parent.is_dir():

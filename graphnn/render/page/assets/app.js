@@ -57,7 +57,7 @@ function legend(page) {
     item("soft", "saved for the reverse pass", "dashed"), item("update", "updates")];
   if (page.range) items.push(tag("span", {}, tag("i", { class: "scale", style:
     "background:linear-gradient(to right in oklab, color-mix(in oklab,var(--reverse) 28%,var(--paper)),var(--reverse))" }),
-    ` rms of the gradient 10^${page.range[0].toFixed(1)} … 10^${page.range[1].toFixed(1)}`));
+    ` rms of the gradient ${short(10 ** page.range[0], 2)} … ${short(10 ** page.range[1], 2)}`));
   page.byId("legend").replaceChildren(...items);
 }
 
@@ -113,7 +113,8 @@ function paint(page) {
 }
 
 function firstMoment(page, unit) {
-  const nodes = unit.nodes || unit.boxes.flatMap((box) => box.nodes);
+  if (unit.last) return page.graph.momentOf.get(unit.last.id) ?? -1;
+  const nodes = unit.boxes.flatMap((box) => box.nodes);
   const found = nodes.map((node) => page.graph.momentOf.get(node.id)).filter((x) => x !== undefined);
   return found.length ? Math.min(...found) : -1;
 }

@@ -55,6 +55,8 @@ function loopEdges(graph, loop) {
 
 // ---------------------------------------------------------------- boxes: which nodes share one
 
+const drawn = (node) => node.kind === "state" && !/^float/.test(node.dtype); // generators
+
 const written = (node) => node.kind === "constant" || node.kind === "size";
 
 function boxesOf(graph) {
@@ -62,12 +64,13 @@ function boxesOf(graph) {
   const taken = new Set();
   const updates = new Map((graph.doc.updates || []).map((one) => [one.parameter, one]));
   for (const update of graph.doc.updates || []) {
+    const random = drawn(graph.nodes.get(update.parameter));
     let outer = update;
     while (outer.within && updates.has(outer.within) && outer.within !== outer.parameter)
       outer = updates.get(outer.within);
     for (const id of [...(update.nodes || []), ...(update.state || [])]) {
       if (graph.nodes.get(id).pass === "update" && !owner.has(id))
-        owner.set(id, "update:" + outer.parameter);
+        owner.set(id, random ? null : "update:" + outer.parameter);
     }
   }
   for (const sum of graph.sums.values())
@@ -92,7 +95,7 @@ function boxesOf(graph) {
 // The reverse nodes of one forward node that only serve each other share the box of the last.
 function ownerOf(graph, node, owner, taken) {
   if (node.kind === "part") return owner.get(node.inputs[0]) || node.inputs[0];
-  if (node.kind === "state" && !/^float/.test(node.dtype)) return null; // of random numbers
+  if (drawn(node)) return null;
   if (node.pass !== "backward" || !node.forward_of) return node.id;
   const boxes = new Set(graph.readers.get(node.id).map((id) => owner.get(id)));
   const [only] = boxes;
@@ -152,6 +155,10 @@ function groupsOf(graph) {
   for (const box of boxes) follow(graph, box);
   for (const one of all.values()) one.boxes = [];
   for (const box of boxes) box.group.boxes.push(box);
+  for (const scope of graph.doc.scopes || []) {
+    const found = all.get(scopePath(scope.path));
+    if (found && scope.layer) found.name += ` · ${scope.layer}`;
+  }
   for (const [id, loop] of graph.loops) {
     const found = all.get(loopPath(graph, id));
     if (found) found.name = `⟳ ${graph.nodes.get(id).op} ×${loop.length}`;
@@ -246,6 +253,7 @@ function visibleEdges(graph, unitOf, shows) {
         edge.kind === "data") continue; // drawn to the slot in its body
     const source = unitOf.get(from.box), target = unitOf.get(to.box);
     if (!source || !target || source === target) continue;
+    if (source.startsWith("update:") && target.startsWith("update:")) continue; // share a rate
     const key = `${source}\n${target}`;
     const known = found.get(key);
     if (known) known.values.add(edge.source);

@@ -186,7 +186,8 @@ function product(page, node, [a, b], i, equals) {
   for (let k = 0; k < inner && k < 8; k += 1) {
     const x = left[ta ? k * a.dims[1] + row : row * a.dims[1] + k];
     const y = right[tb ? column * b.dims[1] + k : k * b.dims[1] + column];
-    terms.push(`${short(x, 5)} · ${short(y, 5)}`);
+    const signed = (z) => (z < 0 ? `(${short(z, 5)})` : short(z, 5));
+    terms.push(`${signed(x)} · ${signed(y)}`);
   }
   return terms.join("  +  ") + (inner > 8 ? "  + …" : "") + equals;
 }
@@ -195,7 +196,7 @@ function reduction(page, node, input, equals) {
   const value = page.value(input.id)?.data;
   if (!value || value.length > 16 || node.dims.reduce((a, b) => a * b, 1) !== 1) return null;
   if (node.op !== "sum" && node.op !== "mean") return null;
-  const sum = value.map((x) => short(x, 5)).join(" + ");
+  const sum = value.map((x) => (x < 0 ? `(${short(x, 5)})` : short(x, 5))).join(" + ");
   return (node.op === "mean" ? `(${sum}) / ${value.length}` : sum) + equals;
 }
 

@@ -19,7 +19,7 @@ function layOut(view, graph) {
   const xs = columnMiddles([...cells.values()]);
   const ys = bandAxes([...cells.values()]);
   for (const cell of cells.values()) stack(cell, xs.get(cell.column), ys.get(cell.band.join(",")));
-  return { frames: framesOf(units, graph), bounds: boundsOf(units) };
+  return { frames: framesOf(units, graph, place) };
 }
 
 function neighbours(units, edges) {
@@ -187,7 +187,7 @@ function boundsOf(boxes, pad = 0) {
 }
 
 // A frame around an open scope; its lanes apart where one frame would take in strangers.
-function framesOf(units, graph) {
+function framesOf(units, graph, place) {
   const frames = [];
   for (const group of graph.groups.values()) {
     if (!group.parent || !group.open) continue;
@@ -201,7 +201,9 @@ function framesOf(units, graph) {
     };
     const upper = inside.filter((unit) => unit.lane !== "backward");
     const lower = inside.filter((unit) => unit.lane === "backward");
-    const parts = clean(inside) ? [inside] : [upper, lower].filter((part) => part.length);
+    const lanes = [upper, lower].filter((part) => part.length);
+    const parts = clean(inside) ? [inside]
+      : lanes.flatMap((part) => (clean(part) ? [part] : rowsOf(part, place)));
     parts.forEach((part, i) => {
       const rect = boundsOf(part, FRAME * levels * 0.8);
       rect.y -= LABEL * levels * 0.8;
@@ -210,6 +212,15 @@ function framesOf(units, graph) {
     });
   }
   return frames.sort((a, b) => a.depth - b.depth);
+}
+
+function rowsOf(units, place) {
+  const rows = new Map();
+  for (const unit of units) {
+    const { row } = place.get(unit.id);
+    rows.set(row, [...(rows.get(row) || []), unit]);
+  }
+  return [...rows.values()];
 }
 
 const depthOf = (group) => (group.parent ? 1 + depthOf(group.parent) : 0);

@@ -34,7 +34,7 @@ function plain(text, most = 34) {
 function linesOf(page, unit) {
   if (unit.kind === "sum") return [["Σ", "title"]];
   const title = [plain(unit.title, 26), "title"];
-  if (unit.kind === "group") return [title, [`＋ ${countOf(unit.boxes.length)}`, "small"]];
+  if (unit.kind === "group") return [title, [`+ ${countOf(unit.boxes.length)}`, "small"]];
   const last = unit.last, lines = [title];
   const sub = unit.kind === "update" ? page.graph.nodes.get(unit.home).name : unit.name;
   if (sub !== unit.title) lines.push([plain(sub, 26), "small " + unit.lane]);
@@ -98,7 +98,7 @@ function frameOf(page, { group, rect, labelled }) {
   if (!labelled) return made;
   const text = svg("text", { x: rect.x + 9, y: rect.y + 13, role: "button", tabindex: 0,
     "aria-label": `Collapse ${plain(group.name)}` });
-  text.textContent = "－ " + plain(group.name);
+  text.textContent = "− " + plain(group.name);
   text.dataset.group = group.path;
   made.append(text);
   return made;
@@ -163,6 +163,7 @@ function place(page) {
 function fit(page, least = 0) {
   const box = page.picture.getBoundingClientRect(), bounds = boundsOf([...page.view.units.values(),
     ...page.plan.frames.map((frame) => frame.rect)], 26);
+  bounds.width += 26; // the turn at the loss
   const scale = Math.max(least, Math.min(box.width / bounds.width, (box.height - 24) / bounds.height, 1.35));
   page.camera = { scale, x: Math.max((box.width - bounds.width * scale) / 2, 0) - bounds.x * scale,
     y: (box.height - 24 - bounds.height * scale) / 2 - bounds.y * scale };
