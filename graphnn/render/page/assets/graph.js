@@ -161,7 +161,7 @@ function groupsOf(graph) {
   }
   for (const [id, loop] of graph.loops) {
     const found = all.get(loopPath(graph, id));
-    if (found) found.name = `⟳ ${graph.nodes.get(id).op} ×${loop.length}`;
+    if (found) found.loop = true, found.name = `⟳ ${graph.nodes.get(id).op} ×${loop.length}`;
   }
   return all;
 }
@@ -211,6 +211,7 @@ function openAuto(graph, most) {
   for (const group of graph.groups.values()) group.open = group.path === "";
   while (waiting.length) {
     for (const inner of waiting.shift().groups.values()) {
+      if (inner.loop) continue; // a scan is drawn once
       const more = inner.boxes.length + 2 * inner.groups.size - 2;
       if (shown + more > most) continue;
       inner.open = true;
@@ -237,8 +238,11 @@ function visibleOf(graph, shows) {
     const lane = box.lane === "forward" ? "forward" : "backward";
     const id = `${lane}:${closed.path}`;
     if (!units.has(id)) units.set(id, { id, kind: "group", lane, closed, group: closed.parent,
-      title: (lane === "backward" ? "∇ " : "") + closed.name, boxes: [], order: box.order });
-    units.get(id).boxes.push(box);
+      title: (lane === "backward" ? "∇ " : "") + closed.name, boxes: [], order: box.order,
+      given: given(box) });
+    const unit = units.get(id);
+    if (unit.given && !given(box)) unit.order = box.order, unit.given = false; // its first op
+    unit.boxes.push(box);
     unitOf.set(box.id, id);
   }
   return { units, unitOf, edges: visibleEdges(graph, unitOf, shows) };

@@ -23,23 +23,50 @@ function layOut(view, graph) {
 }
 
 function neighbours(units, edges) {
-  const order = new Map(units.map((unit, i) => [unit.id, i]));
+  const order = topological(units, edges);
   const inputs = new Map(units.map((unit) => [unit.id, []]));
   const readers = new Map(units.map((unit) => [unit.id, []]));
   for (const edge of edges) {
     if (!order.has(edge.source) || !order.has(edge.target)) continue;
-    if (order.get(edge.source) >= order.get(edge.target)) continue; // a delay, or a fold's cycle
+    if (edge.kind === "delay" || order.get(edge.source) >= order.get(edge.target)) continue; // cycles
     inputs.get(edge.target).push(edge.source);
     readers.get(edge.source).push(edge.target);
   }
-  return { inputs, readers };
+  return { inputs, readers, order };
+}
+
+// Each unit after those that it reads; where folds make a cycle, the first declared comes first.
+function topological(units, edges) {
+  const waits = new Map(units.map((unit) => [unit.id, new Set()]));
+  const next = new Map(units.map((unit) => [unit.id, []]));
+  for (const { source, target, kind } of edges) {
+    if (kind === "delay" || kind === "write" || !waits.has(source) || !waits.has(target)) continue;
+    waits.get(target).add(source);
+    next.get(source).push(target);
+  }
+  const order = new Map();
+  const ready = units.filter((unit) => !waits.get(unit.id).size).map((unit) => unit.id);
+  const visit = (id) => {
+    if (order.has(id)) return;
+    order.set(id, order.size);
+    for (const target of next.get(id)) {
+      waits.get(target).delete(id);
+      if (!waits.get(target).size) ready.push(target);
+    }
+  };
+  for (let i = 0, first = 0; order.size < units.length; ) {
+    if (i < ready.length) visit(ready[i++]);
+    else visit(units[first++].id);
+  }
+  return order;
 }
 
 const given = (unit) => ["parameter", "state", "input"].includes(unit.kind);
 
 function forwardPlaces(units, view) {
   const lane = units.filter((unit) => unit.lane === "forward");
-  const { inputs, readers } = neighbours(lane, view.edges);
+  const { inputs, readers, order } = neighbours(lane, view.edges);
+  lane.sort((a, b) => order.get(a.id) - order.get(b.id));
   const depth = new Map();
   for (const unit of lane)
     depth.set(unit.id, given(unit) ? 0
