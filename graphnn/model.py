@@ -465,6 +465,8 @@ class Model(Describable):
             File to write.
         passes
             ``"forward"``, ``"backward"`` or ``"joint"``; the last two need :meth:`compile`.
+        options
+            Those of :func:`gn.render`: ``level``, ``collapse``, ``rolled``, ``capture``, ``theme``.
         """
         if passes in ("backward", "joint"):  # any other is complained of in render
             return render(self._compiled().training, path, passes=passes, **options)
