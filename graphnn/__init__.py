@@ -28,6 +28,7 @@ from graphnn.errors import DTypeError as DTypeError
 from graphnn.errors import GraphError as GraphError
 from graphnn.errors import GraphnnError as GraphnnError
 from graphnn.errors import KernelError as KernelError
+from graphnn.errors import LargePageWarning as LargePageWarning
 from graphnn.errors import NotFiniteWarning as NotFiniteWarning
 from graphnn.errors import PlanError as PlanError
 from graphnn.errors import ShapeError as ShapeError
@@ -48,6 +49,7 @@ from graphnn.op import Op as Op
 from graphnn.ops import *
 from graphnn.ops.declare.elementwise import elementwise as elementwise
 from graphnn.ops.declare.structured import op as op
+from graphnn.render import Capture as Capture
 from graphnn.render import Captured as Captured
 from graphnn.render import capture as capture
 from graphnn.render import render as render

@@ -23,7 +23,7 @@ from graphnn.node import Input, Node, Parameter
 from graphnn.objectives import WATCHED, declared_loss, declared_metrics, per_sample, told_apart
 from graphnn.ops.random.generator import Generator
 from graphnn.optim.checks import check_count
-from graphnn.render import render
+from graphnn.render import Capture, render
 from graphnn.spec import BATCH
 from graphnn.summary import print_summary
 from graphnn.train.callbacks import Callback
@@ -172,6 +172,7 @@ class Model(Describable):
         validation_data: Any = None,
         validation_split: float = 0.0,
         callbacks: Callback | Iterable[Callback] = (),
+        capture: Capture | None = None,
         verbose: int = 1,
     ) -> History:
         """Train on a data set, whole epochs inside the compiled executor.
@@ -194,6 +195,8 @@ class Model(Describable):
             ``shuffle`` says.
         callbacks
             Objects of :mod:`gn.callbacks`: early stopping, logs, or one's own.
+        capture
+            Looks at all values of the first samples again and again, for a page.
         verbose
             0: silent; 1: a progress bar, or lines where there is no terminal, about a hundred for
             many short epochs; 2: a line an epoch.
@@ -242,7 +245,8 @@ class Model(Describable):
         check_count("batch_size", batch_size)
         if verbose not in (0, 1, 2):
             raise GraphError(f"verbose is 0, 1 or 2; got {verbose!r}")
-        hooks = Hooks(as_callbacks(callbacks), self)
+        looks = [] if capture is None else [capture.look_at(data, batch_size)]
+        hooks = Hooks([*as_callbacks(callbacks), *as_callbacks(looks)], self)
         self.history, before = History(), self._epochs_done
         steps = -(-len(next(iter(data.values()))) // batch_size)
         self.optimizer.begin_epochs(steps, before)

@@ -16,7 +16,9 @@ from graphnn.render.model import PASSES, Passes
 from graphnn.render.page.page import page_of
 
 
-def write_page(target: object, file: Path, passes: Passes = "joint", *, capture: Any = None) -> Path:
+def write_page(
+    target: object, file: Path, passes: Passes = "joint", *, capture: Any = None
+) -> Path:
     """Write the page of a target, and print its size.
 
     Parameters

@@ -1,7 +1,8 @@
 // The page: what is chosen, the transport bar, keys, search, deep links.
 "use strict";
 
-const BUDGET = 110; // boxes that are drawn at first
+const BUDGETS = [110, 60, 30]; // boxes that are drawn at first: the most that can be read
+const READABLE = 0.6; // scale
 
 function start() {
   const byId = (id) => document.getElementById(id);
@@ -22,12 +23,14 @@ function start() {
   byId("training").hidden = page.snapshots.length < 2;
   byId("snapshot").max = page.snapshots.length - 1;
   setRange(page);
-  openAuto(page.graph, BUDGET);
   readTheme(page);
-  draw(page);
+  for (const most of BUDGETS) {
+    openAuto(page.graph, most);
+    draw(page);
+    if (fit(page, 0.4) >= READABLE) break;
+  }
   movable(page);
   listen(page);
-  fit(page, 0.4);
   legend(page);
   showPanel(page, "schedule");
   followLink(page);

@@ -131,7 +131,7 @@ function titleOf(graph, box, last) {
   if (box.kind === "sum") return "Σ";
   if (["input", "parameter", "state", "slot"].includes(last.kind)) return last.label || last.name;
   const of = box.lane === "backward" && graph.nodes.get(box.of);
-  return of ? of.op.split("#")[0] + "′" : last.op.split("#")[0];
+  return of && of.inputs.length ? of.op.split("#")[0] + "′" : last.op.split("#")[0];
 }
 
 // ---------------------------------------------------------------- scopes as a tree of groups
@@ -201,23 +201,22 @@ function splitLong(group, all) {
 function follow(graph, box) {
   const of = box.kind === "update" ? box.home : box.lane === "backward" ? box.of : null;
   const found = of && graph.boxes.get(graph.nodes.get(of)?.box);
-  if (found && !box.last.loop && !graph.loops.has(box.last.id)) box.group = found.group;
+  if (!found || box.last.loop || graph.loops.has(box.last.id)) return;
+  const outside = found.group.path.split("/").pop().startsWith("loop ") && !found.last.loop;
+  box.group = outside ? found.group.parent : found.group;
 }
 
-// Open scopes, outer ones first, as long as a reader can see what is drawn.
+// Open the scopes of one depth together, as long as a reader can see what is drawn.
 function openAuto(graph, most) {
-  const waiting = [graph.groups.get("")];
-  let shown = [...waiting[0].groups.values()].length * 2 + waiting[0].boxes.length;
-  for (const group of graph.groups.values()) group.open = group.path === "";
-  while (waiting.length) {
-    for (const inner of waiting.shift().groups.values()) {
-      if (inner.loop) continue; // a scan is drawn once
-      const more = inner.boxes.length + 2 * inner.groups.size - 2;
-      if (shown + more > most) continue;
-      inner.open = true;
-      shown += more;
-      waiting.push(inner);
-    }
+  const groups = [...graph.groups.values()];
+  const depthIs = (depth) => groups.filter((one) => !one.loop && depthOf(one) === depth);
+  for (const group of groups) group.open = group.path === "";
+  const everything = { reverse: true, updates: true, saved: false };
+  for (let depth = 1, level; (level = depthIs(depth)).length; depth += 1) {
+    for (const group of level) group.open = true;
+    if (visibleOf(graph, everything).units.size <= most) continue;
+    for (const group of level) group.open = false;
+    return;
   }
 }
 
@@ -257,7 +256,7 @@ function visibleEdges(graph, unitOf, shows) {
         edge.kind === "data") continue; // drawn to the slot in its body
     const source = unitOf.get(from.box), target = unitOf.get(to.box);
     if (!source || !target || source === target) continue;
-    if (source.startsWith("update:") && target.startsWith("update:")) continue; // share a rate
+    if (from.pass === "update" && to.pass === "update") continue; // a rate that they share
     const key = `${source}\n${target}`;
     const known = found.get(key);
     if (known) known.values.add(edge.source);

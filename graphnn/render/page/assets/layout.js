@@ -133,7 +133,8 @@ function backwardPlaces(units, view, graph, place) {
   for (const unit of units) {
     if (unit.lane === "forward") continue;
     if (unit.kind === "group") {
-      const twin = place.get("forward:" + unit.closed.path) || before;
+      const twin = place.get("forward:" + unit.closed.path) ||
+        unit.boxes.map((box) => of(box.of)).find(Boolean) || before;
       place.set(unit.id, { column: twin.column, row: twin.row, band: [1, twin.row, 99] });
       continue;
     }

@@ -168,6 +168,7 @@ function fit(page, least = 0) {
   page.camera = { scale, x: Math.max((box.width - bounds.width * scale) / 2, 0) - bounds.x * scale,
     y: (box.height - 24 - bounds.height * scale) / 2 - bounds.y * scale };
   place(page);
+  return scale;
 }
 
 function zoom(page, factor, cx, cy) {
