@@ -291,7 +291,7 @@ def test_whole_numbers_have_no_gradient():
 
 def test_something_that_is_no_node():
     x = gn.Input((), name="x")
-    with pytest.raises(GraphError, match="grad takes nodes; got float"):
+    with pytest.raises(GraphError, match=r"grad takes nodes; got 1\.0 \(float\)"):
         gn.grad(x * x, [1.0])
 
 

@@ -395,7 +395,7 @@ def test_two_inputs_of_one_name():
 
 
 def test_a_graph_of_something_else():
-    with pytest.raises(GraphError, match="a graph is made of nodes; got int: 3"):
+    with pytest.raises(GraphError, match=r"a graph is made of nodes; got 3 \(int\)"):
         gn.Graph([3])
 
 

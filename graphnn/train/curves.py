@@ -98,7 +98,7 @@ def plot(columns: Columns, path: str | os.PathLike[str] | None) -> Figure:
         raise DataError("the history is empty: there is nothing to draw before model.fit")
     across = 2 if len(names) == 4 else min(len(names), 3)
     down = -(-len(names) // across)
-    figure = figure_of(figsize=(4.6 * across, 3.2 * down), layout="constrained")
+    figure: Figure = figure_of(figsize=(4.6 * across, 3.2 * down), layout="constrained")
     panels = figure.subplots(down, across, squeeze=False).ravel()
     for name, panel in zip(names, panels, strict=False):
         _panel(panel, name, columns)
@@ -121,7 +121,8 @@ def _panel(panel: Axes, name: str, columns: Columns) -> None:
             panel.plot(epochs, values, style, marker=few, ms=3, color=color, label=label)
     panel.set_title(name, fontsize=10)
     panel.set_xlabel("epoch")
-    panel.xaxis.get_major_locator().set_params(integer=True)
+    locator: Any = panel.xaxis.get_major_locator()
+    locator.set_params(integer=True)
     panel.grid(alpha=0.25)
     panel.spines[["top", "right"]].set_visible(False)
     if f"val_{name}" in columns:

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphnn.context import declared_at
 from graphnn.errors import GraphError
 from graphnn.node import Constant, Node, Parameter, apply
 from graphnn.op import Draw, Example, Mismatch, Op, Rows, register
@@ -243,9 +242,7 @@ def set_seed(seed: int) -> None:
     True
     """
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
-        raise GraphError(
-            f"a seed is a whole number in [0, 2**63); got {seed!r}. Declared at {declared_at()}."
-        )
+        raise GraphError(f"a seed is a whole number in [0, 2**63); got {seed!r}")
     GENERATOR.seed(int(seed))
 
 
