@@ -9,7 +9,7 @@ those of images.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -92,31 +92,50 @@ def _put_back(start, stop, dy, rows, columns, out, *, dr, dc):  # type: ignore[n
                             out[n, u + 1, v + 1] += lower * right * dy[n, i, j]
 
 
-# The references: one matrix of hats, or of their slopes, for each axis and place.
+# The references: the four pixels around all places at once. What is nowhere counts nothing.
 
 
-def _hats(places: NDArray[Any], size: int, slope: int) -> NDArray[Any]:
-    """How much each of ``size`` pixels counts at each place, or the slope of that."""
-    low = np.floor(places)[..., None]
-    f = places[..., None] - low
-    at = np.arange(size)
-    below, above = (-1.0, 1.0) if slope else (1 - f, f)
-    found = np.where(at == low, below, 0) + np.where(at == low + 1, above, 0)
-    return np.asarray(found, places.dtype)
+def _corners(
+    rows: NDArray[Any], columns: NDArray[Any], height: int, width: int, dr: int, dc: int
+) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]]:
+    """Of each corner: whether it is a pixel, its weight, its row and its column."""
+    inside = (rows > -1) & (rows < height) & (columns > -1) & (columns < width)
+    r, c = np.where(inside, rows, 0), np.where(inside, columns, 0)
+    for down in (0, 1):
+        for across in (0, 1):
+            u, v = np.floor(r).astype(int) + down, np.floor(c).astype(int) + across
+            counts = inside & (u >= 0) & (u < height) & (v >= 0) & (v < width)
+            weight = _weight(r - np.floor(r), down, dr) * _weight(c - np.floor(c), across, dc)
+            yield counts, weight, np.where(counts, u, 0), np.where(counts, v, 0)
+
+
+def _weight(f: NDArray[Any], far: int, slope: int) -> NDArray[Any]:
+    """How much a corner counts along an axis, or the slope of that."""
+    if slope:
+        return np.full_like(f, 1 if far else -1)
+    return f if far else 1 - f
 
 
 def _interpolated_reference(
     x: NDArray[Any], rows: NDArray[Any], columns: NDArray[Any], *, dr: int, dc: int
 ) -> NDArray[Any]:
-    tall, wide = _hats(rows, x.shape[2], dr), _hats(columns, x.shape[3], dc)
-    return np.asarray(np.einsum("ncuv,niju,nijv->ncij", x, tall, wide), x.dtype)
+    total = np.zeros((*x.shape[:2], *rows.shape[1:]), x.dtype)
+    for counts, weight, u, v in _corners(rows, columns, x.shape[2], x.shape[3], dr, dc):
+        n, i, j = np.nonzero(counts)
+        total[n, :, i, j] += weight[n, i, j, None] * x[n, :, u[n, i, j], v[n, i, j]]
+    return total
 
 
 def _put_back_reference(
     dy: NDArray[Any], rows: NDArray[Any], columns: NDArray[Any], *, dr: int, dc: int, size: Any
 ) -> NDArray[Any]:
-    tall, wide = _hats(rows, size[0], dr), _hats(columns, size[1], dc)
-    return np.asarray(np.einsum("ncij,niju,nijv->ncuv", dy, tall, wide), dy.dtype)
+    out = np.zeros((*dy.shape[:2], *size), dy.dtype)
+    channels = np.arange(dy.shape[1])
+    for counts, weight, u, v in _corners(rows, columns, size[0], size[1], dr, dc):
+        n, i, j = np.nonzero(counts)
+        places = (n[:, None], channels, u[n, i, j, None], v[n, i, j, None])
+        np.add.at(out, places, weight[n, i, j, None] * dy[n, :, i, j])
+    return out
 
 
 # The ops.
