@@ -66,6 +66,7 @@ if TYPE_CHECKING:
 else:
     __all__ = sorted(
         [
+            "Capture",
             "Captured",
             "Constant",
             "DTypeError",
@@ -78,6 +79,7 @@ else:
             "History",
             "Input",
             "KernelError",
+            "LargePageWarning",
             "Model",
             "Node",
             "NotFiniteWarning",
