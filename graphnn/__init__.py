@@ -30,6 +30,7 @@ from graphnn.errors import DTypeError as DTypeError
 from graphnn.errors import GraphError as GraphError
 from graphnn.errors import GraphnnError as GraphnnError
 from graphnn.errors import KernelError as KernelError
+from graphnn.errors import LargePageWarning as LargePageWarning
 from graphnn.errors import NotFiniteError as NotFiniteError
 from graphnn.errors import NotFiniteWarning as NotFiniteWarning
 from graphnn.errors import PlanError as PlanError
@@ -51,6 +52,7 @@ from graphnn.op import Op as Op
 from graphnn.ops import *
 from graphnn.ops.declare.elementwise import elementwise as elementwise
 from graphnn.ops.declare.structured import op as op
+from graphnn.render import Capture as Capture
 from graphnn.render import Captured as Captured
 from graphnn.render import capture as capture
 from graphnn.render import render as render
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
 else:
     __all__ = sorted(
         [
+            "Capture",
             "Captured",
             "Columns",
             "Constant",
@@ -81,6 +84,7 @@ else:
             "History",
             "Input",
             "KernelError",
+            "LargePageWarning",
             "Model",
             "Node",
             "NotFiniteError",

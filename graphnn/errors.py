@@ -51,3 +51,7 @@ class NotFiniteError(GraphnnError, ArithmeticError):
 
 class NotFiniteWarning(RuntimeWarning):
     """The loss of an epoch is NaN or infinite: what is trained from there on is of no use."""
+
+
+class LargePageWarning(UserWarning):
+    """A page of more than 5 MB: slow to open, and to send."""

@@ -30,7 +30,7 @@ from graphnn.objectives import (
 )
 from graphnn.ops.random.generator import Generator
 from graphnn.optim.checks import check_count
-from graphnn.render import render
+from graphnn.render import Capture, render
 from graphnn.summary import print_summary
 from graphnn.train.callbacks import Callback
 from graphnn.train.callbacks.hooks import Hooks, as_callbacks
@@ -192,6 +192,7 @@ class Model(Describable):
         class_weight: ClassWeight | None = None,
         sample_weight: ArrayLike | None = None,
         steps_per_epoch: int | None = None,
+        capture: Capture | None = None,
         verbose: int = 1,
         resume: str | os.PathLike[str] | None = None,
     ) -> History:
@@ -226,6 +227,8 @@ class Model(Describable):
             Penalties, metrics and validation are not weighted.
         steps_per_epoch
             How many batches an epoch has, if they come without an end, or are to be cut.
+        capture
+            Looks at all values of the first samples again and again, for a page.
         verbose
             0: silent; 1: a progress bar, or lines where there is no terminal, about a hundred for
             many short epochs; 2: a line an epoch.
@@ -273,12 +276,13 @@ class Model(Describable):
         check_count("epochs", epochs, 1, MOST_EPOCHS)
         check_count("batch_size", batch_size)
         check_verbose(verbose)
-        called = as_callbacks(callbacks)
         data = self._data(x, y, batch_size, shuffle)
         held = self._validation(validation_data)
         data = self._weighted(data, class_weight, sample_weight)
         if validation_split:
             data, held = held_back(data, held, validation_split)
+        looks = [] if capture is None else as_callbacks(capture.look_at(data, batch_size))
+        called = [*as_callbacks(callbacks), *looks]
         terms = {"batch_size": int(batch_size), "shuffle": bool(shuffle), "steps": steps_per_epoch}
         training = self._training_on(data, held, terms, called)
         begun = None if resume is None else checkpoint_at(resume, called)

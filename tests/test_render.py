@@ -601,7 +601,7 @@ def test_any_name_is_text(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["graph.pdf", "graph", "graph.svg.txt"])
 def test_other_suffixes(tmp_path, name):
-    with pytest.raises(GraphError, match=r"one of \.svg, \.png, \.dot, \.gv; got .*graph"):
+    with pytest.raises(GraphError, match=r"one of \.svg, \.png, \.dot, \.gv, \.html; got .*graph"):
         render(tiny()["loss"], tmp_path / name)
     assert not os.listdir(tmp_path)
 

@@ -22,8 +22,10 @@ from graphnn.render.dot import dot_of
 from graphnn.render.drawing import Collapse, check_options, drawing_of
 from graphnn.render.layout import laid_out
 from graphnn.render.model import THEMES, Passes, Theme
+from graphnn.render.page import write_page
 
 FORMATS = {".svg": "svg", ".png": "png", ".dot": "dot", ".gv": "dot"}
+PAGE = ".html"
 _PROGRAM = "graphviz-pure"  # the PyPI wheel, and the executable that it brings
 
 
@@ -47,7 +49,8 @@ def render(
         A node or several, a :class:`gn.Graph`, a :class:`gn.function`, a model, or what
         :func:`gn.capture` returned.
     path
-        File to write; its suffix chooses the format: ``.svg``, ``.png``, ``.dot`` or ``.gv``.
+        File to write; its suffix chooses the format: ``.svg``, ``.png``, ``.dot``, ``.gv``, or
+        ``.html``, one page without any network in which the schedule is stepped through.
     passes
         ``"forward"``; ``"backward"``, the reverse pass with the forward values that it reads; or
         ``"joint"``. Where a graph has no reverse pass, the gradients of its loss by all trainable
@@ -63,9 +66,10 @@ def render(
     capture
         Data of one batch, as for :func:`gn.capture`: boxes then show values, edges are as wide as
         their values are large, gradients are coloured by log₁₀ of their root mean square, grey
-        where they are zero, striped where they are NaN or infinite.
+        where they are zero, striped where they are NaN or infinite. For a page also the
+        :class:`gn.Capture` of a training.
     theme
-        ``"light"`` or ``"dark"``.
+        ``"light"`` or ``"dark"``; a page follows the reader's settings.
     dpi
         Dots per inch of a PNG.
 
@@ -94,6 +98,8 @@ def render(
     'backprop.svg'
     """
     file = Path(path)
+    if file.suffix.lower() == PAGE:
+        return write_page(target, file, passes, capture=capture)
     form, place = _format_of(file), target_of(file)
     source = dot_source(
         target, passes, level=level, collapse=collapse, rolled=rolled, capture=capture, theme=theme
@@ -136,7 +142,7 @@ def _format_of(file: Path) -> str:
     form = FORMATS.get(file.suffix.lower())
     if form is None:
         raise GraphError(
-            f"the suffix of a picture is one of {', '.join(FORMATS)}; got {str(file)!r}. "
+            f"the suffix of a picture is one of {', '.join([*FORMATS, PAGE])}; got {str(file)!r}. "
             f"Did you mean {str(file.with_suffix('.svg')) if file.name else 'graph.svg'!r}?"
         )
     if not file.parent.is_dir():

@@ -68,7 +68,8 @@ class Statistics:
     """What a captured value looks like; of its finite elements, but for the counts.
 
     ``data`` are the elements in C order: of small values, or of all if that was asked for. NaN and
-    infinities are the texts ``"NaN"``, ``"Infinity"`` and ``"-Infinity"`` in JSON.
+    infinities are the texts ``"NaN"``, ``"Infinity"`` and ``"-Infinity"`` in JSON. ``difference``
+    is what finite differences say of the elements of a small gradient.
     """
 
     count: int
@@ -82,6 +83,7 @@ class Statistics:
     infs: int = 0
     histogram: Histogram | None = None
     data: tuple[float, ...] | None = None
+    difference: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
