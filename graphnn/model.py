@@ -10,24 +10,17 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 from numpy.typing import ArrayLike, NDArray
 
 from graphnn import optim
-from graphnn.errors import DataError, GraphError
+from graphnn.errors import GraphError
 from graphnn.feed import Data
 from graphnn.function import Function
 from graphnn.graph import Graph
 from graphnn.hints import OF_MODEL, lacking, teaches
 from graphnn.io import load_weights, save_weights
+from graphnn.learning import INFERENCE_BATCH, Learning
 from graphnn.looks import Describable
 from graphnn.nn.module import Module, load_parameters
 from graphnn.node import Input, Node, Parameter
-from graphnn.objectives import (
-    WATCHED,
-    Given,
-    chosen_optimizer,
-    declared_loss,
-    declared_metrics,
-    per_sample,
-    told_apart,
-)
+from graphnn.objectives import Given, chosen_optimizer
 from graphnn.ops.random.generator import Generator
 from graphnn.optim.checks import check_count
 from graphnn.render import Capture, render
@@ -36,22 +29,16 @@ from graphnn.train.callbacks import Callback
 from graphnn.train.callbacks.hooks import Hooks, as_callbacks
 from graphnn.train.checkpoint import write_checkpoint
 from graphnn.train.checks import MOST_EPOCHS, check_verbose
-from graphnn.train.fitting import Fitting
-from graphnn.train.given import Whole
 from graphnn.train.held_back import held_back
 from graphnn.train.history import History
-from graphnn.train.model_data import ModelData
 from graphnn.train.prediction import predicted
 from graphnn.train.progress import reporter
-from graphnn.train.rates import RateTable, rate_table
+from graphnn.train.rates import RateTable
 from graphnn.train.resume import Training, checkpoint_at
-from graphnn.train.sources import Source
-from graphnn.train.stream_run import opened, run_over, samples_of, steps_of
-from graphnn.weighting import ClassWeight, updates_going_on, weighted_loss, weights_of_samples
+from graphnn.train.stream_run import opened, steps_of
+from graphnn.weighting import ClassWeight
 
 Pass: TypeAlias = Literal["forward", "backward", "joint"]
-
-INFERENCE_BATCH = 1024
 
 
 class Model(Describable):
@@ -92,20 +79,12 @@ class Model(Describable):
         self.inputs: tuple[Input, ...] = (inputs,) if isinstance(inputs, Node) else tuple(inputs)
         self.outputs: tuple[Node, ...] = (outputs,) if isinstance(outputs, Node) else tuple(outputs)
         self.graph = Graph(self.outputs)
-        self.loss: Node | None = None
-        self.optimizer: optim.Optimizer | None = None
-        self.metrics: dict[str, Node] = {}
-        self.targets: tuple[Input, ...] = ()
-        self.training: Function | None = None
         self.history = History()
         self.stop_training = False  # as in Keras: a callback may set it
-        self._evaluation: Function | None = None
+        self._learning: Learning | None = None
         self._prediction = Function(self.inputs, outputs, training=False)
         self._epochs_done = 0
-        self._weight: Input | None = None  # of each sample, once fit was given any
         self._last: Training | None = None
-        self._watched: list[str] = []  # metrics of training only
-        self._fixed: frozenset[Parameter] = frozenset()  # what was frozen at compile
 
     # Declaring how it is trained.
 
@@ -147,33 +126,32 @@ class Model(Describable):
             candidates for the target; the model stays as it was.
         """
         rule = chosen_optimizer(optimizer, settings)
-        score = declared_loss(loss, self.outputs)
-        found = Graph(score)
-        targets = tuple(node for node in found.inputs if node not in self.inputs)
-        metrics, watched = told_apart(metrics)
-        measures = declared_metrics(metrics, self.outputs, targets, score)
-        results = [per_sample(node) for node in (score, *measures.values())]
-        inputs = [*self.inputs, *targets]
-        trainable = [p for p in found.parameters if p.trainable]
-        own = [p for p in self.graph.parameters if p.trainable]
-        if own and trainable and not set(own) & set(trainable):
-            raise GraphError(
-                f"{score.name} (declared at {score.origin}) depends on no parameter of the model, "
-                f"such as {own[0].name} (declared at {own[0].origin}): it would train another "
-                "network. Declare it from the model's own output."
-            )
-        rule.begin_epochs(1, 0)  # fit knows how many steps an epoch has
-        updates = rule.updates(score, found.parameters)
-        extra = [WATCHED[name](rule) for name in watched]
-        training = Function(inputs, [*results, *extra], updates, training=True, device=device)
-        evaluation = Function(inputs, results, training=False, device=device)
-        self.optimizer, self.loss, self.targets, self.metrics = rule, score, targets, measures
-        self._fixed = frozenset(p for p in found.parameters if p.fixed)
-        self._watched, self._weight = watched, None
-        self.training, self._evaluation = training, evaluation
+        self._learning = Learning(self.inputs, self.outputs, rule, loss, metrics, device)
 
-    def _all_inputs(self) -> list[Input]:
-        return [*self.inputs, *self.targets]
+    @property
+    def training(self) -> Function | None:
+        """The compiled training step, after :meth:`compile`."""
+        return None if self._learning is None else self._learning.training
+
+    @property
+    def loss(self) -> Node | None:
+        """What is trained, after :meth:`compile`."""
+        return None if self._learning is None else self._learning.loss
+
+    @property
+    def optimizer(self) -> optim.Optimizer | None:
+        """The rule of the updates, after :meth:`compile`."""
+        return None if self._learning is None else self._learning.optimizer
+
+    @property
+    def metrics(self) -> dict[str, Node]:
+        """What is measured beside the loss, by name."""
+        return {} if self._learning is None else self._learning.metrics
+
+    @property
+    def targets(self) -> tuple[Input, ...]:
+        """Inputs of the loss that are none of the model's."""
+        return () if self._learning is None else self._learning.targets
 
     # Training and asking.
 
@@ -270,28 +248,29 @@ class Model(Describable):
         >>> list(history)
         ['loss', 'val_loss']
         """
-        self._compiled()
-        assert self.optimizer is not None
-        self._check_frozen()
+        learning = self._compiled()
+        learning.check_frozen()
         check_count("epochs", epochs, 1, MOST_EPOCHS)
         check_count("batch_size", batch_size)
         check_verbose(verbose)
-        data = self._data(x, y, batch_size, shuffle)
-        held = self._validation(validation_data)
-        data = self._weighted(data, class_weight, sample_weight)
+        data, held = learning.reader.read(x, y, batch_size, shuffle), None
+        if validation_data is not None:
+            held = learning.reader.validation(validation_data, INFERENCE_BATCH)
+        data = learning.weighted(data, class_weight, sample_weight)
         if validation_split:
             data, held = held_back(data, held, validation_split)
         looks = [] if capture is None else as_callbacks(capture.look_at(data, batch_size))
         called = [*as_callbacks(callbacks), *looks]
         terms = {"batch_size": int(batch_size), "shuffle": bool(shuffle), "steps": steps_per_epoch}
-        training = self._training_on(data, held, terms, called)
+        hooks = Hooks(called, self)
+        training = learning.over(data, held, terms, hooks, self.parameters, self._epochs_done)
         begun = None if resume is None else checkpoint_at(resume, called)
         if begun is not None:
             training.check(begun)
         fitting = training.fitting
         self.history, self._last = fitting.history, training
         steps = steps_of(data, batch_size, steps_per_epoch)
-        self._begin_epochs(steps)
+        learning.begin_epochs(steps, self._epochs_done)
         if begun is not None:
             training.restore(begun)
         with (
@@ -306,73 +285,6 @@ class Model(Describable):
             finally:
                 self._epochs_done = fitting.before + self.history.epochs
         return self.history
-
-    def _weighted(
-        self,
-        data: Whole,
-        class_weight: ClassWeight | None,
-        sample_weight: ArrayLike | None,
-    ) -> Whole:
-        """The data with a weight for each sample, once weights were ever given to fit."""
-        given = class_weight is not None or sample_weight is not None
-        if not given and self._weight is None:
-            return data
-        if isinstance(data, Source):
-            raise DataError(
-                "weights are for arrays in memory: in batches let them be an input of the loss"
-                if given
-                else "this model was trained with weights: for batches, compile it again"
-            )
-        loss, training = self.loss, self.training
-        assert loss is not None
-        assert training is not None
-        assert self.optimizer is not None
-        weight = self._weight
-        if weight is None:
-            weight = Input((None,), loss.dtype, name="sample_weight")
-        targets = {node: data[node] for node in self.targets}
-        samples = len(next(iter(data.values())))
-        weights = weights_of_samples(weight, samples, targets, class_weight, sample_weight)
-        if self._weight is None:
-            score = weighted_loss(loss, weight)
-            updates = updates_going_on(self.optimizer, score, training.updates)
-            shown = [per_sample(node) for node in (score, *self.metrics.values())]
-            shown += [WATCHED[name](self.optimizer) for name in self._watched]
-            inputs = [*self._all_inputs(), weight]
-            self.training, self._weight = Function(inputs, shown, updates, training=True), weight
-        return {**data, weight: weights}
-
-    def _begin_epochs(self, steps: int | None) -> None:
-        """Say how many steps an epoch has, for schedules that count epochs."""
-        assert self.optimizer is not None
-        if steps is not None:
-            self.optimizer.begin_epochs(steps, self._epochs_done)
-        elif self.optimizer.counts_epochs:
-            raise DataError(
-                f"{self.optimizer.lr!r} counts epochs, and nothing says how many batches one has: "
-                "give steps_per_epoch, or data with a len"
-            )
-
-    def _training_on(
-        self,
-        data: Whole,
-        held: Whole | None,
-        terms: Mapping[str, Any],
-        callbacks: Sequence[Callback],
-    ) -> Training:
-        """All that one fit is made of; nothing is changed yet."""
-        function, evaluation = self.training, self._evaluation
-        assert function is not None
-        assert evaluation is not None
-        assert self.optimizer is not None
-        fitting = Fitting(
-            function, ["loss", *self.metrics, *self._watched], Hooks(callbacks, self),
-            terms["batch_size"], terms["shuffle"],
-            None if held is None else lambda: self._evaluated(held), ["loss", *self.metrics],
-            self._epochs_done,
-        )  # fmt: skip
-        others = [*function.parameters, *evaluation.parameters, *self.optimizer.state]
-        return Training(fitting, self.parameters, others, {"samples": samples_of(data), **terms})
 
     def save_checkpoint(self, path: str | os.PathLike[str]) -> Path:
         """Write all that training needs to go on, whole or not at all.
@@ -431,21 +343,14 @@ class Model(Describable):
         GraphError, DataError, ShapeError
             For rates out of range, and data that does not fit.
         """
-        function = self._compiled().training
-        assert function is not None
-        assert self.loss is not None
-        assert self.optimizer is not None
-        self._check_frozen()
+        learning = self._compiled()
+        learning.check_frozen()
         check_count("steps", steps, 3)
         check_count("batch_size", batch_size)
-        trained = [p for p in Graph(self.loss).parameters if p.trainable]
-        data = self._data(x, y)
-        if isinstance(data, Source):
-            raise DataError("find_lr draws its batches from all samples: give arrays in memory")
-        return rate_table(
-            self._all_inputs(), self.loss, per_sample(self.loss), self.optimizer, trained,
-            data, lowest=lowest, highest=highest, steps=steps, batch_size=batch_size,
-        )  # fmt: skip
+        data = learning.reader.read(x, y, batch_size)
+        return learning.rates(
+            data, lowest=lowest, highest=highest, steps=steps, batch_size=batch_size
+        )
 
     @teaches
     def evaluate(self, x: Any, y: Data | None = None) -> dict[str, Any]:
@@ -456,15 +361,8 @@ class Model(Describable):
         dict
             Means over the samples by name; a metric that is an array as nested lists.
         """
-        self._compiled()
-        return self._evaluated(self._data(x, y))
-
-    def _evaluated(self, data: Whole) -> dict[str, Any]:
-        assert self._evaluation is not None
-        with opened(self._evaluation, data, batch_size=INFERENCE_BATCH) as ready:
-            run = run_over(self._evaluation, ready, INFERENCE_BATCH)
-            run.run()
-        return dict(zip(["loss", *self.metrics], run.means(), strict=True))
+        learning = self._compiled()
+        return learning.evaluated(learning.reader.read(x, y, INFERENCE_BATCH))
 
     @teaches
     def predict(self, x: Any, batch_size: int = INFERENCE_BATCH) -> Any:
@@ -484,36 +382,10 @@ class Model(Describable):
         check_count("batch_size", batch_size)
         return predicted(self._prediction, x, batch_size)
 
-    def _check_frozen(self) -> None:
-        """What is frozen or released after compile would go on as before, and nobody would know."""
-        assert self.loss is not None
-        changed = [p for p in Graph(self.loss).parameters if p.fixed != (p in self._fixed)]
-        if changed:
-            p = changed[0]
-            raise GraphError(
-                f"{p.name} was {'frozen' if p.fixed else 'released'} after compile; what is "
-                "trained is fixed there. Call model.compile(...) again."
-            )
-
-    def _compiled(self) -> Model:
-        if self.training is None:
+    def _compiled(self) -> Learning:
+        if self._learning is None:
             raise GraphError("call model.compile(optimizer, loss) before training or evaluating")
-        return self
-
-    # Data.
-
-    def _data(
-        self, x: Any, y: Data | None, batch_size: int = INFERENCE_BATCH, shuffle: bool = False
-    ) -> Whole:
-        return self._reader().read(x, y, batch_size, shuffle)
-
-    def _validation(self, data: Any) -> Whole | None:
-        return None if data is None else self._reader().validation(data, INFERENCE_BATCH)
-
-    def _reader(self) -> ModelData:
-        self._compiled()
-        assert self._evaluation is not None  # its inputs are those that a user gives: no weights
-        return ModelData(self._evaluation, self.inputs, self.targets)
+        return self._learning
 
     # Parameters.
 

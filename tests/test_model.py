@@ -31,7 +31,7 @@ def state_of(model):
     """What compile() sets."""
     return (
         model.optimizer, model.loss, model.targets, model.metrics, model.training,
-        model._evaluation, model.updates,
+        model._learning, model.updates,
     )  # fmt: skip
 
 

@@ -565,7 +565,7 @@ def test_a_run_goes_on_from_the_middle_of_an_epoch(batch):
     """Six batches an epoch: the second epoch is cut, and done by another stream."""
     X, y = samples(44)
     model = classifier()
-    source = model._reader().read(Loader(X, y, 8), None, 8)
+    source = model._compiled().reader.read(Loader(X, y, 8), None, 8)
 
     def run_of(first, epochs, stream):
         return stream_run.run_over(model.training, stream, 8, epochs, first_epoch=first)
@@ -578,7 +578,7 @@ def test_a_run_goes_on_from_the_middle_of_an_epoch(batch):
         run.run()
         expected, means = everything(model), run.brought(0, 3)[0]
     model = classifier()
-    source = model._reader().read(Loader(X, y, 8), None, 8)
+    source = model._compiled().reader.read(Loader(X, y, 8), None, 8)
     with opened() as stream:
         run = run_of(0, 3, stream)
         run.run(epochs=1)
@@ -625,7 +625,7 @@ def test_a_bar_over_a_stream(kind):
 
     shown = Bar(Console(file=io.StringIO(), force_terminal=True, width=150), 2, ["loss"])
     model = classifier()
-    source = model._reader().read(Slow(X, y, 8), None, 8)
+    source = model._compiled().reader.read(Slow(X, y, 8), None, 8)
     with stream_run.opened(model.training, source, 2, batch_size=8) as stream, shown:
         run = stream_run.StreamRun(stream, 2)
 
