@@ -10,7 +10,7 @@ import pytest
 DOCS = Path(__file__).parent.parent / "docs"
 
 
-@pytest.mark.parametrize("page", ["data.md", "debugging.md"])
+@pytest.mark.parametrize("page", ["data.md", "debugging.md", "training.md"])
 def test_the_blocks_of_a_page_run(page, tmp_path, monkeypatch):
     text = (DOCS / page).read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
