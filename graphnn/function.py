@@ -17,34 +17,22 @@ from graphnn.backends.cpu.executor import Job
 from graphnn.backends.cpu.kernels import kernel_of
 from graphnn.barriers import Layout
 from graphnn.errors import GraphError
-from graphnn.feed import (
-    check_fits,
-    check_known,
-    check_limits,
-    check_shape,
-    fitting,
-    limits_of,
-    solve,
-    symbols,
-)
+from graphnn.feed import symbols
 from graphnn.fusion import root
-from graphnn.graph import Graph
 from graphnn.hints import teaches
 from graphnn.looks import Describable
-from graphnn.loop import Slot, offset_of, with_bodies
+from graphnn.loop import offset_of
 from graphnn.node import Constant, Input, Node, Parameter, Size
 from graphnn.plan import Memory, Plan
 from graphnn.program import Program, Updates, checked_updates, program_of
-from graphnn.spec import evaluate, format_shape, symbols_in
+from graphnn.signature import Shapes, Signature, check_declared
+from graphnn.spec import evaluate
 
 if TYPE_CHECKING:
     from graphnn.train.history import History
 
 MOST_SIZES = 64  # for which bound plans are kept
 SHOWN_BATCH = 32  # the batch for which a plan is shown before any call has said another
-
-
-Shapes: TypeAlias = tuple[tuple[int, ...], ...]
 
 # Who looks at each step of a run, if anybody: (function, arrays, what runs it, where it is).
 Inspector: TypeAlias = (
@@ -121,7 +109,7 @@ class Function(Describable):
         self.updates = checked_updates(updates)
         self.training = bool(self.updates) if training is None else training
         _check_device(device)
-        self._check_inputs()
+        check_declared(self.inputs, [*self.outputs, *(new for _, new in self.updates)])
         self._take(program_of(self.outputs, self.updates, self.training))
 
     @classmethod
@@ -147,46 +135,13 @@ class Function(Describable):
         self._memory = binding.Memory()
         self._bound: dict[object, Bound] = {}
         self._calls: dict[Shapes, _Call] = {}
-        self._sizes: dict[Shapes, dict[str, int]] = {}
         self._last: Plan | None = None
         self.lock = threading.RLock()
         self.epochs = 0
         self.history: History | None = None
-        self._limits = limits_of(self.graph)
-        check_known(self._limits, {})
+        self._signature = Signature(self.inputs, self.graph)
 
     # Declaration.
-
-    def _check_inputs(self) -> None:
-        for node in self.inputs:
-            if not isinstance(node, Input):
-                raise GraphError(
-                    f"the inputs of a function are gn.Input nodes; got {node!r}. To compute from a "
-                    "node in the middle, declare an Input in its place."
-                )
-        if len(set(self.inputs)) < len(self.inputs):
-            raise GraphError("an input is given twice")
-        graph = Graph([*self.outputs, *(new for _, new in self.updates)])
-        unknown = [node for node in graph.inputs if node not in self.inputs]
-        if unknown:
-            found = ", ".join(f"{node.name} (declared at {node.origin})" for node in unknown)
-            raise GraphError(f"the outputs need inputs that are not given: {found}")
-        for value in graph.nodes:
-            for slot in value.inputs:
-                if isinstance(slot, Slot):
-                    raise GraphError(
-                        f"{value.name} (declared at {value.origin}) reads {slot.name}, which is "
-                        "there only in the steps of a scan. Return it from the step as y."
-                    )
-        known = symbols(self.inputs)
-        for value in dict.fromkeys([*self.inputs, *with_bodies(graph.nodes)]):
-            missing = {name for dim in value.spec.shape for name in symbols_in(dim)} - known
-            if missing:
-                raise GraphError(
-                    f"{value.name} has shape {format_shape(value.spec.shape)} (declared at "
-                    f"{value.origin}), but no input tells the size {missing.pop()}: declare one "
-                    "that has an axis of just that size."
-                )
 
     def _all_parameters(self, targets: Sequence[Parameter]) -> tuple[Parameter, ...]:
         found = dict.fromkeys([*self.graph.parameters, *targets])
@@ -237,8 +192,7 @@ class Function(Describable):
         key = (tuple(sorted(sizes.items())), gathered, id(layout))
         with self.lock:
             if key not in self._bound:
-                check_fits(self.graph, sizes)
-                check_known(self._limits, sizes)
+                self._signature.check_sizes(sizes)
                 plan = self.plan_for(sizes, gathered=gathered, layout=layout)
                 if like is not None:  # run by the same job: split alike, however small
                     plan = replace(plan, lanes=like.plan.lanes)
@@ -385,32 +339,7 @@ class Function(Describable):
 
     def checked(self, values: Sequence[ArrayLike]) -> tuple[list[NDArray[Any]], dict[str, int]]:
         """Arrays that fit the inputs, and the size of each symbol."""
-        if len(values) != len(self.inputs):
-            names = ", ".join(node.name for node in self.inputs)
-            raise GraphError(
-                f"the function takes {len(self.inputs)} arrays ({names}); got {len(values)}"
-            )
-        arrays = [fitting(node, v) for node, v in zip(self.inputs, values, strict=True)]
-        sizes = self._solved(tuple(array.shape for array in arrays))
-        for node, array in zip(self.inputs, arrays, strict=True):
-            if node in self._limits:
-                check_limits(node, array, self._limits[node], sizes)
-        return arrays, sizes
-
-    def _solved(self, shapes: Shapes) -> dict[str, int]:
-        """The size of each symbol for arrays of some shapes; those that fitted once fit again."""
-        known = self._sizes.get(shapes)
-        if known is not None:
-            return known
-        sizes: dict[str, int] = {}
-        for node, shape in zip(self.inputs, shapes, strict=True):
-            solve(node, shape, sizes)
-        for node, shape in zip(self.inputs, shapes, strict=True):
-            check_shape(node, shape, sizes)
-        if len(self._sizes) >= MOST_SIZES:
-            self._sizes.clear()
-        self._sizes[shapes] = sizes
-        return sizes
+        return self._signature.checked(values)
 
     def apart(self, array: NDArray[Any]) -> NDArray[Any]:
         """The array, copied if it shows memory of a parameter that the function changes."""
