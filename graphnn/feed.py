@@ -19,6 +19,7 @@ from graphnn.ops.elementwise.cast import CAST
 from graphnn.ops.movement.broadcast import BROADCAST
 from graphnn.ops.movement.transpose import TRANSPOSE
 from graphnn.spec import (
+    BATCH,
     DTYPES,
     FLOATS,
     Dim,
@@ -204,8 +205,22 @@ def _said_before(node: Input, dim: Dim, size: int, shape: Sequence[int]) -> str:
     """Where a size was told before: on another axis of the same array, or by another input."""
     for axis, (other, own) in enumerate(zip(node.spec.shape, shape, strict=True)):
         if other == dim and own == size:
-            return f"its axis {axis}, declared to be of the same size {dim}, has {size}"
+            said = f"its axis {axis}, declared to be of the same size {dim}, has {size}"
+            return said if dim != BATCH else f"{said}. {_named_apart(node)}"
     return f"another input has {size} there"
+
+
+def _named_apart(node: Input) -> str:
+    """How to declare an input of which several axes are None, and only the first is the batch."""
+    dims: list[str] = []
+    names = iter(["T", "S", *(f"T{k}" for k in range(2, 99))])
+    taken = set(map(str, node.spec.shape))
+    for dim in node.spec.shape:
+        named = symbol_name(dim) is not None and dim != BATCH
+        again = dim == BATCH and "None" in dims
+        text = next(name for name in names if name not in taken) if again else str(dim)
+        dims.append(f'"{text}"' if named or again else text)
+    return f"An axis with a size of its own has a name: gn.Input(({', '.join(dims)}))"
 
 
 def symbols(inputs: Iterable[Input]) -> set[str]:

@@ -21,6 +21,7 @@ from graphnn.node import Constant, Node, Size, apply, rebuilt
 from graphnn.op import Alias, Leaf, Loop, Op, Part
 from graphnn.ops.movement.broadcast import BROADCAST, broadcast_to
 from graphnn.ops.movement.transpose import TRANSPOSE
+from graphnn.ops.random.generator import GENERATORS
 from graphnn.ops.training.phase import UPDATING
 from graphnn.spec import FLOATS, DimLike, Shape, TensorSpec, product
 
@@ -205,6 +206,18 @@ def is_light(node: Node) -> bool:
     return moved or node.op in (TRANSPOSE, BROADCAST)
 
 
+def first_drawn(node: Node) -> Node:
+    """The node whose random numbers a gradient, or what is computed again, draws once more."""
+    while (of := node.forward_of) is not None and of.attrs.get("stream") == node.attrs["stream"]:
+        node = of
+    return node
+
+
+def _key(source: Node, stream: int) -> tuple[Op, TensorSpec, dict[str, Any]]:
+    """What gives each step a generator of its own."""
+    return GENERATORS, source.spec, {"shape": source.spec.shape, "stream": stream}
+
+
 def loop_of(
     op: Op,
     carries: Sequence[tuple[Node, Node]],
@@ -214,7 +227,7 @@ def loop_of(
     length: DimLike,
     *,
     reverse: bool = False,
-    born: int,
+    born: int | None = None,
     name: str | None = None,
 ) -> tuple[Node, dict[Node, Node]]:
     """A loop around nodes that were declared with slots.
@@ -236,7 +249,8 @@ def loop_of(
     reverse
         Whether the last slice comes first.
     born
-        What is random and was declared after this serial is drawn anew at each step.
+        What is random and was declared after this serial is drawn anew at each step; None: nothing
+        is, since a derivative draws what was drawn before.
 
     Returns
     -------
@@ -249,12 +263,12 @@ def loop_of(
     for node in (*nexts, *results):
         made.place(node)
     slots = tuple(slot for slot, _ in carries)
-    drawn = list(made.drawn.items())
+    drawn = list(made.drawn.values())
     outers = list(made.outers.items())
     new = made.new
     body = LoopBody(
         slots,
-        (*(slot for slot, _ in slices), *(slot for _, (slot, _) in drawn)),
+        (*(slot for slot, _ in slices), *(slot for slot, _ in drawn)),
         tuple(slot for _, slot in outers),
         tuple(new[node] for node in nexts),
         (),
@@ -264,7 +278,7 @@ def loop_of(
     inside = needed([*body.slots, *body.nexts, *(new[node] for node in results)])
     body = replace(body, nodes=tuple(inside))
     inputs = [value for _, value in (*carries, *slices)]
-    inputs += [value for _, (_, value) in drawn]
+    inputs += [value for _, value in drawn]
     inputs += [value for value, _ in outers]
     return apply(op, inputs, {"body": body}, name=name), new
 
@@ -275,19 +289,20 @@ class _Enclosed:
     What does not depend on the step stays outside, and is computed once.
     """
 
-    def __init__(self, slots: Sequence[Node], length: DimLike, born: int) -> None:
+    def __init__(self, slots: Sequence[Node], length: DimLike, born: int | None) -> None:
         self.new: dict[Node, Node] = {slot: slot for slot in slots}
         self.inside: set[Node] = set(slots)
         self.outers: dict[Node, Node] = {}
-        self.drawn: dict[Node, tuple[Node, Node]] = {}
+        self.drawn: dict[tuple[Node, int], tuple[Node, Node]] = {}  # by generator and stream
         self.length, self.born = length, born
 
     def take(self, node: Node) -> None:
         """Take a node in, if it belongs to the steps."""
         if node in self.inside:
             return
-        if "stream" in node.attrs and node.serial > self.born:
-            self._draw(node)
+        source = self._drawn_from(node)
+        if source is not None:
+            self._draw(node, source)
         elif any(value in self.inside for value in node.inputs):
             if node.op is UPDATING:
                 kind = "" if node.layer is None else node.layer.kind
@@ -300,16 +315,30 @@ class _Enclosed:
             self.inside.add(node)
             self.new[node] = rebuilt(node, [self.place(value) for value in node.inputs])
 
-    def _draw(self, node: Node) -> None:
-        """What is random is drawn for all steps at once."""
-        if "shape" not in node.attrs:
-            raise GraphError(
-                f"{node.name} draws numbers that are kept nowhere, so that a scan would draw the "
-                f"same ones at each step. Declared at {node.origin}. Use gn.dropout of its result."
-            )
-        attrs = {**node.attrs, "shape": (self.length, *node.attrs["shape"])}
-        slot = self.new[node] = Slot(node.spec, node.label or node.op.name)
-        self.drawn[node] = (slot, apply(node.op, node.inputs, attrs))
+    def _drawn_from(self, node: Node) -> Node | None:
+        """The generator of a node that draws anew at each step."""
+        if self.born is None or "stream" not in node.attrs:
+            return None
+        if first_drawn(node).serial <= self.born:
+            return None
+        source = node.inputs[-1]
+        while isinstance(source.op.kernel, Alias):  # what is computed again waits for a cotangent
+            source = source.inputs[0]
+        return source
+
+    def _draw(self, node: Node, source: Node) -> None:
+        """What is random is drawn for all steps at once; what keeps none of it, a key a step."""
+        first = first_drawn(node)
+        kept = "shape" in first.attrs
+        stream = first.attrs["stream"]
+        if (source, stream) not in self.drawn:
+            op, spec, attrs = (first.op, first.spec, first.attrs) if kept else _key(source, stream)
+            slot = Slot(spec, first.label or op.name)
+            attrs = {**attrs, "shape": (self.length, *attrs["shape"])}
+            self.drawn[source, stream] = slot, apply(op, [source], attrs)
+        drawn, _ = self.drawn[source, stream]
+        others = [] if kept else [self.place(value) for value in node.inputs[:-1]]
+        self.new[node] = drawn if kept else rebuilt(node, [*others, drawn])
         self.inside.add(node)
 
     def place(self, value: Node) -> Node:

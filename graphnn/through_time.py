@@ -50,7 +50,6 @@ def _parts_vjp(
     )
     ends = {part.attrs["carry"]: dy for part, dy in arrived.items() if part.op is LAST}
     along = [(part.attrs["of"], dy) for part, dy in arrived.items() if part.op is not LAST]
-    born = Constant(0).serial
     slices = [(_slot(node), dy) for node, dy in along]
     dslots: dict[int, Node] = {}
     found: dict[Node, Node] = {}
@@ -95,7 +94,6 @@ def _parts_vjp(
         results,
         body.length,
         reverse=not body.reverse,
-        born=born,
         name=loop.label,
     )
     order = list(back)
@@ -255,7 +253,6 @@ def _parts_jvp(
     """The loop of the tangents, in the direction of the steps."""
     body: LoopBody = loop.attrs["body"]
     states, sequences, others = body.shares(tangents)
-    born = Constant(0).serial
     moved: dict[Node, Node] = {}
     slices = []
     for slot, tangent in zip(body.slices, sequences, strict=True):
@@ -292,7 +289,6 @@ def _parts_jvp(
         list(results.values()),
         body.length,
         reverse=body.reverse,
-        born=born,
         name=loop.label,
     )
     pushed: dict[Node, Node] = {}

@@ -7,6 +7,7 @@ Salmon, Moraes, Dror, Shaw, *Parallel random numbers: as easy as 1, 2, 3* (SC 20
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -155,6 +156,62 @@ DROPOUT_MASK = register(
         flops=lambda out, *_rest, **_attrs: 25 * out.size,
         examples=(_mask_example((7, 33)), _mask_example((128,)), _mask_example((3, 64, 5))),
         formula="Philox(seed; index, step, stream) < keep",
+        color=RANDOM,
+    )
+)
+
+
+def _generators_spec(rng: TensorSpec, *, shape: Shape, stream: int) -> TensorSpec:
+    generator_spec(rng)
+    if shape[-1:] != (2,):
+        raise Mismatch("a shape (..., 2), of a seed and a step each")
+    return TensorSpec(shape, "int64")
+
+
+def _generators_flat(start, stop, rng, out, *, stream):  # type: ignore[no-untyped-def]
+    # Generator i takes the words of counter i: two make its seed, the third its step.
+    for e in range(start, stop):
+        c0 = (e >> 1) & 0xFFFFFFFF
+        c1 = (e >> 33) & 0xFFFFFFFF
+        c2 = rng[1] & 0xFFFFFFFF
+        c3 = stream
+        k0 = rng[0] & 0xFFFFFFFF
+        k1 = (rng[0] >> 32) & 0xFFFFFFFF
+        for _ in range(10):
+            h0, l0 = mulhilo(0xD2511F53, c0)
+            h1, l1 = mulhilo(0xCD9E8D57, c2)
+            c0, c1, c2, c3 = h1 ^ c1 ^ k0, l1, h0 ^ c3 ^ k1, l0
+            k0 = (k0 + 0x9E3779B9) & 0xFFFFFFFF
+            k1 = (k1 + 0xBB67AE85) & 0xFFFFFFFF
+        out[e] = c2 if e & 1 else c0 | c1 << 32
+
+
+def _generators_reference(
+    rng: NDArray[Any], *, shape: tuple[int, ...], stream: int
+) -> NDArray[Any]:
+    index = np.arange(math.prod(shape) // 2, dtype=np.uint64)
+    seed, step = int(rng[0]) & (2**64 - 1), int(rng[1])
+    fixed = (np.full_like(index, word) for word in (step & _MASK, stream))
+    counter = np.stack([index & np.uint64(_MASK), index >> np.uint64(32), *fixed])
+    words = philox(counter, (seed & _MASK, seed >> 32))
+    seeds = (words[0] | words[1] << np.uint64(32)).view(np.int64)
+    return np.stack([seeds, words[2].astype(np.int64)], axis=-1).reshape(shape)
+
+
+def _generators_example(shape: tuple[int, ...]) -> Example:
+    return Example((Draw((2,), 0, 1 << 40, "int64"),), {"shape": shape, "stream": 5})
+
+
+# Of one generator many: for the steps of a loop whose random numbers are kept nowhere.
+GENERATORS = register(
+    Op(
+        name="random_generators",
+        spec=_generators_spec,
+        kernel=Rows(Body(_generators_flat), ("all", "flat")),
+        reference=_generators_reference,
+        flops=lambda out, *_rest, **_attrs: 50 * out.size,
+        examples=tuple(map(_generators_example, ((7, 2), (3, 65, 2), (1, 2)))),
+        formula="(seed, step) of each: Philox(seed; index, step, stream)",
         color=RANDOM,
     )
 )
