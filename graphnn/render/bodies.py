@@ -92,4 +92,3 @@ def _watched(inner: Inner) -> Watched:
 def _body(inner: Inner) -> LoopBody:
     body: LoopBody = inner.loop.attrs["body"]
     return body
-

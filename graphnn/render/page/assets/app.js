@@ -33,6 +33,7 @@ function start() {
   showPanel(page, "schedule");
   followLink(page);
   update(page);
+  page.ready = performance.now(); // from the start of loading
   window.graphnn = page; // for tests, and for the curious
 }
 

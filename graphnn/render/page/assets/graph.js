@@ -1,6 +1,7 @@
 // The document as the page needs it: nodes, boxes, the tree of scopes, and the moments of a run.
 "use strict";
 
+const SEP = "\u001f"; // between the scopes of a path: no name that people write has it
 const LONG = 40; // boxes of one scope before they are folded into runs
 
 function readGraph(doc) {
@@ -64,9 +65,14 @@ function loopEdges(graph, loop) {
 function savedSlots(graph, loop) {
   const slots = new Set();
   for (const read of [...(loop.slices || []), ...(loop.outers || [])])
-    if (graph.nodes.get(read.value)?.pass === "forward") slots.add(read.slot);
+    if (laneOfValue(graph, read.value) === "forward") slots.add(read.slot);
   for (const slot of slots) graph.nodes.get(slot).pass = "forward";
   for (const edge of loop.body?.edges || []) if (slots.has(edge.source)) edge.kind = "saved";
+}
+
+function laneOfValue(graph, id) {
+  const node = graph.nodes.get(id);
+  return graph.nodes.get(node?.view_of)?.pass || node?.pass;
 }
 
 // The value of a node in the snapshot that is shown; in a loop, at the step that is shown.
@@ -180,7 +186,7 @@ function groupsOf(graph) {
   const all = new Map([["", root]]);
   const group = (path, name) => {
     if (all.has(path)) return all.get(path);
-    const cut = path.lastIndexOf("/");
+    const cut = path.lastIndexOf(SEP);
     const parent = group(cut < 0 ? "" : path.slice(0, cut));
     const made = { path, name: name || path.slice(cut + 1), parent, groups: new Map(), boxes: [],
       open: false };
@@ -207,8 +213,8 @@ function groupsOf(graph) {
   return all;
 }
 
-const scopePath = (scope) => scope.split(".").filter(Boolean).join("/");
-const joined = (...parts) => parts.filter(Boolean).join("/");
+const scopePath = (scope) => scope.split(".").filter(Boolean).join(SEP);
+const joined = (...parts) => parts.filter(Boolean).join(SEP);
 
 function loopPath(graph, id) {
   const loop = graph.nodes.get(id);
@@ -243,7 +249,7 @@ function follow(graph, box) {
   const of = box.kind === "update" ? box.home : box.lane === "backward" ? box.of : null;
   const found = of && graph.boxes.get(graph.nodes.get(of)?.box);
   if (!found || box.last.loop || graph.loops.has(box.last.id)) return;
-  const outside = found.group.path.split("/").pop().startsWith("loop ") && !found.last.loop;
+  const outside = found.group.path.split(SEP).pop().startsWith("loop ") && !found.last.loop;
   box.group = outside ? found.group.parent : found.group;
 }
 

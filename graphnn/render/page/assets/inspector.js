@@ -219,7 +219,7 @@ function sumOf(page, node) {
       tag("td", {}, known ? short(running, 7) : "–"));
   });
   return [heading("Contributions"), ...sum.terms.map((id) => valueOf(page, page.graph.nodes.get(id), node)),
-    tag("table", {}, tag("tr", {}, tag("th", {}, "from"), tag("th", {}, `element ${page.element}`),
+    tag("table", { id: "contributions" }, tag("tr", {}, tag("th", {}, "from"), tag("th", {}, `element ${page.element}`),
       tag("th", {}, "running Σ")), ...rows)];
 }
 
