@@ -85,6 +85,63 @@ def test_loops_and_models_and_running_averages():
     assert np.isfinite(seen["loss"])
 
 
+def over_time(length=4, **how):
+    """h[t] = tanh(x[t] + h[t-1] w), in the loss at its last step."""
+    x = gn.Input((length, 2, 3), name="x")
+    w = gn.Parameter(np.float32([[0.5, -1, 0], [0.25, 1, 2], [-1, 0, 0.5]]), name="w")
+    h0 = gn.Parameter(np.full((2, 3), 0.5, np.float32), name="h0")
+    last, _ = gn.scan(lambda h, xt: (gn.tanh(xt + h @ w),) * 2, h0, x, **how)
+    return gn.sum(last), w.value, h0.value
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_values_in_a_loop_are_those_of_each_step(rng, reverse):
+    loss, w, h0 = over_time(reverse=reverse)
+    data = rng.normal(size=(4, 2, 3)).astype(np.float32)
+    seen = gn.capture(loss, data, mode="full")
+    order = range(4)[::-1] if reverse else range(4)
+    h, before, after = h0.astype(np.float64), {}, {}
+    for t in order:
+        before[t] = h
+        h = after[t] = np.tanh(data[t] + h @ w)
+    blame, slopes = np.ones((2, 3)), {}
+    for t in reversed(order):
+        slopes[t] = blame * (1 - after[t] ** 2)
+        blame = slopes[t] @ w.T
+    wanted = {"scan/h0": before, "scan/tanh": after, "d_scan/tanh_backward": slopes}
+    for name, steps in wanted.items():
+        found = [steps[t] for t in range(4)]
+        np.testing.assert_allclose(seen[name], found, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(seen["scan/x"], data)
+    (snapshot,) = seen.document.captured.snapshots
+    body = seen.document.graph.loops[0].body
+    tanh = next(node for node in body.nodes if node.name == "tanh")
+    assert snapshot.values[tanh.id].count == 24
+    assert snapshot.values[tanh.id].data == tuple(map(float, seen["scan/tanh"].astype(str).ravel()))
+
+
+def test_in_a_loop_few_elements_are_few_at_each_step():
+    for length, kept in ((4, True), (200, False)):  # 6 a step: 24 or 1,200 of all
+        seen = gn.capture(over_time(length)[0], np.zeros((length, 2, 3), np.float32))
+        tanh = next(n.id for n in seen.document.graph.loops[0].body.nodes if n.name == "tanh")
+        (snapshot,) = seen.document.captured.snapshots
+        assert (snapshot.values[tanh].data is not None) == kept
+
+
+@pytest.mark.parametrize("how", [{"truncate": 2}, {"checkpoint": True}])
+def test_loops_within_loops_are_left_out(how):
+    loss, w, h0 = over_time(**how)
+    data = np.ones((4, 2, 3), np.float32)
+    seen = gn.capture(loss, data)
+    h = h0.astype(np.float64)
+    for t in range(4):
+        h = np.tanh(data[t] + h @ w)
+    np.testing.assert_allclose(seen["sum"], h.sum(), rtol=1e-5)
+    inner = [loop for outer in seen.document.graph.loops for loop in outer.body.loops]
+    (snapshot,) = seen.document.captured.snapshots
+    assert not any(n.id in snapshot.values for loop in inner for n in loop.body.nodes)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "bool"])
 def test_statistics(dtype, rng):
     array = (rng.normal(size=(40, 5)).clip(0, None) * 3).astype(dtype)

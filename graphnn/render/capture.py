@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,12 +15,14 @@ from graphnn.function import Function
 from graphnn.node import Node
 from graphnn.op import Leaf, Loop
 from graphnn.ops.random.generator import Generator
+from graphnn.render.bodies import watched_loops
 from graphnn.render.differences import measured_gradients
 from graphnn.render.document.planned import Planned, planned
 from graphnn.render.document.records import (
     Captures,
     Document,
     Histogram,
+    Level,
     Mode,
     Snapshot,
     Statistics,
@@ -28,7 +30,8 @@ from graphnn.render.document.records import (
 from graphnn.render.document.whole import described, dumped
 
 MODES: tuple[Mode, ...] = ("stats", "values", "full")
-FEW = 16  # elements that are kept as they are
+FEW = 16  # elements that are kept as they are, at each step of a loop
+MOST = 1024  # at all steps of a loop
 BINS = 16
 
 
@@ -41,7 +44,8 @@ class Captured:
     document
         The graph, with statistics of every value.
     arrays
-        The values by name, as ``print(graph)`` names them.
+        The values by name, as ``print(graph)`` names them. One in a loop's body has the loop's name
+        before its own, ``"scan/tanh"``, and the loop's steps as its first axis.
 
     Examples
     --------
@@ -80,7 +84,8 @@ def capture(
 ) -> Captured:
     """Run one step on given data and keep every value on the way, also of the reverse pass.
 
-    Each value gets memory of its own for that; nothing is updated, and no random number is used up.
+    Each value gets memory of its own for that, those in a loop's body for each of its steps (not
+    those in a loop within a loop); nothing is updated, and no random number is used up.
 
     Parameters
     ----------
@@ -121,22 +126,42 @@ def capture(
     if mode not in MODES:
         raise GraphError(f"mode is one of {', '.join(MODES)}; got {mode!r}")
     found = planned(target, reverse=reverse)
-    values, sizes = values_of(found, data)
+    values, inside, sizes = values_of(found, data)
     document, ids = described(found.sized(sizes))
-    names = {node.id: node.name for node in document.graph.nodes}
+    names = dict(_names(document.graph))
     seen = {ids[node]: statistics(array, mode) for node, array in values.items()}
+    seen |= {ids[n]: statistics(array, mode, len(array)) for n, array in inside.items() if n in ids}
     if differences:
         for gradient, measured in measured_gradients(document, ids, values, sizes).items():
             seen[gradient] = replace(seen[gradient], difference=measured)
     document = replace(document, captured=Captures(mode, (Snapshot(0, seen),)))
-    return Captured(document, {names[ids[node]]: array for node, array in values.items()})
+    every = {**values, **{node: array for node, array in inside.items() if node in ids}}
+    return Captured(document, {names[ids[node]]: array for node, array in every.items()})
 
 
-def values_of(found: Planned, data: Any) -> tuple[dict[Node, NDArray[Any]], dict[str, int]]:
-    """All values of one step, but for constants, and the size of each symbol."""
+def _names(level: Level, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The id and the name of each node; those in a loop's body have the loop's name before them."""
+    for node in level.nodes:
+        yield node.id, prefix + node.name
+    for loop in level.loops:
+        within = next(node.name for node in level.nodes if node.id == loop.node)
+        yield from _names(loop.body, f"{prefix}{within}/")
+
+
+Arrays = dict[Node, NDArray[Any]]
+
+
+def values_of(found: Planned, data: Any) -> tuple[Arrays, Arrays, dict[str, int]]:
+    """All values of one step, but for constants; those in loops; the size of each symbol.
+
+    A value in a loop has the loop's steps as its first axis.
+    """
     graph, given = found.program.graph, by_input(data, found.inputs)
     computed = [node for node in graph.nodes if not isinstance(node.op.kernel, Leaf | Loop)]
-    watched = Function.watching(found.inputs, found.program, computed)
+    loops = watched_loops(found.program.steps)
+    parts = [part for loop in loops for part in loop.stacks.values()]
+    asked = list(dict.fromkeys([*computed, *parts]))
+    watched = Function.watching(found.inputs, found.program, asked)
     arrays, sizes = watched.checked([given[node] for node in found.inputs])
     sources = [node for node in graph.parameters if isinstance(node, Generator)]
     states = [source.value.copy() for source in sources]
@@ -145,17 +170,19 @@ def values_of(found: Planned, data: Any) -> tuple[dict[Node, NDArray[Any]], dict
         source.value = state
     values: dict[Node, NDArray[Any]] = dict(zip(found.inputs, arrays, strict=True))
     values |= {node: node.value.copy() for node in graph.parameters}
-    values |= dict(zip(computed, results, strict=True))
-    kept = [node for node in graph.nodes if node in values]
-    return {node: values[node] for node in kept}, sizes
+    values |= dict(zip(asked, results, strict=True))
+    known = {node: values[node] for node in graph.nodes if node in values}
+    inside = {node: value for loop in loops for node, value in loop.values(values)}
+    return known, inside, sizes
 
 
-def statistics(array: NDArray[Any], mode: Mode) -> Statistics:
-    """What a value looks like."""
+def statistics(array: NDArray[Any], mode: Mode, steps: int = 1) -> Statistics:
+    """What a value looks like; in a loop, at all its steps together."""
     flat = np.asarray(array).ravel()
     wide = flat.astype(np.float64)
     finite = wide[np.isfinite(wide)]
-    keep = mode == "full" or (mode == "values" and flat.size <= FEW)
+    few = flat.size <= FEW * steps and flat.size <= MOST
+    keep = mode == "full" or (mode == "values" and few)
     made = Statistics(
         count=flat.size,
         zeros=int((wide == 0).sum()),

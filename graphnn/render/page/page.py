@@ -14,7 +14,7 @@ from graphnn.errors import LargePageWarning
 from graphnn.render.document.records import Document
 from graphnn.render.document.whole import dumped
 
-SCRIPTS = ("graph.js", "layout.js", "stage.js", "inspector.js", "panels.js", "app.js")
+SCRIPTS = ("graph.js", "layout.js", "routes.js", "stage.js", "inspector.js", "panels.js", "app.js")
 LARGE = 5_000_000  # bytes from which on a page is slow to open and to send
 
 

@@ -3,18 +3,16 @@
 
 const BUDGETS = [110, 60, 30]; // boxes that are drawn at first: the most that can be read
 const READABLE = 0.6; // scale
+const DECADES = 6; // of gradients' sizes that colours tell apart; what is smaller is as pale
 
 function start() {
   const byId = (id) => document.getElementById(id);
   const doc = JSON.parse(byId("document").textContent);
   const page = { byId, graph: readGraph(doc), picture: byId("picture"), minimap: byId("minimap"),
     inspector: byId("inspector"), panel: byId("panel"), at: 0, selected: null, element: 0,
-    shows: { reverse: true, saved: true, updates: true }, snapshot: 0, openSources: new Set(),
+    shows: { reverse: true, saved: true, updates: true }, snapshot: 0, turn: 0, openSources: new Set(),
     snapshots: doc.captured?.snapshots || [], camera: { x: 0, y: 0, scale: 1 } };
-  page.value = (id) => {
-    const found = page.snapshots[page.snapshot]?.values[id];
-    return found && Object.assign(found, { dims: page.graph.nodes.get(id).dims });
-  };
+  page.value = (id) => valueIn(page, id);
   page.layer = svg("g");
   page.picture.append(arrowheads(), page.layer);
   byId("facts").textContent = `${page.graph.nodes.size} nodes · ${page.graph.moments.length} ops in ` +
@@ -27,14 +25,15 @@ function start() {
   for (const most of BUDGETS) {
     openAuto(page.graph, most);
     draw(page);
+    legend(page);
     if (fit(page, 0.4) >= READABLE) break;
   }
   movable(page);
   listen(page);
-  legend(page);
   showPanel(page, "schedule");
   followLink(page);
   update(page);
+  page.ready = performance.now(); // from the start of loading
   window.graphnn = page; // for tests, and for the curious
 }
 
@@ -44,13 +43,18 @@ function arrowheads() {
   return svg("defs", {}, ...Object.entries(colours).map(([kind, colour]) => svg("marker",
     { id: "to-" + kind, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 8, markerHeight: 8,
       markerUnits: "userSpaceOnUse", orient: "auto" },
-    svg("path", { d: "M0,0.5L8,4L0,7.5z", style: `fill:var(--${colour})` }))));
+    svg("path", { d: "M0,0.5L8,4L0,7.5z", style: `fill:var(--${colour})` }))), hatching());
 }
+
+const hatching = () => svg("pattern", { id: "hatched", width: 7, height: 7, patternUnits: "userSpaceOnUse",
+  patternTransform: "rotate(45)" }, svg("rect", { width: 7, height: 7, style: "fill:var(--paper)" }),
+  svg("path", { d: "M0,0V7", style: "stroke:var(--bad);stroke-width:2;opacity:.55" }));
 
 function setRange(page) {
   const logs = [...page.graph.nodes.values()].filter((node) => node.pass === "backward")
     .map((node) => page.value(node.id)?.rms).filter((rms) => rms > 0).map(Math.log10);
-  page.range = logs.length ? [Math.min(...logs), Math.max(...logs)] : null;
+  const high = Math.max(...logs);
+  page.range = logs.length ? [Math.max(Math.min(...logs), high - DECADES), high] : null;
 }
 
 function legend(page) {
@@ -61,6 +65,10 @@ function legend(page) {
   if (page.range) items.push(tag("span", {}, tag("i", { class: "scale", style:
     "background:linear-gradient(to right in oklab, color-mix(in oklab,var(--reverse) 28%,var(--paper)),var(--reverse))" }),
     ` rms of the gradient ${short(10 ** page.range[0], 2)} … ${short(10 ** page.range[1], 2)}`));
+  if ((page.graph.doc.cuts || []).length) items.push(tag("span", {}, "‖ stop_gradient: nothing comes back"));
+  const tones = new Set([...page.view.units.values()].map((unit) => toneOf(page, unit)));
+  if (tones.has("zero")) items.push(tag("span", {}, tag("i", { class: "swatch" }), "zero gradient"));
+  if (tones.has("lost")) items.push(tag("span", {}, tag("i", { class: "swatch lost" }), "NaN or infinite"));
   page.byId("legend").replaceChildren(...items);
 }
 
@@ -93,6 +101,7 @@ function update(page) {
   const words = moment ? `op ${page.at} of ${moments.length} · kernel ${moment.step.number}` : `the whole: ${moments.length} ops`;
   page.byId("where").textContent = words;
   slider.setAttribute("aria-valuetext", words);
+  showTurn(page);
   page.byId("snapshot-step").textContent = page.snapshots[page.snapshot]?.step ?? "";
   inspect(page);
   paint(page);
@@ -100,12 +109,23 @@ function update(page) {
   link(page);
 }
 
+// In a loop: at which of its steps the values are looked at.
+function showTurn(page) {
+  const loop = page.graph.loops.get(page.graph.nodes.get(page.selected)?.loop);
+  page.byId("turning").hidden = !loop || !page.snapshots.length;
+  if (!loop) return;
+  const slider = page.byId("turn"), at = Math.min(page.turn, loop.length - 1);
+  slider.max = loop.length - 1;
+  slider.value = at;
+  page.byId("turn-at").textContent = `t = ${at} of 0 … ${loop.length - 1}`;
+}
+
 function paint(page) {
   const now = page.selected && unitOf(page, page.selected);
   for (const [id, shape] of page.shapes) {
     const unit = page.view.units.get(id);
     shape.classList.toggle("now", unit === now);
-    shape.classList.toggle("later", page.at > 0 && firstMoment(page, unit) >= page.at);
+    shape.classList.toggle("later", page.at > 0 && unit !== now && firstMoment(page, unit) >= page.at);
     shape.classList.toggle("hit", page.hits?.has(id) || false);
     shape.classList.toggle("dim", Boolean(page.kin && !page.kin.has(id)));
   }
@@ -150,6 +170,7 @@ function toggleGroup(page, path, open) {
 function redraw(page) {
   page.kin = null;
   draw(page);
+  legend(page);
   searchFor(page, page.byId("search").value, false);
   update(page);
   place(page);
@@ -191,7 +212,8 @@ function listen(page) {
   on("play", "click", () => play(page));
   on("slider", "input", (event) => go(page, Number(event.target.value)));
   on("snapshot", "input", (event) => { page.snapshot = Number(event.target.value); setRange(page);
-    legend(page); redraw(page); showPanel(page, page.panelName); });
+    redraw(page); showPanel(page, page.panelName); });
+  on("turn", "input", (event) => { page.turn = Number(event.target.value); redraw(page); });
   for (const what of ["reverse", "saved", "updates"])
     on("show-" + what, "change", (event) => { page.shows[what] = event.target.checked; redraw(page); });
   on("collapse-all", "click", () => all(page, false));
@@ -223,6 +245,7 @@ function press(page, target) {
   page.kin = null;
   if (!unit) return paint(page);
   if (unit.kind === "group") return toggleGroup(page, unit.closed.path, true);
+  if (unit.inside) return select(page, unit.last.id);
   page.kin = kin(page, id);
   select(page, unit.last.id);
 }
@@ -239,6 +262,7 @@ function key(page, event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const typing = event.target.matches("input[type=search]");
   if (typing) { if (event.key === "Escape") event.target.blur(); return; }
+  if (event.target.matches("#turn, #snapshot")) return; // sliders of their own
   const box = page.picture.getBoundingClientRect();
   const onButton = event.target.matches("button, input, summary");
   const onBox = event.target.closest("[data-unit], [data-group], [data-node], [data-moment]");
@@ -300,6 +324,7 @@ function link(page) {
   const parts = [];
   if (page.at) parts.push(`step=${page.at}`);
   if (page.selected) parts.push("node=" + encodeURIComponent(page.graph.nodes.get(page.selected).name.slice(0, 200)));
+  if (page.turn) parts.push(`turn=${page.turn}`);
   const hash = parts.length ? "#" + parts.join("&") : " ";
   try { history.replaceState(null, "", hash === " " ? location.pathname + location.search : hash); }
   catch { /* some browsers forbid it for files */ }
@@ -308,7 +333,8 @@ function link(page) {
 function followLink(page) {
   const asked = new URLSearchParams(location.hash.slice(1));
   const name = asked.get("node"), step = Number(asked.get("step"));
-  const moment = page.graph.moments[step - 1];
+  const moment = page.graph.moments[step - 1], turn = Number(asked.get("turn"));
+  if (turn > 0 && turn !== page.turn) { page.turn = Math.floor(turn); redraw(page); }
   const node = name && [...page.graph.nodes.values()].find((one) => one.name.slice(0, 200) === name);
   if (node && node.id !== moment?.node) { openTo(page, node.id); select(page, node.id); }
   else if (step) { if (moment) openTo(page, moment.node); go(page, step); }

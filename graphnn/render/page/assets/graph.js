@@ -1,6 +1,7 @@
 // The document as the page needs it: nodes, boxes, the tree of scopes, and the moments of a run.
 "use strict";
 
+const SEP = "\u001f"; // between the scopes of a path: no name that people write has it
 const LONG = 40; // boxes of one scope before they are folded into runs
 
 function readGraph(doc) {
@@ -41,8 +42,13 @@ function readLevel(graph, level, loop) {
 }
 
 function loopEdges(graph, loop) {
-  const add = (source, target, kind) => source && target &&
-    graph.edges.push({ source, target, kind });
+  const reverse = graph.nodes.get(loop.node).pass === "backward";
+  const add = (source, target, kind) => {
+    const from = graph.nodes.get(source);
+    if (!from || !target) return;
+    const flows = !reverse ? "data" : from.pass === "backward" ? "gradient" : "saved";
+    graph.edges.push({ source, target, kind: kind === "data" ? flows : kind });
+  };
   for (const carry of loop.carries || []) {
     add(carry.first, carry.slot, "data");
     add(carry.next, carry.slot, "delay");
@@ -50,7 +56,39 @@ function loopEdges(graph, loop) {
   }
   for (const read of [...(loop.slices || []), ...(loop.outers || [])])
     add(read.value, read.slot, "data");
+  for (const read of loop.outers || []) graph.nodes.get(read.slot).shows = read.value;
+  if (reverse) savedSlots(graph, loop);
   for (const stack of loop.stacks || []) add(stack.node, stack.part, "data");
+}
+
+// What a loop of the reverse pass reads of the forward pass are saved values, not gradients.
+function savedSlots(graph, loop) {
+  const slots = new Set();
+  for (const read of [...(loop.slices || []), ...(loop.outers || [])])
+    if (laneOfValue(graph, read.value) === "forward") slots.add(read.slot);
+  for (const slot of slots) graph.nodes.get(slot).pass = "forward";
+  for (const edge of loop.body?.edges || []) if (slots.has(edge.source)) edge.kind = "saved";
+}
+
+function laneOfValue(graph, id) {
+  const node = graph.nodes.get(id);
+  return graph.nodes.get(node?.view_of)?.pass || node?.pass;
+}
+
+// The value of a node in the snapshot that is shown; in a loop, at the step that is shown.
+function valueIn(page, id) {
+  const node = page.graph.nodes.get(id);
+  if (node.shows) return valueIn(page, node.shows);
+  const found = page.snapshots[page.snapshot]?.values[id];
+  const loop = found && page.graph.loops.get(node.loop);
+  if (!loop) return found && Object.assign(found, { dims: node.dims });
+  if (!found.data) return { ...found, dims: node.dims, steps: loop.length };
+  const each = found.count / loop.length, at = each * Math.min(page.turn, loop.length - 1);
+  const data = found.data.slice(at, at + each), all = data.filter((x) => typeof x === "number");
+  return { data, dims: node.dims, count: each, nans: data.filter((x) => x === "NaN").length,
+    infs: data.filter((x) => /Inf/.test(x)).length, zeros: all.filter((x) => x === 0).length,
+    rms: Math.hypot(...all) / Math.sqrt(all.length || 1), mean: all.reduce((a, b) => a + b, 0) / (all.length || 1),
+    min: all.reduce((a, b) => Math.min(a, b), Infinity), max: all.reduce((a, b) => Math.max(a, b), -Infinity) };
 }
 
 // ---------------------------------------------------------------- boxes: which nodes share one
@@ -108,18 +146,25 @@ function describe(graph, box) {
   const last = graph.nodes.get(box.id) || box.nodes[box.nodes.length - 1];
   const update = box.id.startsWith("update:");
   box.last = last;
-  box.lane = update ? "update" : last.pass;
+  box.lane = update ? "update" : laneOf(graph, last);
   box.of = last.forward_of;
   box.home = update ? box.id.slice(7) : null;
   const gradient = last.gradient_of.find((one) => graph.nodes.get(one.node));
+  const whole = gradient && gradient.whole !== false;
   box.gradient = gradient && gradient.node;
-  if (box.gradient && graph.nodes.get(box.gradient).kind === "parameter" && !update)
-    box.home = box.gradient;
+  if (whole && graph.nodes.get(box.gradient).kind === "parameter" && !update)
+    box.home = box.gradient; // a contribution stays under the op that it comes from
   box.kind = update ? "update" : graph.sums.has(last.id) ? "sum"
     : graph.losses.has(last.id) ? "loss" : last.kind;
   box.title = titleOf(graph, box, last);
   box.name = box.gradient && !update ? "∂" + graph.nodes.get(box.gradient).name : last.name;
   box.order = Math.min(...box.nodes.map((node) => graph.order.get(node.id)));
+}
+
+// A loop is a room of its own: all that is in it stands in the lane of the loop.
+function laneOf(graph, node) {
+  while (node.loop) node = graph.nodes.get(node.loop);
+  return node.pass;
 }
 
 function titleOf(graph, box, last) {
@@ -141,7 +186,7 @@ function groupsOf(graph) {
   const all = new Map([["", root]]);
   const group = (path, name) => {
     if (all.has(path)) return all.get(path);
-    const cut = path.lastIndexOf("/");
+    const cut = path.lastIndexOf(SEP);
     const parent = group(cut < 0 ? "" : path.slice(0, cut));
     const made = { path, name: name || path.slice(cut + 1), parent, groups: new Map(), boxes: [],
       open: false };
@@ -161,13 +206,15 @@ function groupsOf(graph) {
   }
   for (const [id, loop] of graph.loops) {
     const found = all.get(loopPath(graph, id));
-    if (found) found.loop = true, found.name = `⟳ ${graph.nodes.get(id).op} ×${loop.length}`;
+    if (!found) continue;
+    found.loop = id;
+    found.name = `⟳ ${graph.nodes.get(id).op} ×${loop.length}${loop.reverse ? ", last step first" : ""}`;
   }
   return all;
 }
 
-const scopePath = (scope) => scope.split(".").filter(Boolean).join("/");
-const joined = (...parts) => parts.filter(Boolean).join("/");
+const scopePath = (scope) => scope.split(".").filter(Boolean).join(SEP);
+const joined = (...parts) => parts.filter(Boolean).join(SEP);
 
 function loopPath(graph, id) {
   const loop = graph.nodes.get(id);
@@ -202,21 +249,32 @@ function follow(graph, box) {
   const of = box.kind === "update" ? box.home : box.lane === "backward" ? box.of : null;
   const found = of && graph.boxes.get(graph.nodes.get(of)?.box);
   if (!found || box.last.loop || graph.loops.has(box.last.id)) return;
-  const outside = found.group.path.split("/").pop().startsWith("loop ") && !found.last.loop;
+  const outside = found.group.path.split(SEP).pop().startsWith("loop ") && !found.last.loop;
   box.group = outside ? found.group.parent : found.group;
 }
 
-// Open the scopes of one depth together, as long as a reader can see what is drawn.
+// Open what a reader can see at once: first the scopes that have others in them, then the rest;
+// outer ones before inner ones, equal ones together.
 function openAuto(graph, most) {
-  const groups = [...graph.groups.values()];
-  const depthIs = (depth) => groups.filter((one) => !one.loop && depthOf(one) === depth);
-  for (const group of groups) group.open = group.path === "";
-  const everything = { reverse: true, updates: true, saved: false };
-  for (let depth = 1, level; (level = depthIs(depth)).length; depth += 1) {
-    for (const group of level) group.open = true;
-    if (visibleOf(graph, everything).units.size <= most) continue;
-    for (const group of level) group.open = false;
-    return;
+  const groups = [...graph.groups.values()].sort((a, b) => depthOf(a) - depthOf(b));
+  const boxes = new Map(groups.map((group) => [group, 0])); // of its own
+  for (const box of graph.boxes.values()) boxes.set(box.group, boxes.get(box.group) + 1);
+  const lanes = graph.doc.passes?.includes("backward") ? 2 : 1;
+  const cost = (group) => boxes.get(group) + lanes * (group.groups.size - 1);
+  const frames = (group) => [...group.groups.values()].some((one) => !one.loop);
+  let drawn = lanes + cost(graph.groups.get(""));
+  for (const group of groups) group.open = !group.parent;
+  for (const structure of [true, false]) {
+    const done = new Set();
+    for (const group of groups) {
+      if (group.open || done.has(group) || !group.parent.open || frames(group) !== structure) continue;
+      const equal = groups.filter((one) => !one.open && one.parent.open &&
+        depthOf(one) === depthOf(group) && cost(one) === cost(group) && frames(one) === structure);
+      for (const one of equal) done.add(one);
+      if (drawn + cost(group) * equal.length > most) continue;
+      drawn += cost(group) * equal.length;
+      for (const one of equal) one.open = true;
+    }
   }
 }
 
@@ -229,7 +287,11 @@ function visibleOf(graph, shows) {
     if (box.lane === "update" && !shows.updates) continue;
     let closed = null;
     for (let one = box.group; one; one = one.parent) if (!one.open) closed = one;
+    box.inside = null;
     if (!closed) {
+      const own = box.group.loop === box.id; // the loop itself: the room around its body
+      box.inside = own ? [] : null;
+      box.room = roomOf(own ? box.group.parent : box.group);
       units.set(box.id, box);
       unitOf.set(box.id, box.id);
       continue;
@@ -238,29 +300,62 @@ function visibleOf(graph, shows) {
     const id = `${lane}:${closed.path}`;
     if (!units.has(id)) units.set(id, { id, kind: "group", lane, closed, group: closed.parent,
       title: (lane === "backward" ? "∇ " : "") + closed.name, boxes: [], order: box.order,
-      given: given(box) });
+      given: given(box), room: roomOf(closed.parent) });
     const unit = units.get(id);
     if (unit.given && !given(box)) unit.order = box.order, unit.given = false; // its first op
     unit.boxes.push(box);
     unitOf.set(box.id, id);
   }
-  return { units, unitOf, edges: visibleEdges(graph, unitOf, shows) };
+  return { units, unitOf, edges: visibleEdges(graph, units, unitOf, shows) };
 }
 
-function visibleEdges(graph, unitOf, shows) {
+// The innermost open loop in which a scope lies.
+function roomOf(group) {
+  while (group && !group.loop) group = group.parent;
+  return group ? group.loop : "";
+}
+
+// Where two units meet: in one room, each as itself or as the loop in which it stands.
+function inOneRoom(units, a, b) {
+  const ways = [a, b].map((id) => {
+    const way = [id];
+    while (units.get(way[0]).room) way.unshift(units.get(way[0]).room);
+    return way;
+  });
+  let depth = 0;
+  while (ways[0][depth] === ways[1][depth] && ways[0][depth + 1] && ways[1][depth + 1]) depth += 1;
+  return [ways[0][depth], ways[1][depth]];
+}
+
+function visibleEdges(graph, units, unitOf, shows) {
   const found = new Map();
+  const cuts = new Map();
+  for (const cut of graph.doc.cuts || [])
+    for (const reader of cut.readers) cuts.set(cut.value + " " + reader, cut);
   for (const edge of graph.edges) {
     const from = graph.nodes.get(edge.source), to = graph.nodes.get(edge.target);
     if (!from || !to || (edge.kind === "saved" && !shows.saved)) continue;
-    if (graph.loops.has(to.id) && to.box === to.id && !from.loop && !to.loop &&
-        edge.kind === "data") continue; // drawn to the slot in its body
-    const source = unitOf.get(from.box), target = unitOf.get(to.box);
-    if (!source || !target || source === target) continue;
+    const ends = [unitOf.get(from.box), unitOf.get(to.box)];
+    if (!ends[0] || !ends[1] || ends[0] === ends[1]) continue;
+    const [source, target] = inOneRoom(units, ...ends);
+    if (source === target) continue;
     if (from.pass === "update" && to.pass === "update") continue; // a rate that they share
     const key = `${source}\n${target}`;
-    const known = found.get(key);
-    if (known) known.values.add(edge.source);
-    else found.set(key, { source, target, kind: edge.kind, values: new Set([edge.source]) });
+    if (!found.has(key)) found.set(key, { source, target, kind: edge.kind, values: new Set() });
+    found.get(key).values.add(edge.source);
+    found.get(key).cut ||= cuts.get(edge.source + " " + edge.target);
   }
+  for (const edge of turns(graph, units, [...found.values()])) found.set(edge.source + edge.target, edge);
   return [...found.values()];
+}
+
+// A sum of losses has no gradient of its own: the reverse pass starts with several boxes at once.
+function turns(graph, units, edges) {
+  const loss = edges.some((edge) => edge.kind === "turn") ? null
+    : [...units.values()].find((unit) => unit.kind === "loss");
+  const fed = new Set(edges.filter((edge) => edge.kind === "gradient").map((edge) => edge.target));
+  const starts = [...units.values()].filter((unit) => unit.lane === "backward" && unit.of &&
+    !unit.room && unit.kind !== "update" && !fed.has(unit.id));
+  return !loss ? [] : starts.map((unit) => ({ source: loss.id, target: unit.id, kind: "turn",
+    values: new Set([loss.id]) }));
 }

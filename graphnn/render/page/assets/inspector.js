@@ -70,7 +70,7 @@ function valueOf(page, node, reader) {
 function elements(page, node, reader) {
   if (written(node)) return tag("span", { class: "number" }, "= " + (node.text || node.name));
   const value = page.value(node.id);
-  if (!value) return tag("span", { class: "soft" }, shapeOf(node));
+  if (!value) return tag("span", { class: "soft" }, shapeOf(node) + whyNot(page, node));
   if (!value.data || value.count > 64) return described(value, node);
   const columns = node.dims.length ? node.dims[node.dims.length - 1] || 1 : 1;
   const matrix = tag("span", { class: `matrix number ${node.pass}`,
@@ -84,9 +84,14 @@ function elements(page, node, reader) {
   return matrix;
 }
 
+function whyNot(page, node) {
+  if (!page.snapshots.length || node.kind === "loop") return "";
+  return page.graph.nodes.get(node.loop)?.loop ? " · not captured: in a loop within a loop" : " · not captured";
+}
+
 function described(value, node) {
   const odd = (value.nans || 0) + (value.infs || 0);
-  const text = `${shapeOf(node)} · mean ${short(value.mean)} · std ${short(value.std)} · ` +
+  const text = `${shapeOf(node)}${value.steps ? ` · all ${value.steps} steps of the loop together` : ""} · mean ${short(value.mean)} · std ${short(value.std)} · ` +
     `${short(value.min)} … ${short(value.max)} · rms ${short(value.rms)}`;
   const made = tag("span", { class: "soft" }, text);
   if (odd) made.append(tag("span", { class: "bad" }, ` ${value.nans || 0} NaN, ${value.infs || 0} Inf`));
@@ -214,7 +219,7 @@ function sumOf(page, node) {
       tag("td", {}, known ? short(running, 7) : "–"));
   });
   return [heading("Contributions"), ...sum.terms.map((id) => valueOf(page, page.graph.nodes.get(id), node)),
-    tag("table", {}, tag("tr", {}, tag("th", {}, "from"), tag("th", {}, `element ${page.element}`),
+    tag("table", { id: "contributions" }, tag("tr", {}, tag("th", {}, "from"), tag("th", {}, `element ${page.element}`),
       tag("th", {}, "running Σ")), ...rows)];
 }
 

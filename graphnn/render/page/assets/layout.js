@@ -3,12 +3,24 @@
 // parameters, the road of the reverse pass, its branches.
 "use strict";
 
-const GAP_X = 34, GAP_Y = 26, STACK = 12, FRAME = 10, LABEL = 18;
+const GAP_X = 34, GAP_Y = 26, STACK = 12, FRAME = 10, LABEL = 18, ROOM = 26;
 
+// Loops are rooms: each is laid out by itself, innermost first, and stands as one box among others.
 function layOut(view, graph) {
   const units = [...view.units.values()].sort((a, b) => a.order - b.order);
-  const place = forwardPlaces(units, view, graph);
-  backwardPlaces(units, view, graph, place);
+  const rooms = units.filter((unit) => unit.inside);
+  const deep = (unit) => (unit.room ? 1 + deep(view.units.get(unit.room)) : 0);
+  rooms.sort((a, b) => deep(b) - deep(a));
+  for (const room of rooms) furnish(room, units.filter((unit) => unit.room === room.id), view, graph);
+  const outer = units.filter((unit) => !unit.room);
+  const place = arrange(outer, view, graph, true);
+  for (const room of rooms.reverse()) move(room.inside, room.x, room.y);
+  return { frames: framesOf(outer, graph, place) };
+}
+
+function arrange(units, view, graph, lanes) {
+  const place = forwardPlaces(lanes ? units.filter((unit) => unit.lane === "forward") : units, view);
+  if (lanes) backwardPlaces(units, view, graph, place);
   const cells = new Map();
   for (const unit of units) {
     const { column, band } = place.get(unit.id);
@@ -17,9 +29,34 @@ function layOut(view, graph) {
     cells.get(key).units.push(unit);
   }
   const xs = columnMiddles([...cells.values()]);
-  const ys = bandAxes([...cells.values()]);
-  for (const cell of cells.values()) stack(cell, xs.get(cell.column), ys.get(cell.band.join(",")));
-  return { frames: framesOf(units, graph, place) };
+  setAxes([...cells.values()]);
+  for (const cell of cells.values()) {
+    stack(cell, xs.get(cell.column).middle, cell.axis);
+    for (const unit of cell.units) unit.column = xs.get(cell.column); // its edges: left and right
+  }
+  return place;
+}
+
+// The body of a loop within its box; in the reverse lane it goes from right to left.
+function furnish(room, units, view, graph) {
+  const title = room.width;
+  arrange(units, view, graph, false);
+  const bounds = boundsOf(units), columns = units.map((unit) => unit.column);
+  const right = bounds.x + bounds.width;
+  if (room.lane === "backward") {
+    for (const unit of units) unit.x = bounds.x + right - unit.x - unit.width;
+    for (const column of new Set(columns))
+      [column.left, column.right] = [bounds.x + right - column.right, bounds.x + right - column.left];
+  }
+  room.inside = units;
+  room.width = Math.max(title, bounds.width + 2 * ROOM);
+  room.height = bounds.height + 2 * ROOM + LABEL;
+  move(units, (room.width - bounds.width) / 2 - bounds.x, LABEL + ROOM - bounds.y);
+}
+
+function move(units, dx, dy) {
+  for (const unit of units) unit.x += dx, unit.y += dy;
+  for (const column of new Set(units.map((unit) => unit.column))) column.left += dx, column.right += dx;
 }
 
 function neighbours(units, edges) {
@@ -61,17 +98,20 @@ function topological(units, edges) {
   return order;
 }
 
-const given = (unit) => ["parameter", "state", "input"].includes(unit.kind);
+const given = (unit) => ["parameter", "state", "input", "slot"].includes(unit.kind);
 
 function forwardPlaces(units, view) {
-  const lane = units.filter((unit) => unit.lane === "forward");
+  const lane = [...units];
   const { inputs, readers, order } = neighbours(lane, view.edges);
+  // What is given, or drawn at random for one reader, stands beneath the one who reads it.
+  const satellite = (unit) => given(unit) || (unit.kind !== "group" && unit.kind !== "loss" &&
+    !inputs.get(unit.id).length && readers.get(unit.id).length === 1);
   lane.sort((a, b) => order.get(a.id) - order.get(b.id));
   const depth = new Map();
   for (const unit of lane)
-    depth.set(unit.id, given(unit) ? 0
+    depth.set(unit.id, satellite(unit) ? 0
       : 1 + Math.max(0, ...inputs.get(unit.id).map((id) => depth.get(id) ?? 0)));
-  const computed = lane.filter((unit) => !given(unit));
+  const computed = lane.filter((unit) => !satellite(unit));
   const loss = computed.find((unit) => unit.kind === "loss") ||
     computed.reduce((a, b) => (!a || depth.get(b.id) >= depth.get(a.id) ? b : a), null);
   const taken = new Set();
@@ -81,10 +121,10 @@ function forwardPlaces(units, view) {
       const free = inputs.get(found[0]).filter((id) => !taken.has(id) && !found.includes(id));
       if (!free.length) break;
       const best = free.reduce((a, b) => (depth.get(b) > depth.get(a) ? b : a));
-      const kind = view.units.get(best).kind;
-      if (kind === "parameter" || kind === "state") break;
+      const first = view.units.get(best), entry = first.kind === "input" || first.kind === "slot";
+      if (satellite(first) && !(entry && readers.get(best).length)) break;
       found.unshift(best);
-      if (kind === "input") break;
+      if (satellite(first)) break;
     }
     found.forEach((id) => taken.add(id));
     return found;
@@ -129,7 +169,11 @@ function forwardPlaces(units, view) {
 function backwardPlaces(units, view, graph, place) {
   const last = Math.max(0, ...[...place.values()].map((one) => one.column));
   let before = { column: last, row: 0 };
-  const of = (id) => id && place.get(view.unitOf.get(graph.nodes.get(id)?.box));
+  const of = (id) => {
+    let unit = view.unitOf.get(graph.nodes.get(id)?.box);
+    while (unit && view.units.get(unit).room) unit = view.units.get(unit).room;
+    return place.get(unit);
+  };
   for (const unit of units) {
     if (unit.lane === "forward") continue;
     if (unit.kind === "group") {
@@ -155,14 +199,15 @@ function columnMiddles(cells) {
     for (const unit of cell.units) {
       widths.set(cell.column, Math.max(widths.get(cell.column) || 0, unit.width));
       const open = openDepth(unit);
-      if (open >= (deep.get(cell.column)?.length ?? -1)) deep.set(cell.column, open);
+      deep.set(cell.column, Math.max(open, deep.get(cell.column) || 0));
     }
   const middles = new Map();
   let right = 0;
   for (const column of [...widths.keys()].sort((a, b) => a - b)) {
     const half = widths.get(column) / 2;
-    middles.set(column, right + GAP_X + 4 * deep.get(column) + half);
-    right = middles.get(column) + half + 4 * deep.get(column);
+    const middle = right + GAP_X + 4 * deep.get(column) + half;
+    middles.set(column, { middle, left: middle - half, right: middle + half });
+    right = middle + half + 4 * deep.get(column);
   }
   return middles;
 }
@@ -173,28 +218,36 @@ function openDepth(unit) {
   return depth;
 }
 
-function bandAxes(cells) {
+// The middle of every cell: one line for each band, but what stands beneath a room goes below it.
+function setAxes(cells) {
   const bands = new Map();
   for (const cell of cells) {
-    const key = cell.band.join(",");
-    const band = bands.get(key) || { band: cell.band, above: 0, below: 0 };
-    const heights = cell.units.map((unit) => unit.height);
-    const whole = heights.reduce((sum, height) => sum + height + STACK, -STACK);
-    band.above = Math.max(band.above, heights[0] / 2);
-    band.below = Math.max(band.below, whole - heights[0] / 2);
+    const key = cell.band.join(","), [first] = cell.units;
+    const whole = cell.units.reduce((sum, unit) => sum + unit.height + STACK, -STACK);
+    const band = bands.get(key) || { band: cell.band, above: 0, below: 0, cells: [] };
+    cell.above = first.height / 2;
+    cell.below = whole - first.height / 2;
+    band.above = Math.max(band.above, cell.above);
+    if (!first.inside) band.below = Math.max(band.below, cell.below);
+    band.cells.push(cell);
     bands.set(key, band);
   }
   const sorted = [...bands.values()].sort((a, b) => a.band[0] - b.band[0] ||
     a.band[1] - b.band[1] || a.band[2] - b.band[2]);
-  const axes = new Map();
-  let bottom = 0, lane = 0;
-  for (const { band, above, below } of sorted) {
+  let bottom = 0, lane = 0, row = null, deepest = 0, columns = new Map();
+  for (const { band, above, below, cells: inBand } of sorted) {
+    if (band[0] !== lane || band[1] !== row) bottom = Math.max(bottom, deepest), columns = new Map();
     const turn = band[0] !== lane ? 1.6 * GAP_Y : band[2] === 0 ? LABEL : 0;
-    lane = band[0];
-    axes.set(band.join(","), bottom + GAP_Y + turn + above);
-    bottom = axes.get(band.join(",")) + below;
+    [lane, row] = band;
+    const axis = bottom + GAP_Y + turn + above;
+    for (const cell of inBand) {
+      const least = (columns.get(cell.column) ?? -Infinity) + GAP_Y + cell.above;
+      cell.axis = Math.max(axis, least);
+      columns.set(cell.column, cell.axis + cell.below);
+      deepest = Math.max(deepest, cell.axis + cell.below);
+    }
+    bottom = axis + below;
   }
-  return axes;
 }
 
 function stack(cell, x, axis) {
@@ -218,7 +271,7 @@ function boundsOf(boxes, pad = 0) {
 function framesOf(units, graph, place) {
   const frames = [];
   for (const group of graph.groups.values()) {
-    if (!group.parent || !group.open) continue;
+    if (!group.parent || !group.open || group.loop) continue;
     const inside = units.filter((unit) => within(unit, group));
     if (!inside.length) continue;
     const levels = 1 + Math.max(...inside.map((unit) => openDepth(unit))) - depthOf(group);
@@ -260,34 +313,3 @@ function within(unit, group) {
 
 const meet = (a, b) => a.x < b.x + b.width && b.x < a.x + a.width &&
   a.y < b.y + b.height && b.y < a.y + a.height;
-
-// ---------------------------------------------------------------- the way of an edge
-
-function routeOf(edge, from, to) {
-  const mx = from.x + from.width / 2, nx = to.x + to.width / 2;
-  const my = from.y + from.height / 2, ny = to.y + to.height / 2;
-  if (edge.kind === "turn") {
-    const x = Math.max(from.x + from.width, to.x + to.width);
-    return `M${from.x + from.width},${my}C${x + 46},${my} ${x + 46},${ny} ${to.x + to.width},${ny}`;
-  }
-  if (edge.kind === "delay") {
-    const y = Math.min(from.y, to.y) - 34;
-    return `M${mx},${from.y}C${mx},${y} ${nx},${y} ${nx},${to.y}`;
-  }
-  const right = nx > mx;
-  const gap = right ? to.x - from.x - from.width : from.x - to.x - to.width;
-  if (gap < 4) {
-    const down = ny > my;
-    const y1 = down ? from.y + from.height : from.y, y2 = down ? to.y : to.y + to.height;
-    const half = (y2 - y1) / 2;
-    return `M${mx},${y1}C${mx},${y1 + half} ${nx},${y2 - half} ${nx},${y2}`;
-  }
-  const x1 = right ? from.x + from.width : from.x, x2 = right ? to.x : to.x + to.width;
-  if (gap > 2.6 * GAP_X && Math.abs(my - ny) < 12) { // over what stands between
-    const rise = (edge.kind === "gradient" ? 1 : -1) * (28 + Math.min(60, gap / 12));
-    const y1 = rise > 0 ? from.y + from.height : from.y, y2 = rise > 0 ? to.y + to.height : to.y;
-    return `M${mx},${y1}C${mx},${y1 + rise} ${nx},${y2 + rise} ${nx},${y2}`;
-  }
-  const pull = (right ? 1 : -1) * Math.min(Math.max(gap / 2, 14), 70);
-  return `M${x1},${my}C${x1 + pull},${my} ${x2 - pull},${ny} ${x2},${ny}`;
-}

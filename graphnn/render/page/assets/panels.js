@@ -36,7 +36,7 @@ function markPanel(page) {
     for (const row of page.panel.querySelectorAll("tr.now")) row.classList.remove("now");
     const now = page.panel.querySelector(`[data-moment="${page.at}"]`);
     now?.classList.add("now");
-    if (now) page.panel.scrollTop = now.offsetTop - page.panel.offsetTop - 60;
+    if (now) page.panel.scrollTop += now.getBoundingClientRect().top - page.panel.getBoundingClientRect().top - 60;
   }
   const cursor = page.panel.querySelector("#cursor");
   if (cursor) {

@@ -33,14 +33,27 @@ function plain(text, most = 34) {
 
 function linesOf(page, unit) {
   if (unit.kind === "sum") return [["Σ", "title"]];
+  if (unit.inside) return [["− " + plain(unit.group.name, 60), "title"]];
+  if (unit.kind === "group") return groupLines(unit);
   const title = [plain(unit.title, 26), "title"];
-  if (unit.kind === "group") return [title, [`+ ${countOf(unit.boxes.length)}`, "small"]];
   const last = unit.last, lines = [title];
   const sub = unit.kind === "update" ? page.graph.nodes.get(unit.home).name : unit.name;
-  if (sub !== unit.title) lines.push([plain(sub, 26), "small " + unit.lane]);
+  const lane = last.kind === "slot" ? last.pass : unit.lane;
+  if (sub !== unit.title) lines.push([plain(sub, 26), "small " + lane]);
   if (unit.kind !== "update") lines.push([shapeOf(last), "small"]);
-  for (const text of shortValue(page.value(last.id))) lines.push([text, "vals " + unit.lane]);
+  if (last.shows) return lines.concat([["outside: " + plain(page.graph.nodes.get(last.shows).name, 18), "small"]]);
+  for (const text of shortValue(page.value(last.id))) lines.push([text, "vals " + lane]);
   return lines;
+}
+
+// A closed scope: its name, the class of its module, how much is in it.
+function groupLines(unit) {
+  const [name, kind = ""] = unit.title.split(" · ");
+  const words = kind.split(/(?<=[a-z])(?=[A-Z])/), middle = kind.length / 2;
+  let first = "";
+  while (words.length && first.length + words[0].length / 2 < Math.max(middle, 8)) first += words.shift();
+  return [[plain(name, 26), "title"], ...[first, words.join("")].filter(Boolean).map((part) =>
+    [plain(part, 26), "small " + unit.lane]), [`+ ${countOf(unit.boxes.length)}`, "small"]];
 }
 
 const countOf = (count) => (count === 1 ? "1 op" : `${count} ops`);
@@ -51,7 +64,7 @@ const shapeOf = (node) =>
 function shortValue(value) {
   if (!value) return [];
   if (value.nans || value.infs) return [`⚠ ${value.nans || 0} NaN, ${value.infs || 0} Inf`];
-  if (!value.data || value.count > 16) return [`rms ${short(value.rms)}`];
+  if (!value.data || value.count > 16) return [`rms ${short(value.rms)}${value.steps ? " all steps" : ""}`];
   const columns = value.dims.length ? value.dims[value.dims.length - 1] || 1 : 1;
   const rows = [];
   for (let i = 0; i < value.data.length && rows.length < 4; i += columns)
@@ -82,13 +95,18 @@ function draw(page) {
   const frames = page.plan.frames.map((frame) => frameOf(page, frame));
   page.paths = view.edges.map((edge) => {
     const from = view.units.get(edge.source), to = view.units.get(edge.target);
-    const path = svg("path", { class: "edge " + edge.kind, d: routeOf(edge, from, to),
-      "marker-end": `url(#to-${edge.kind})` });
+    const back = edge.kind === "delay" && from.lane === "backward" ? " back" : "";
+    const path = svg("path", { class: "edge " + edge.kind + back, d: routeOf(edge, from, to, view),
+      "marker-end": `url(#to-${back ? "gradient" : edge.kind})` });
     tint(page, path, edge, from);
     return path;
   });
   page.shapes = new Map([...view.units.values()].map((unit) => [unit.id, boxOf(page, unit)]));
-  page.layer.replaceChildren(...frames, ...page.paths, ...page.shapes.values());
+  const rooms = [...view.units.values()].filter((unit) => unit.inside);
+  const under = rooms.map((unit) => page.shapes.get(unit.id)); // rooms lie beneath what is in them
+  const over = [...page.shapes].filter(([id]) => !view.units.get(id).inside).map(([, shape]) => shape);
+  page.layer.replaceChildren(...frames, ...under, ...page.paths, ...over);
+  page.layer.append(...view.edges.flatMap((edge, i) => cutOf(edge, page.paths[i])));
   drawMinimap(page);
 }
 
@@ -107,7 +125,7 @@ function frameOf(page, { group, rect, labelled }) {
 const FILL = { forward: "forward", backward: "reverse", update: "update" };
 
 function boxOf(page, unit) {
-  const colour = given(unit) ? "given" : FILL[unit.lane];
+  const colour = given(unit) ? "given" : FILL[unit.lane], tone = toneOf(page, unit);
   const style = `fill:var(--${colour}-fill);stroke:var(--${colour})` +
     (unit.kind === "loss" ? ";stroke-width:2.6" : "");
   const shape = unit.kind === "sum"
@@ -115,13 +133,16 @@ function boxOf(page, unit) {
     : svg("rect", { x: unit.x, y: unit.y, width: unit.width, height: unit.height,
       rx: unit.kind === "group" ? 12 : 6, style });
   if (unit.kind === "group") shape.style.strokeDasharray = "1 0", shape.style.strokeWidth = 2.2;
-  const made = svg("g", { class: "box", tabindex: 0, role: "button" }, shape);
+  const made = svg("g", { class: ["box", tone, unit.inside && "room"].filter(Boolean).join(" "),
+    tabindex: 0, role: "button" }, shape);
   made.dataset.unit = unit.id;
-  made.setAttribute("aria-label", plain(`${unit.title} ${unit.name || ""}`, 120));
+  made.setAttribute("aria-label", plain(`${unit.title} ${unit.name || ""}`, 120) + (TOLD[tone] || ""));
   unit.lines.forEach(([text, face], i) => {
-    const line = svg("text", { class: face, x: unit.x + unit.width / 2, "text-anchor": "middle",
+    const at = unit.inside ? { x: unit.x + 12 } : { x: unit.x + unit.width / 2, "text-anchor": "middle" };
+    const line = svg("text", { class: face, ...at,
       y: unit.kind === "sum" ? unit.y + 18 : unit.y + 18 + 15 * i });
     line.textContent = text;
+    if (unit.inside) line.dataset.group = unit.group.path;
     made.append(line);
   });
   const tip = svg("title");
@@ -131,13 +152,36 @@ function boxOf(page, unit) {
   return made;
 }
 
+// What is wrong with a value is said by more than a colour: hatching, grey, and words.
+const TOLD = { lost: ", has NaN or infinite elements", zero: ", zero gradient" };
+
+function toneOf(page, unit) {
+  const value = unit.last && !unit.inside && page.value(unit.last.id);
+  if (!value) return "";
+  if (value.nans || value.infs) return "lost";
+  return unit.lane === "backward" && value.zeros === value.count ? "zero" : "";
+}
+
+// stop_gradient: the value goes on, and nothing comes back.
+function cutOf(edge, path) {
+  if (!edge.cut) return [];
+  const half = path.getTotalLength() / 2, at = path.getPointAtLength(half);
+  const next = path.getPointAtLength(half + 1);
+  const turn = Math.atan2(next.y - at.y, next.x - at.x) * 180 / Math.PI;
+  const tip = svg("title"), { file, line } = edge.cut.at || {};
+  tip.textContent = `stop_gradient${file ? ` at ${file}:${line}` : ""}: the value goes on, no gradient comes back`;
+  return [svg("g", { class: "cut", transform: `translate(${at.x},${at.y}) rotate(${turn})`, role: "img",
+    "aria-label": tip.textContent }, tip, svg("path", { class: "back", d: "M-3,-10V10M3,-10V10" }),
+    svg("path", { d: "M-3,-10V10M3,-10V10" }))];
+}
+
 // The colour of gradients: log10 of their root mean square, from pale to dark; also told in words.
 function tint(page, path, edge, from) {
   if (edge.kind !== "gradient" || !page.range || !from.last) return;
   const value = page.value(from.last.id);
   if (!value) return;
   if (value.nans || value.infs) path.style.stroke = "var(--bad)";
-  else if (!value.rms) path.style.stroke = "var(--line)";
+  else if (!value.rms) path.classList.add("zero");
   else {
     path.style.stroke = ramp(page, value.rms);
     path.style.strokeWidth = 1.2 + Math.min(4, Math.log10(1 + (from.last.bytes || 1)) * 0.6);
@@ -146,7 +190,7 @@ function tint(page, path, edge, from) {
 
 function ramp(page, rms) {
   const [low, high] = page.range;
-  const at = high > low ? (Math.log10(rms) - low) / (high - low) : 1;
+  const at = high > low ? Math.max(0, (Math.log10(rms) - low) / (high - low)) : 1;
   return `color-mix(in oklab, var(--reverse) ${Math.round(28 + 72 * at)}%, var(--paper))`;
 }
 
@@ -155,18 +199,19 @@ function ramp(page, rms) {
 function place(page) {
   const { x, y, scale } = page.camera;
   page.layer.setAttribute("transform", `translate(${x},${y}) scale(${scale})`);
-  const box = page.picture.getBoundingClientRect();
+  const box = page.picture.getBoundingClientRect(), all = page.bounds;
+  const whole = x + all.x * scale > -1 && x + (all.x + all.width) * scale < box.width + 1 &&
+    y + all.y * scale > -1 && y + (all.y + all.height) * scale < box.height + 1;
+  page.minimap.style.display = whole ? "none" : ""; // who sees all needs no map
   for (const [key, value] of Object.entries({ x: -x / scale, y: -y / scale,
     width: box.width / scale, height: box.height / scale })) page.window.setAttribute(key, value);
 }
 
 function fit(page, least = 0) {
-  const box = page.picture.getBoundingClientRect(), bounds = boundsOf([...page.view.units.values(),
-    ...page.plan.frames.map((frame) => frame.rect)], 26);
-  bounds.width += 26; // the turn at the loss
-  const scale = Math.max(least, Math.min(box.width / bounds.width, (box.height - 24) / bounds.height, 1.35));
+  const box = page.picture.getBoundingClientRect(), bounds = page.bounds;
+  const scale = Math.max(least, Math.min(box.width / bounds.width, box.height / bounds.height, 1.35));
   page.camera = { scale, x: Math.max((box.width - bounds.width * scale) / 2, 0) - bounds.x * scale,
-    y: (box.height - 24 - bounds.height * scale) / 2 - bounds.y * scale };
+    y: (box.height - bounds.height * scale) / 2 - bounds.y * scale };
   place(page);
   return scale;
 }
@@ -189,9 +234,11 @@ function reveal(page, unit) {
 }
 
 function drawMinimap(page) {
-  const bounds = boundsOf([...page.view.units.values()], 30);
+  const bounds = page.bounds = boundsOf([...page.view.units.values(),
+    ...page.plan.frames.map((frame) => frame.rect)], 16);
+  bounds.width += 26; // the turn at the loss
   page.minimap.setAttribute("viewBox", `${bounds.x} ${bounds.y} ${bounds.width} ${bounds.height}`);
-  const marks = [...page.view.units.values()].map((unit) => svg("rect", { x: unit.x, y: unit.y,
+  const marks = [...page.view.units.values()].filter((unit) => !unit.inside).map((unit) => svg("rect", { x: unit.x, y: unit.y,
     width: unit.width, height: unit.height, style: `fill:var(--${FILL[unit.lane]})` }));
   page.window = svg("rect", { style: "fill:none;stroke:var(--now);vector-effect:non-scaling-stroke;stroke-width:2" });
   page.minimap.replaceChildren(...marks, page.window);
