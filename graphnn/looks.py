@@ -1,4 +1,4 @@
-"""What graphs, functions and models share: they can be described as JSON.
+"""What graphs, functions and models share: they can be described as JSON, and show a picture.
 
 How that is done belongs to a floor above, which enters its functions here.
 """
@@ -12,7 +12,7 @@ looks: dict[str, Callable[..., Any]] = {}
 
 
 class Describable:
-    """A graph, or what holds one."""
+    """A graph, or what holds one; in a notebook its picture."""
 
     def to_json(self, *, reverse: bool = False, indent: int | None = None) -> str:
         """Nodes, schedule, memory, gradients and sources as JSON: see :func:`gn.to_json`.
@@ -26,3 +26,8 @@ class Describable:
         """
         text: str = looks["to_json"](self, reverse=reverse, indent=indent)
         return text
+
+    def _repr_html_(self) -> str:
+        """The picture that a notebook shows."""
+        html: str = looks["html"](self)
+        return html

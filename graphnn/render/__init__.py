@@ -3,9 +3,11 @@
 from graphnn.looks import looks
 from graphnn.render.capture import Captured, capture
 from graphnn.render.document import to_json
+from graphnn.render.notebook import html_of
 from graphnn.render.recording import Capture
 from graphnn.render.static import render
 
 __all__ = ["Capture", "Captured", "capture", "render", "to_json"]
 
 looks["to_json"] = to_json
+looks["html"] = html_of

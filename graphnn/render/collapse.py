@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from graphnn.errors import GraphError
+from graphnn.render.chains import folded
 from graphnn.render.sketch import Piece, Sketch, merged
 
 Level: TypeAlias = Literal["op", "layer", "block"]
@@ -24,8 +25,15 @@ def at_level(sketch: Sketch, level: Level) -> Sketch:
     return collapsed(sketch, lambda piece: piece.scope[:depth])
 
 
-def fitted(sketch: Sketch, most: int = MOST) -> Sketch:
-    """The finest sketch of at most so many boxes: inner scopes become boxes first, then runs."""
+def fitted(sketch: Sketch, most: int = MOST, *, rolled: bool = True) -> Sketch:
+    """The finest sketch of at most so many boxes.
+
+    Equal layers are drawn once (where loops are ``rolled``), then inner
+    scopes become boxes, then runs of ops.
+    """
+    if len(sketch.pieces) <= most:
+        return sketch
+    sketch = in_order(folded(sketch)) if rolled else sketch
     if len(sketch.pieces) <= most:
         return sketch
     deepest = max((len(piece.scope) for piece in sketch.pieces.values()), default=0)
@@ -106,7 +114,7 @@ def collapsed(sketch: Sketch, key_of: _KeyOf) -> Sketch:
     ]
     started = {owner[piece]: loss for piece, loss in sketch.started.items()}
     made = replace(sketch, pieces=pieces, links=tuple(merged(links)), started=started)
-    return _in_order(made)
+    return in_order(made)
 
 
 class _Joined:
@@ -168,9 +176,14 @@ class _Joined:
     def _place_given(
         self, piece: Piece, readers: list[str], latest: Mapping[tuple[str, _Key], str]
     ) -> None:
-        """A parameter that one box alone reads in the forward pass belongs to it."""
+        """A parameter that one box alone reads in the forward pass belongs to it.
+
+        One that only updates read, as running averages, belongs to the box of its layer.
+        """
         forward = {self.owner[one] for one in readers if self._lane(one) == "forward"}
         group = next(iter(forward)) if len(forward) == 1 else None
+        if not forward and piece.kind == "state":
+            group = latest.get((piece.lane, self.key_of(piece)))
         inside = group is not None and group.endswith("_and_more") and piece.kind != "input"
         self._add(piece, group if inside and group is not None else piece.id)
 
@@ -208,7 +221,7 @@ class _Joined:
         )
 
 
-def _in_order(sketch: Sketch) -> Sketch:
+def in_order(sketch: Sketch) -> Sketch:
     """The boxes in an order in which each comes after those that it reads."""
     reads: dict[str, set[str]] = {piece: set() for piece in sketch.pieces}
     for link in sketch.links_of("data", "saved", "gradient", "turn"):

@@ -15,6 +15,7 @@ from graphnn.render.layout import BARS, LINE, SMALL, TITLE, Caption, Layout
 from graphnn.render.model import Box, BoxKind, Drawing, Edge, EdgeKind, Theme
 from graphnn.render.palette import THEMES, Palette, Scale, fill_of, scale_of
 from graphnn.render.routes import Route
+from graphnn.render.systems import PORT
 from graphnn.render.text import clean
 from graphnn.render.typography import width_of
 
@@ -86,9 +87,11 @@ def dot_of(drawing: Drawing, layout: Layout, theme: Theme = "light") -> str:
     widest = max((edge.bytes for edge in drawing.edges), default=0)
     for edge in drawing.edges:
         width = _width(edge.bytes, widest) if drawing.captured else ""
-        _add_edge(dot, edge, by_id, layout.routes[edge.source, edge.target], width, colors)
+        _add_edge(dot, edge, by_id, layout, width, colors)
     for caption in layout.legend:
         _add_caption(dot, caption, colors)
+    for i, port in enumerate(layout.ports):
+        _add_note(dot, f"port_{i}", port.words, port.rect, colors.edges[port.edges[0].kind], PORT)
     for i, caption in enumerate(layout.notes):
         _add_note(dot, f"note_{i}", caption.words, caption.rect, colors.quiet)
     if scale is not None:
@@ -187,7 +190,7 @@ def _add_edge(
     dot: graphviz.Digraph,
     edge: Edge,
     boxes: Mapping[str, Box],
-    route: Route,
+    layout: Layout,
     width: str,
     colors: Palette,
 ) -> None:
@@ -201,14 +204,15 @@ def _add_edge(
     if edge.cut:
         kind |= {"arrowhead": "teenormal", "style": "bold"}
     if edge.label:
-        middle = _middle(route)
         kind |= {
-            "label": _html([edge.label], SMALL),
-            "lp": _numbers(*middle),
+            "label": _on_page(edge.label, colors),
+            "lp": _numbers(*layout.labels[edge.source, edge.target]),
             "fontcolor": colors.quiet,
         }
     words = f"{edge.tooltip}{'; no gradient flows back: stop_gradient' * edge.cut}"
-    dot.edge(edge.source, edge.target, edgetooltip=_tooltip([words]), pos=_spline(route), **kind)
+    legs = layout.routes[edge.source, edge.target]
+    pos = ";".join(map(_spline, legs))
+    dot.edge(edge.source, edge.target, edgetooltip=_tooltip([words]), pos=pos, **kind)
 
 
 def _width(count: int, widest: int) -> str:
@@ -217,12 +221,11 @@ def _width(count: int, widest: int) -> str:
     return f"{0.6 + 3.4 * share**2:.2f}"
 
 
-def _middle(route: Route) -> tuple[float, float]:
-    """The point in the middle of a curve's middle piece."""
-    pieces = (len(route) - 1) // 3
-    a, b, c, d = route[3 * (pieces // 2) : 3 * (pieces // 2) + 4]
-    x, y = ((p + 3 * q + 3 * r + s) / 8 for p, q, r, s in zip(a, b, c, d, strict=True))
-    return x, y
+def _on_page(text: str, colors: Palette) -> str:
+    """A label that hides the line that it stands on."""
+    cell = f'<td bgcolor="{colors.frame[0]}">{_lines((text,), SMALL)}</td>'
+    table = '<table border="0" cellborder="0" cellspacing="0" cellpadding="0">'
+    return f"<{table}<tr>{cell}</tr></table>>"
 
 
 def _spline(route: Route) -> str:
@@ -240,10 +243,12 @@ def _add_caption(dot: graphviz.Digraph, caption: Caption, colors: Palette) -> No
     _add_note(dot, f"legend_{caption.kind}", caption.words, caption.rect, color)
 
 
-def _add_note(dot: graphviz.Digraph, name: str, words: str, rect: Rect, color: str) -> None:
+def _add_note(
+    dot: graphviz.Digraph, name: str, words: str, rect: Rect, color: str, size: float = LINE
+) -> None:
     looks = {"shape": "plaintext", "style": "", "fontcolor": color}
     tooltip = _tooltip([words])
-    dot.node(name, label=_html([words], LINE), tooltip=tooltip, **looks, **_place(rect))
+    dot.node(name, label=_html([words], size), tooltip=tooltip, **looks, **_place(rect))
 
 
 def _add_scale(dot: graphviz.Digraph, layout: Layout, scale: Scale, colors: Palette) -> None:

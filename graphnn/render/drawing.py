@@ -43,7 +43,7 @@ def drawing_of(
     flat = flat_of(document, rolled=rolled)
     sketch = at_level(sketch_of(flat, fold(flat)), level)
     if collapse == "auto":
-        sketch = fitted(sketch, MOST)
+        sketch = fitted(sketch, MOST, rolled=rolled)
     elif not isinstance(collapse, str):
         sketch = closed(sketch, tuple(collapse))
     drawing = _shown(_drawn(sketch), passes)
@@ -128,6 +128,8 @@ def _notes(sketch: Sketch) -> list[str]:
     if merged:
         inside = sum(piece.merged for piece in merged)
         notes.append(f"{len(merged)} boxes stand for {inside} that are folded")
+    for path, hidden in sketch.repeated:
+        notes.append(f"{path}: equal layers, drawn once; {hidden} boxes are not shown")
     return [*notes, *(f"not drawn: {text}" for text in flat.left_out)]
 
 

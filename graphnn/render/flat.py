@@ -79,6 +79,8 @@ class _Flattened:
     def linked(self, node: Node) -> Node:
         """The node with references to nodes that are there."""
         of = None if node.forward_of is None else self.now(node.forward_of)
+        if of is not None and of not in self.nodes:  # an unrolled loop has one of each step
+            of += node.id[len(node.id.partition("@")[0]) :]
         pairs = [replace(one, node=self.now(one.node)) for one in node.gradient_of]
         return replace(
             node,

@@ -2,6 +2,7 @@
 
 - constants, sizes and the state of random generators are written where they are read;
 - a random draw is written into the op that applies it;
+- what only looks at a value another way (a slice, a reshape) belongs to the op that alone reads it;
 - reverse nodes of one forward node that only serve each other are one box;
 - all update nodes of one parameter, with the optimizer's state, are one box.
 """
@@ -19,6 +20,7 @@ from graphnn.render.flat import Flat, readers_of
 from graphnn.spec import FLOATS
 
 SUM = ADDED  # the op in which gradients meet
+LOOKS = ("slice", "reshape", "transpose", "broadcast_to", "view")  # ops that compute nothing
 _LEAVES = ("input", "parameter", "state", "constant", "size")
 
 
@@ -191,13 +193,26 @@ def _owners(
             owner[key] = owner[applied]
             continue
         owner[key] = key
-        if node.pass_ != "backward" or key in results or node.kind == "slot":
+        if key in results or node.kind == "slot":
+            continue
+        if node.pass_ == "forward":
+            read = [one for one in readers[key] if nodes[one].pass_ == "forward"]
+            if node.op in LOOKS and len(read) == 1:
+                owner[key] = _looked_at(flat, key, read[0], owner)
             continue
         boxes = {owner.get(reader) for reader in readers[key]}
         last = boxes.pop() if len(boxes) == 1 else None
         if last is not None and _belong_together(node, nodes[last]):
             owner[key] = last
     return owner
+
+
+def _looked_at(flat: Flat, key: Id, reader: Id, owner: Mapping[Id, Id]) -> Id:
+    """The box of what reads a view, if both lie in one layer and nothing else is in the way."""
+    one, other = flat.nodes[key], flat.nodes[reader]
+    alike = one.scope == other.scope and other.kind != "slot"
+    carried = {source for source, _ in flat.delays}
+    return owner.get(reader, key) if alike and key not in carried else key
 
 
 def _belong_together(one: Node, other: Node) -> bool:

@@ -24,6 +24,10 @@ class Rect:
         """With a margin on every side, and more above."""
         return Rect(self.left - by, self.bottom - by, self.right + by, self.top + by + top)
 
+    def moved(self, x: float, y: float) -> Rect:
+        """The same elsewhere."""
+        return Rect(self.left + x, self.bottom + y, self.right + x, self.top + y)
+
     def meets(self, other: Rect) -> bool:
         """Whether the two overlap."""
         across = self.left < other.right and other.left < self.right

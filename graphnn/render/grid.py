@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from graphlib import TopologicalSorter
+from itertools import pairwise
 from typing import TypeAlias
 
 Place: TypeAlias = tuple[int, int]  # column, row
@@ -10,12 +12,17 @@ Span: TypeAlias = tuple[float, float]
 
 
 def places(
-    order: Sequence[str], inputs: Mapping[str, Sequence[str]], sources: Collection[str], end: str
+    order: Sequence[str],
+    inputs: Mapping[str, Sequence[str]],
+    sources: Collection[str],
+    end: str,
+    layers: Mapping[str, str] | None = None,
 ) -> dict[str, Place]:
     """Column and row of every box of the forward lane.
 
-    The longest way to ``end`` is the main road, row 0. What is left is cut into chains, the longest
-    first; each takes the row above the road that is free along its way and nearest to its reader.
+    The longest way from an input to ``end`` is the main road, row 0. What is left is cut into
+    chains, the longest first; each takes the row above the road that is free along its way and
+    nearest to its reader.
 
     Parameters
     ----------
@@ -27,6 +34,9 @@ def places(
         Boxes that read nothing; they get a place only if the road starts at one.
     end
         Where the road ends: the loss.
+    layers
+        The outermost layer of each box. A branch of a layer does not start before the road comes
+        into it: a decoder stands to the right of its encoder.
 
     Returns
     -------
@@ -34,13 +44,42 @@ def places(
         (column, row) of every box but the sources beside the road.
     """
     depth = _depths(order, inputs, sources)
-    road = _chain(end, inputs, depth, set())
+    road = _chain(end, inputs, _from_sources(order, inputs, sources, depth), set())
     on_road = set(road)
+    if layers:
+        waiting = _waiting(inputs, road, layers)
+        depth = _depths([*TopologicalSorter(waiting).static_order()], waiting, sources)
     computed = [box for box in order if box not in sources or box in on_road]
     columns = _pulled_to_readers(computed, inputs, depth, on_road)
     first = min(columns.values(), default=0)
     rows = _rows(computed, inputs, depth, columns, road)
     return {box: (columns[box] - first, rows[box]) for box in computed}
+
+
+def _waiting(
+    inputs: Mapping[str, Sequence[str]], road: Sequence[str], layers: Mapping[str, str]
+) -> dict[str, list[str]]:
+    """What each box reads, and for a branch the last box of the road before its layer."""
+    gates: dict[str, str] = {}
+    for before, box in pairwise(road):
+        if layers.get(box) and layers.get(box) != layers.get(before):
+            gates.setdefault(layers[box], before)
+    needed = {gate: _ancestors(gate, inputs) for gate in gates.values()}
+    found: dict[str, list[str]] = {}
+    for box, values in inputs.items():
+        gate = gates.get(layers.get(box, ""))
+        late = gate is not None and values and box not in needed[gate] and box not in road
+        found[box] = [*values, gate] if late and gate is not None else [*values]
+    return found
+
+
+def _ancestors(box: str, inputs: Mapping[str, Sequence[str]]) -> set[str]:
+    found, waiting = {box}, [box]
+    while waiting:
+        new = [value for value in inputs[waiting.pop()] if value not in found]
+        found.update(new)
+        waiting += new
+    return found
 
 
 def _depths(
@@ -51,6 +90,22 @@ def _depths(
         before = [depth[value] for value in inputs[box]]
         depth[box] = 0 if box in sources else 1 + max(before, default=0)
     return depth
+
+
+def _from_sources(
+    order: Sequence[str],
+    inputs: Mapping[str, Sequence[str]],
+    sources: Collection[str],
+    depth: Mapping[str, int],
+) -> dict[str, int]:
+    """Depths by which the road starts at an input, however long the way from first states is."""
+    far = len(depth)
+    found: dict[str, int] = {}
+    for box in order:
+        before = [found[value] for value in inputs[box]]
+        reached = max([far * (box in sources), *before])
+        found[box] = 1 + reached if reached >= far else depth[box]
+    return found
 
 
 def _chain(

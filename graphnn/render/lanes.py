@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from graphnn.render.grid import Place, places
@@ -66,7 +66,14 @@ def _forward(sketch: Sketch) -> dict[str, Place]:
     for link in sketch.links_of("data"):
         if link.source in inside and link.target in inside:
             inputs[link.target].append(link.source)
-    return places(order, inputs, set(sources), [*losses, *results, *lane[-1:]][0])
+    end = [*losses, *results, *lane[-1:]][0]
+    return places(order, inputs, set(sources), end, _layers(sketch, inputs))
+
+
+def _layers(sketch: Sketch, inputs: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The outermost layer of each forward op."""
+    scopes = {one: sketch.pieces[one].scope for one in inputs}
+    return {one: scope[0] if scope else "" for one, scope in scopes.items()}
 
 
 def _homes(sketch: Sketch, known: Mapping[str, Place]) -> dict[str, str]:
@@ -74,8 +81,27 @@ def _homes(sketch: Sketch, known: Mapping[str, Place]) -> dict[str, str]:
     for link in sketch.links_of("data"):
         if link.target in known:
             readers.setdefault(link.source, []).append(link.target)
-    return {
+    homes = {
         one: min(readers[one], key=lambda other: known[other][0])
         for one, piece in sketch.pieces.items()
         if piece.given and one in readers and one not in known
     }
+    return homes | _homes_by_update(sketch, known, homes)
+
+
+def _homes_by_update(
+    sketch: Sketch, known: Mapping[str, Place], homes: Mapping[str, str]
+) -> dict[str, str]:
+    """A running average stands beside what moves it, or another parameter of its layer."""
+    pieces = sketch.pieces
+    moved_by = {
+        link.target: link.source for link in sketch.links_of("saved") if link.source in known
+    }
+    of_layer = {pieces[one].scope: home for one, home in homes.items()}
+    found: dict[str, str] = {}
+    for one, piece in pieces.items():
+        if piece.kind == "update" and piece.home is not None and piece.home not in homes:
+            home = moved_by.get(one) or of_layer.get(pieces[piece.home].scope)
+            if home is not None and piece.home not in known:
+                found[piece.home] = of_layer[pieces[piece.home].scope] = home
+    return found

@@ -7,15 +7,17 @@ a gradient stands under the op that it belongs to, and a parameter between its o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import TypeAlias
 
+from graphnn.render.connections import Legs, connected, labelled
 from graphnn.render.frames import FRAME, LABEL, Frame, frames_of
 from graphnn.render.geometry import Rect, around
 from graphnn.render.model import Box, Drawing, EdgeKind
-from graphnn.render.routes import Route, routed
+from graphnn.render.routes import Point
+from graphnn.render.systems import WIDEST, Key, Port, broken
 from graphnn.render.typography import width_of
 
 TITLE, LINE, SMALL = 11.0, 9.0, 8.0  # font sizes in points
@@ -23,6 +25,8 @@ BARS = 14.0  # height of a histogram
 _LEADING = 1.22  # distance of lines in font sizes
 _PAD_X, _PAD_Y = 7.0, 5.0  # around the text of a box
 _GAP_X, _GAP_Y = 22.0, 20.0  # between boxes
+_GAP_LANES = 48.0  # between forward and reverse pass where nothing is between
+_GAP_ROWS = 34.0  # between rows
 _STACK = 10.0  # between boxes of one cell
 _SUM = 17.0  # diameter of a sum
 _MARGIN = 8.0
@@ -48,14 +52,19 @@ class Caption:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything stands; points, y upwards."""
+    """Where everything stands; points, y upwards.
+
+    An edge from row to row has two legs; ``labels`` are the middles of what is written at edges.
+    """
 
     rects: Mapping[str, Rect]
-    routes: Mapping[tuple[str, str], Route]
+    routes: Mapping[Key, Legs]
     frames: tuple[Frame, ...]
     legend: tuple[Caption, ...]
     bounds: Rect
     notes: tuple[Caption, ...] = ()
+    ports: tuple[Port, ...] = ()
+    labels: Mapping[Key, Point] = field(default_factory=dict)
 
 
 Band: TypeAlias = tuple[int, int, int]  # sorted from top to bottom
@@ -64,26 +73,76 @@ Size: TypeAlias = tuple[float, float]
 _FORWARD, _REVERSE = 0, 1
 
 
-def laid_out(drawing: Drawing) -> Layout:
-    """Give every box its place."""
+def laid_out(drawing: Drawing, widest: float = WIDEST) -> Layout:
+    """Give every box its place.
+
+    Parameters
+    ----------
+    drawing
+        What is shown.
+    widest
+        Points from which on it is broken into rows.
+    """
     if not drawing.boxes:
         return Layout({}, {}, (), (), Rect(0, 0, _MARGIN, _MARGIN))
-    sizes = {box.id: size_of(box) for box in drawing.boxes}
-    cells = _cells(drawing.boxes)
-    middles = _middles(cells, sizes)
-    axes = _axes(cells, sizes)
-    rects: dict[str, Rect] = {}
-    for (column, band), boxes in cells.items():
-        rects |= _stacked(boxes, sizes, middles[column], axes[band])
-    frames = tuple(frames_of(drawing.boxes, rects))
-    picture = around([*rects.values(), *(frame.rect for frame in frames)])
+    sizes, slots = {box.id: size_of(box) for box in drawing.boxes}, _slots(drawing.boxes)
+    spans = _spans(_cells(drawing.boxes, slots), sizes)
+    rows: list[_Row] = []
+    top = 0.0
+    for columns in broken(drawing.boxes, drawing.edges, spans, widest):
+        boxes = [box for box in drawing.boxes if box.column in columns]
+        rows.append(_row_of(boxes, slots, sizes, top))
+        top = rows[-1].bounds.bottom - _GAP_ROWS
+    rects = {box: rect for row in rows for box, rect in row.rects.items()}
+    ports, routes = connected(drawing, [row.rects for row in rows], [row.bounds for row in rows])
+    frames = tuple(frame for row in rows for frame in row.frames)
+    picture = around([*(row.bounds for row in rows), *(port.rect for port in ports)])
     legend = tuple(_legend(drawing, picture))
-    routes = routed(drawing.boxes, drawing.edges, rects)
-    bends = [Rect(x, y, x, y) for route in routes.values() for x, y in route]
+    bends = [Rect(x, y, x, y) for legs in routes.values() for leg in legs for x, y in leg]
     bounds = around([picture, *bends, *(caption.rect for caption in legend)])
     notes = tuple(_noted(drawing, bounds))
     bounds = around([bounds, *(caption.rect for caption in notes)])
-    return Layout(rects, routes, frames, legend, bounds.grown(_MARGIN), notes)
+    labels = labelled(drawing.edges, routes, rects, [port.rect for port in ports])
+    return Layout(rects, routes, frames, legend, bounds.grown(_MARGIN), notes, tuple(ports), labels)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """The boxes of a row at their places, and the frames around them."""
+
+    rects: Mapping[str, Rect]
+    frames: tuple[Frame, ...]
+    bounds: Rect
+
+
+def _row_of(
+    boxes: Sequence[Box], slots: Mapping[str, int], sizes: Mapping[str, Size], top: float
+) -> _Row:
+    cells = _cells(boxes, slots)
+    middles, axes = _middles(cells, sizes), _axes(cells, sizes)
+    rects: dict[str, Rect] = {}
+    for (column, band), found in cells.items():
+        rects |= _stacked(found, sizes, middles[column], axes[band])
+    frames = [*frames_of(boxes, rects)]
+    bounds = around([*rects.values(), *(frame.rect for frame in frames)])
+    x, y = -bounds.left, top - bounds.top
+    return _Row(
+        {box: rect.moved(x, y) for box, rect in rects.items()},
+        tuple(replace(frame, rect=frame.rect.moved(x, y)) for frame in frames),
+        bounds.moved(x, y),
+    )
+
+
+def _spans(cells: Cells, sizes: Mapping[str, Size]) -> dict[int, tuple[float, float]]:
+    """Left and right end of each column, were all in one row."""
+    middles = _middles(cells, sizes)
+    spans: dict[int, tuple[float, float]] = {}
+    for (column, _), boxes in cells.items():
+        half = max(sizes[box.id][0] for box in boxes) / 2
+        left, right = middles[column] - half, middles[column] + half
+        before = spans.get(column // 2, (left, right))
+        spans[column // 2] = min(left, before[0]), max(right, before[1])
+    return spans
 
 
 def size_of(box: Box) -> Size:
@@ -104,8 +163,7 @@ def size_of(box: Box) -> Size:
 # Cells: what stands in which column and band.
 
 
-def _cells(boxes: Sequence[Box]) -> Cells:
-    slots = _slots(boxes)
+def _cells(boxes: Sequence[Box], slots: Mapping[str, int]) -> Cells:
     cells: Cells = {}
     for box in boxes:
         cells.setdefault((_column(box), _band(box, slots)), []).append(box)
@@ -170,9 +228,9 @@ def _gap(before: tuple[str, ...], after: tuple[str, ...]) -> float:
 
 def _axes(cells: Cells, sizes: Mapping[str, Size]) -> dict[Band, float]:
     """The y at which the first boxes of a band are centred."""
-    framed = any(box.scope for boxes in cells.values() for box in boxes)
     axes: dict[Band, float] = {}
     bottom = 0.0
+    before: Band | None = None
     for band in sorted({band for _, band in cells}):
         stacks = [
             [sizes[box.id][1] for box in b] for (_, other), b in cells.items() if other == band
@@ -181,11 +239,25 @@ def _axes(cells: Cells, sizes: Mapping[str, Size]) -> dict[Band, float]:
         below = max(
             sum(h + _STACK for h in heights) - _STACK - heights[0] / 2 for heights in stacks
         )
-        branch = axes and framed and band[0] == _FORWARD and band[2] == 0
-        gap = _GAP_Y + (LABEL + 2 * FRAME if branch else 0.0)
-        axes[band] = bottom - gap - above
-        bottom = axes[band] - below
+        axes[band] = bottom - _gap_above(band, before, cells) - above
+        bottom, before = axes[band] - below, band
     return axes
+
+
+def _gap_above(band: Band, before: Band | None, cells: Cells) -> float:
+    """Room between bands: for frames that end and begin there, and for edges between the lanes."""
+    if before is None:
+        return _GAP_Y
+    if before[0] != band[0]:
+        return _GAP_Y if before[2] else _GAP_LANES
+    scopes = [_scopes_in(cells, lambda b: b[:2] == band[:2]), _scopes_in(cells, lambda b: b < band)]
+    branch = band[0] == _FORWARD and band[2] == 0
+    alone = (scopes[0] ^ scopes[1]) - {()}
+    return _GAP_Y + (LABEL + 2 * FRAME if branch and alone else 0.0)
+
+
+def _scopes_in(cells: Cells, within: Callable[[Band], bool]) -> set[tuple[str, ...]]:
+    return {box.scope for (_, band), boxes in cells.items() if within(band) for box in boxes}
 
 
 def _stacked(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -19,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphnn.render.geometry import Rect
-from graphnn.render.model import Box, Edge
 
 Point: TypeAlias = tuple[float, float]
 Route: TypeAlias = tuple[
@@ -33,22 +33,42 @@ _MOST_TRIALS = 12
 _BEND = 0.4  # length of a curve's handles, in parts of the way between turning points
 
 
-def routed(
-    boxes: Sequence[Box], edges: Sequence[Edge], rects: Mapping[str, Rect]
-) -> dict[tuple[str, str], Route]:
-    """A curve for every edge, from the border of one box to the border of the other."""
-    index = {box.id: i for i, box in enumerate(boxes)}
-    clear = np.array([_row(rects[box.id].grown(_CLEAR)) for box in boxes]).reshape(-1, 4)
-    round_ids = {box.id for box in boxes if box.kind == "sum"}
-    routes: dict[tuple[str, str], Route] = {}
-    for edge in edges:
-        source, target = rects[edge.source], rects[edge.target]
-        others = np.delete(clear, [index[edge.source], index[edge.target]], axis=0)
-        way = _way(source.center, target.center, others)
-        start = _border(source, way[1], edge.source in round_ids)
-        end = _border(target, way[-2], edge.target in round_ids)
-        routes[edge.source, edge.target] = _clear_curve([start, *way[1:-1], end], others)
+@dataclass(frozen=True)
+class End:
+    """Where an edge starts or ends: at a box, or at the margin.
+
+    ``box`` is the box that may be crossed on the way, being its own.
+    """
+
+    rect: Rect
+    box: str | None = None
+    is_round: bool = False
+
+
+def routed(ways: Sequence[tuple[End, End]], rects: Mapping[str, Rect]) -> list[Route]:
+    """A curve for each way, from border to border, around all other boxes."""
+    index = {box: i for i, box in enumerate(rects)}
+    clear = np.array([_row(rect.grown(_CLEAR)) for rect in rects.values()]).reshape(-1, 4)
+    routes: list[Route] = []
+    for source, target in ways:
+        own = [index[end.box] for end in (source, target) if end.box is not None]
+        others = np.delete(clear, own, axis=0)
+        way = _way(source.rect.center, target.rect.center, others)
+        start = _border(source.rect, way[1], source.is_round)
+        end = _border(target.rect, way[-2], target.is_round)
+        routes.append(_clear_curve([start, *way[1:-1], end], others))
     return routes
+
+
+def along(route: Route, count: int = 21) -> NDArray[np.float64]:
+    """Points on a curve: (count of each piece, 2)."""
+    t = np.linspace(0, 1, count)[:, None]
+    s = 1 - t
+    points = np.array(route)
+    pieces = [points[i : i + 4] for i in range(0, len(points) - 1, 3)]
+    return np.concatenate(
+        [s**3 * a + 3 * s**2 * t * b + 3 * s * t**2 * c + t**3 * d for a, b, c, d in pieces]
+    )
 
 
 def _clear_curve(way: Sequence[Point], others: _Rows) -> Route:
@@ -63,17 +83,10 @@ def _clear_curve(way: Sequence[Point], others: _Rows) -> Route:
 
 def _meets(curve: Route, rects: _Rows) -> bool:
     """Whether a curve goes through a box."""
-    points = np.array(curve)
-    t = np.linspace(0, 1, 21)[:, None]
-    s = 1 - t
-    for i in range(0, len(points) - 1, 3):
-        a, b, c, d = points[i : i + 4]
-        on = s**3 * a + 3 * s**2 * t * b + 3 * s * t**2 * c + t**3 * d
-        x, y = on[:, :1], on[:, 1:]
-        left, bottom, right, top = rects.T
-        if ((left < x) & (x < right) & (bottom < y) & (y < top)).any():
-            return True
-    return False
+    on = along(curve)
+    x, y = on[:, :1], on[:, 1:]
+    left, bottom, right, top = rects.T
+    return bool(((left < x) & (x < right) & (bottom < y) & (y < top)).any())
 
 
 def _row(rect: Rect) -> tuple[float, float, float, float]:

@@ -66,13 +66,17 @@ class Link:
 
 @dataclass(frozen=True)
 class Sketch:
-    """Boxes in an order in which each comes after those that it reads, and edges."""
+    """Boxes in an order in which each comes after those that it reads, and edges.
+
+    ``repeated`` names the chains of equal layers that are drawn once, and what each hides.
+    """
 
     flat: Flat
     folding: Folding
     pieces: Mapping[str, Piece]
     links: tuple[Link, ...]
     started: Mapping[str, Id]
+    repeated: tuple[tuple[str, int], ...] = ()
 
     def links_of(self, *kinds: EdgeKind) -> list[Link]:
         """The edges of some kinds."""

@@ -1,4 +1,4 @@
-"""Pictures as files: SVG, PNG or DOT, drawn by Graphviz."""
+"""Pictures as files: SVG, PNG and PDF, drawn by Graphviz; DOT; Mermaid."""
 
 from __future__ import annotations
 
@@ -21,10 +21,15 @@ from graphnn.render.document import document_of
 from graphnn.render.dot import dot_of
 from graphnn.render.drawing import Collapse, check_options, drawing_of
 from graphnn.render.layout import laid_out
-from graphnn.render.model import THEMES, Passes, Theme
+from graphnn.render.mermaid import mermaid_of
+from graphnn.render.model import THEMES, Drawing, Passes, Theme
 from graphnn.render.page import write_page
+from graphnn.render.pdf import pdf_of
 
-FORMATS = {".svg": "svg", ".png": "png", ".dot": "dot", ".gv": "dot"}
+FORMATS = {
+    ".svg": "svg", ".png": "png", ".pdf": "pdf", ".dot": "dot", ".gv": "dot",
+    ".mmd": "mermaid", ".mermaid": "mermaid",
+}  # fmt: skip
 PAGE = ".html"
 _PROGRAM = "graphviz-pure"  # the PyPI wheel, and the executable that it brings
 
@@ -49,7 +54,8 @@ def render(
         A node or several, a :class:`gn.Graph`, a :class:`gn.function`, a model, or what
         :func:`gn.capture` returned.
     path
-        File to write; its suffix chooses the format: ``.svg``, ``.png``, ``.dot``, ``.gv``, or
+        File to write; its suffix chooses the format: ``.svg``, ``.png``, ``.pdf`` (needs
+        ``graphnn[pdf]``), ``.dot``, ``.gv``, ``.mmd`` (Mermaid, which places the boxes itself), or
         ``.html``, one page without any network in which the schedule is stepped through.
     passes
         ``"forward"``; ``"backward"``, the reverse pass with the forward values that it reads; or
@@ -58,8 +64,9 @@ def render(
     level
         ``"op"``; ``"layer"``: each scope is one box; ``"block"``: each outermost scope is one.
     collapse
-        ``"auto"``: inner scopes become single boxes until no more than 150 are left, and a note
-        says so; ``"none"``; or a list of scopes that are drawn as single boxes.
+        ``"auto"``: where there are more than 150 boxes, equal layers that follow each other are
+        drawn once, as ``0 … 11 ×12``, then inner scopes become single boxes; a note says so.
+        ``"none"``; or a list of scopes that are drawn as single boxes.
     rolled
         Whether the body of a loop is drawn once, with an edge to its next step; else once for each
         step (of more than 12 the first and the last six).
@@ -82,7 +89,7 @@ def render(
     ------
     GraphError
         For another target, suffix, pass or setting, a missing folder, a graph without a loss, and
-        where Graphviz is missing.
+        where Graphviz, or for a PDF typst, is missing.
     DataError
         If the file cannot be written; an older one is kept.
 
@@ -101,10 +108,11 @@ def render(
     if file.suffix.lower() == PAGE:
         return write_page(target, file, passes, capture=capture)
     form, place = _format_of(file), target_of(file)
-    source = dot_source(
-        target, passes, level=level, collapse=collapse, rolled=rolled, capture=capture, theme=theme
-    )
-    data = source.encode() if form == "dot" else _drawn(source, form, dpi)
+    found = _drawing(target, passes, level, collapse, rolled, capture, theme)
+    if form == "mermaid":
+        data = mermaid_of(found, theme).encode()
+    else:
+        data = drawn(pictured(found, theme), form, dpi)
     write_whole(place, data)
     return file
 
@@ -126,6 +134,23 @@ def dot_source(
     target, passes, level, collapse, rolled, capture, theme
         As for :func:`render`.
     """
+    return pictured(_drawing(target, passes, level, collapse, rolled, capture, theme), theme)
+
+
+def pictured(drawing: Drawing, theme: Theme) -> str:
+    """A drawing in DOT, every box at its place."""
+    return dot_of(drawing, laid_out(drawing), theme)
+
+
+def _drawing(
+    target: object,
+    passes: Passes,
+    level: Level,
+    collapse: Collapse,
+    rolled: bool,
+    capture: Any,
+    theme: Theme,
+) -> Drawing:
     check_options(passes, level, collapse)
     if theme not in THEMES:
         raise GraphError(f"theme is 'light' or 'dark'; got {theme!r}")
@@ -134,8 +159,7 @@ def dot_source(
         target = captured(target, capture, reverse=reverse)
     described = target.document if isinstance(target, Captured) else None
     document = described or document_of(target, reverse=reverse)
-    drawing = drawing_of(document, passes, level=level, collapse=collapse, rolled=rolled)
-    return dot_of(drawing, laid_out(drawing), theme)
+    return drawing_of(document, passes, level=level, collapse=collapse, rolled=rolled)
 
 
 def _format_of(file: Path) -> str:
@@ -153,8 +177,15 @@ def _format_of(file: Path) -> str:
     return form
 
 
-def _drawn(source: str, form: str, dpi: int) -> bytes:
-    """DOT drawn by Graphviz; the places of the boxes are kept (``-n2``)."""
+def drawn(source: str, form: str, dpi: int = 144) -> bytes:
+    """DOT drawn by Graphviz as ``"svg"``, ``"png"`` or ``"pdf"``; ``"dot"`` is itself.
+
+    The places of the boxes are kept (``-n2``).
+    """
+    if form == "dot":
+        return source.encode()
+    if form == "pdf":
+        return pdf_of(drawn(source, "svg"))
     command = [graphviz_program(), "-Kneato", "-n2", "-q", f"-T{form}"]
     if form == "png":
         command.append(f"-Gdpi={dpi}")

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from graphnn.plan import readable_bytes, readable_count
 from graphnn.render.document.records import Document, Id, Node
-from graphnn.render.flat import Flat
+from graphnn.render.flat import Flat, scope_of
 from graphnn.render.folding import Folding, Update, is_leaf
 from graphnn.render.sketch import Piece
 
 LONGEST = 24  # characters of a line in a box; the rest is in the tool-tip
 LONGEST_TOOLTIP = 400
+_COMPUTED = ("op", "view", "part", "slot")
 MOST_TOLD = 12  # nodes of a box whose equations its tool-tip tells
 
 
@@ -87,7 +88,7 @@ class Writer:
         if piece.kind == "sum":
             return ()
         nodes = [self.flat.nodes[node] for node in piece.nodes]
-        last = self.flat.nodes[piece.update.new] if piece.update is not None else nodes[-1]
+        last = self.flat.nodes[piece.update.new] if piece.update is not None else _result(nodes)
         found = [] if last.step is None or piece.kind == "layer" else [f"#{last.step}"]
         if piece.update is None:
             found.append(readable_bytes(last.bytes))
@@ -175,15 +176,15 @@ class Writer:
     def _layer_lines(self, piece: Piece) -> list[str]:
         nodes = [self.flat.nodes[node] for node in piece.nodes]
         layers = {scope.path: scope.layer for scope in self.document.scopes}
-        kind = layers.get(".".join(piece.path))
+        own = next((node for node in nodes if node.kind != "parameter"), nodes[0])
+        kind = layers.get(".".join(scope_of(own)[: len(piece.path)]))
         held = sum(_count(node) for node in nodes if node.kind == "parameter")
-        ops = [node for node in nodes if node.kind in ("op", "view", "part", "slot")]
-        last = ops[-1] if ops else nodes[-1]
+        ops = [node for node in nodes if node.kind in _COMPUTED]
         return [
             *([kind] if kind else []),
             f"{len(ops)} ops",
             *([f"{readable_count(held)} parameters"] if held else []),
-            shape_of(last),
+            shape_of(_result(nodes)),
         ]
 
     # In a tool-tip.
@@ -240,6 +241,11 @@ class Writer:
         of = self.flat.nodes.get(node.forward_of or "")
         reverse = "" if of is None else f"reverse of {of.name}, "
         return [f"{reverse}declared at {node.at.file}:{node.at.line}"]
+
+
+def _result(nodes: Sequence[Node]) -> Node:
+    """The last that a box computes, beside the parameters that it holds."""
+    return next((node for node in reversed(nodes) if node.kind in _COMPUTED), nodes[-1])
 
 
 def _count(node: Node) -> int:

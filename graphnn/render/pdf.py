@@ -1,0 +1,38 @@
+"""SVG as PDF, by Typst: wheels for every system, and nothing else to install."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from graphnn.errors import GraphError
+
+# Without a date, so that the same picture has the same bytes.
+_PAGE = b"""\
+#set document(date: none)
+#set page(width: auto, height: auto, margin: 0pt)
+#image("picture.svg")
+"""
+
+
+def pdf_of(svg: bytes) -> bytes:
+    """A PDF of one page, as large as the picture; its text stays text.
+
+    Parameters
+    ----------
+    svg
+        The picture.
+
+    Raises
+    ------
+    GraphError
+        If typst is not installed.
+    """
+    try:
+        import typst  # noqa: PLC0415 - an optional package
+    except ImportError:
+        raise GraphError(
+            "PDF is written by typst, which is not here. Run: pip install 'graphnn[pdf]'; or "
+            "write an .svg file."
+        ) from None
+    files = {"main.typ": _PAGE, "picture.svg": svg}
+    return cast(bytes, typst.compile(files, format="pdf"))
