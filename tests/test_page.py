@@ -5,6 +5,7 @@ import json
 import re
 import sys
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,6 +91,14 @@ def test_wrong_requests_teach(tmp_path):
         xor().fit({"x": X, "y": Y}, verbose=0, callbacks=gn.Capture())
     with pytest.raises(gn.GraphError, match="nothing was captured"):
         gn.render(xor(), tmp_path / "x.html", capture=gn.Capture())
+
+
+def test_the_example_of_the_manual_runs(tmp_path, monkeypatch):
+    manual = Path(__file__).parents[1].joinpath("docs", "page.md").read_text("utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", manual, re.S)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, "docs/page.md", "exec"), {})
+    assert len(document_in(tmp_path / "backprop.html")["captured"]["snapshots"]) == 5
 
 
 def test_every_script_has_one_purpose():
