@@ -15,7 +15,8 @@ from graphnn.render.model import Box, Edge
 from graphnn.render.text import clean
 from graphnn.render.typography import width_of
 
-WIDEST = 1360.0  # points: text of 8 points is then 9 pixels high in a picture 1,600 pixels wide
+WIDEST = 1400.0  # points: text of 8 points is then 9 pixels high in a picture 1,600 pixels wide
+_ENDS = 110.0  # of that for the text at both margins, where there are several rows
 PORT = 8.0  # size of the text at the margin
 _MARGIN = 12.0  # between a row and the ends of edges that go on in another
 _APART = 11.0  # of two such ends
@@ -82,8 +83,12 @@ def broken(
         Rows of about one width, broken where few edges and frames are.
     """
     columns = sorted(spans)
-    count = -int(-(spans[columns[-1]][1] - spans[columns[0]][0]) // widest)
-    costs = _costs(boxes, edges, columns) if count > 1 else {}
+    whole = spans[columns[-1]][1] - spans[columns[0]][0]
+    if whole <= widest:
+        return [set(columns)]
+    widest = max(widest - _ENDS, widest / 2)
+    count = -int(-whole // widest)
+    costs = _costs(boxes, edges, columns)
     rows: list[set[int]] = []
     while count > 1:
         left, right = spans[columns[0]][0], spans[columns[-1]][1]
