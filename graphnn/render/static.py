@@ -21,6 +21,7 @@ from graphnn.render.document import document_of
 from graphnn.render.dot import dot_of
 from graphnn.render.drawing import Collapse, check_options, drawing_of
 from graphnn.render.layout import laid_out
+from graphnn.render.lettering import held
 from graphnn.render.mermaid import mermaid_of
 from graphnn.render.model import THEMES, Drawing, Passes, Theme
 from graphnn.render.page import write_page
@@ -193,7 +194,7 @@ def drawn(source: str, form: str, dpi: int = 144) -> bytes:
     if done.returncode or not done.stdout:
         said = done.stderr.decode(errors="replace").strip() or f"exit status {done.returncode}"
         raise GraphError(f"{command[0]} could not draw the graph: {said[-500:]}")
-    return done.stdout
+    return held(done.stdout) if form == "svg" else done.stdout
 
 
 def graphviz_program() -> str:
