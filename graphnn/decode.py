@@ -139,7 +139,8 @@ class Decoder:
             if not isinstance(node, Node):
                 raise no_node("the step of a Decoder returns nodes", node)
         shape = logits.spec.shape
-        if len(shape) != 2 or shape[0] != self.batch or logits.dtype not in FLOATS:
+        fits = len(shape) == 2 and shape[0] == self.batch and shape[1] != 0
+        if not fits or logits.dtype not in FLOATS:
             raise ShapeError(
                 f"the step of a Decoder returns logits ({self.batch}, words), floats; got "
                 f"{logits.spec} for {logits.name!r}. {where}{self._of_another_batch()}"
@@ -300,7 +301,13 @@ class Decoder:
 
 def _tokens(what: str, given: ArrayLike) -> Tokens:
     """Whole numbers as int64; floats would be cut off, and bools count nothing."""
-    array = np.asarray(given)
+    try:
+        array = np.asarray(given)
+    except ValueError:
+        raise DataError(
+            f"{what} is an array: rows of one length; got rows of several. Called at "
+            f"{declared_at()}. Make sequences of another length by another call."
+        ) from None
     if array.dtype.kind not in "iu" and array.size:
         raise DTypeError(
             f"{what} is of whole numbers; got an array of {array.dtype}. Called at "
@@ -341,8 +348,9 @@ def probabilities(
 
     Of equally likely words at the edge the first ones stay.
     """
-    scaled = logits.astype(np.float64) / temperature
-    powers = np.exp(scaled - scaled.max(-1, keepdims=True))
+    below = logits.astype(np.float64) - logits.max(-1, keepdims=True)
+    with np.errstate(over="ignore"):  # a tiny temperature leaves the likeliest alone
+        powers = np.exp(below / temperature)
     chances = powers / powers.sum(-1, keepdims=True)
     order = np.argsort(-chances, axis=-1, kind="stable")
     ranked = np.take_along_axis(chances, order, -1)

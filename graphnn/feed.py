@@ -242,10 +242,12 @@ def check_fits(graph: Graph, sizes: Mapping[str, int]) -> None:
         for dim in node.op.fits(*(v.spec for v in node.inputs), **node.attrs):
             if evaluate(dim, sizes) < 0:
                 known = ", ".join(f"{name} = {sizes[name]}" for name in sorted(symbols_in(dim)))
+                more = isinstance(dim, Dim) and any(c > 0 for powers, c in dim.terms if powers)
+                fix = "a larger batch, or slice less" if more else "less, or slice what is longer"
                 raise ShapeError(
                     f"{node.name}: {node.op.name} of {format_shape(node.inputs[0].spec.shape)} "
                     f"needs {dim} >= 0; got {known}. Declared at {node.origin}. "
-                    "Give a larger batch, or slice less."
+                    f"Give {fix}."
                 )
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from graphnn.calls import shown
 from graphnn.context import SourceLine, declared_at
 from graphnn.errors import DTypeError, GraphError, ShapeError
@@ -151,7 +153,8 @@ def _length(given: Sequence[Node], length: DimLike | None) -> DimLike:
             )
     found = dict.fromkeys(x.spec.shape[0] for x in given)
     if length is not None:
-        found[length] = None
+        given_length: Any = length
+        found[int(given_length) if isinstance(given_length, np.integer) else length] = None
     if not found:
         raise GraphError(
             f"a scan without xs needs its length. Declared at {declared_at()}. Give length=10."
@@ -210,11 +213,12 @@ def _truncated(
     name: str | None,
 ) -> tuple[Nest, Nest]:
     """A scan over pieces, each of them a scan whose first state lets no gradient through."""
-    if isinstance(pieces, bool) or not isinstance(pieces, int) or pieces < 1:
+    if isinstance(pieces, bool) or not isinstance(pieces, int | np.integer) or pieces < 1:
         raise GraphError(
             f"truncate is a whole number of steps >= 1; got {pieces!r}. "
             f"Declared at {declared_at()}."
         )
+    pieces = int(pieces)
     rest = length % pieces if isinstance(length, int) else 0
     count = divide(length - rest, pieces)
     if count is None:

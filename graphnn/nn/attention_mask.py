@@ -64,6 +64,8 @@ class Masks:
         if mask.spec.shape not in shapes:
             wanted = " or ".join(map(format_shape, shapes))
             fix = turned(mask.spec.shape, shapes) if what == "attn_mask" else ""
+            if isinstance(mask, Constant) and not fix and shapes[-1][0] == self.like.spec.shape[0]:
+                fix = f" One a batch is an input: gn.Input({format_shape(shapes[-1])}, 'bool')."
             raise ShapeError(
                 f"{what} needs shape {wanted}; got {format_shape(mask.spec.shape)} for "
                 f"{mask.name!r}. Declared at {declared_at()}.{fix}"

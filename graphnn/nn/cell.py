@@ -70,7 +70,7 @@ class _Cell(Module):
         if state is None:
             return (zero_state(x, shape),) * self._parts
         what = f"the state of {type(self).__name__}"
-        return checked_state(what, state, [shape] * self._parts)
+        return checked_state(what, state, [shape] * self._parts, x.dtype)
 
     def __repr__(self) -> str:
         extra = "" if self.bias_ih is not None else ", bias=False"

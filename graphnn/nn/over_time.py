@@ -33,7 +33,7 @@ from graphnn.ops.movement.transpose import swapaxes
 from graphnn.ops.random.dropout import checked_share, dropout
 from graphnn.ops.reduction.cumulative import cumsum
 from graphnn.scan import scan
-from graphnn.spec import DimLike, Shape, format_shape
+from graphnn.spec import FLOATS, DimLike, Shape, format_shape
 from graphnn.values import check_range
 
 
@@ -138,7 +138,7 @@ class Recurrent(Module):
         alive = None if lengths is None else _alive(type(self).__name__, lengths, steps, batch)
         if alive is not None:  # whatever stands in the padding: NaN times 0 is NaN
             sequence = where(alive, sequence, 0.0)
-        probes = self._probes(probe, steps, batch)
+        probes = self._probes(probe, steps, batch, x.dtype)
         after: list[State] = []
         for layer in range(self.num_layers):
             if layer and self.dropout:
@@ -212,16 +212,18 @@ class Recurrent(Module):
         if state is None:
             forms = self._forms(batch)
             return [tuple(zero_state(sequence, form[1:]) for form in forms)] * count
-        parts = checked_state(f"the state of {type(self).__name__}", state, self._forms(batch))
+        parts = checked_state(
+            f"the state of {type(self).__name__}", state, self._forms(batch), sequence.dtype
+        )
         return [tuple(part[i] for part in parts) for i in range(count)]
 
-    def _probes(self, probe: Any, steps: DimLike, batch: DimLike) -> list[Probe]:
+    def _probes(self, probe: Any, steps: DimLike, batch: DimLike, dtype: str) -> list[Probe]:
         count = self.num_layers * self._directions
         if probe is None:
             return [None] * count
         between = (batch, steps) if self.batch_first else (steps, batch)
         what = f"the probe of {type(self).__name__}"
-        parts = checked_state(what, probe, self._forms(*between))
+        parts = checked_state(what, probe, self._forms(*between), dtype)
         if self.batch_first:
             parts = tuple(swapaxes(part, 1, 2) for part in parts)
         return [tuple(part[i] for part in parts) for i in range(count)]
@@ -263,7 +265,11 @@ class Recurrent(Module):
         if x.dtype != dtype:
             raise DTypeError(
                 f"{what} has {dtype} weights; x is {x.dtype}. Declared at {declared_at()}. "
-                f"Write nn.{what}(..., dtype={x.dtype!r})."
+                + (
+                    f"Write nn.{what}(..., dtype={x.dtype!r})."
+                    if x.dtype in FLOATS
+                    else f"Numbers? gn.cast(x, {dtype!r}). Words? nn.Embedding before it."
+                )
             )
 
     def __repr__(self) -> str:

@@ -9,6 +9,7 @@ from graphnn.nn.step import (
     Probe,
     State,
     check_nonlinearity,
+    check_sizes,
     gru_biases,
     gru_step,
     lstm_step,
@@ -172,7 +173,8 @@ class LSTM(Recurrent):
         dtype: object = "float32",
         name: str | None = None,
     ) -> None:
-        if not isinstance(proj_size, int) or not 0 <= proj_size < hidden_size:
+        check_sizes("LSTM", hidden_size=hidden_size)
+        if type(proj_size) is not int or not 0 <= proj_size < hidden_size:
             raise GraphError(
                 f"nn.LSTM: proj_size is smaller than hidden_size={hidden_size}, or 0; got "
                 f"{proj_size!r}. Declared at {declared_at()}."

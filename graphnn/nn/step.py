@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from graphnn.context import declared_at
-from graphnn.errors import GraphError, ShapeError
+from graphnn.errors import DTypeError, GraphError, ShapeError
 from graphnn.nn import init
 from graphnn.node import Constant, Node, NodeLike, Parameter, as_node
 from graphnn.ops.activation.sigmoid import relu, sigmoid, tanh
@@ -123,14 +123,17 @@ def check_nonlinearity(what: str, nonlinearity: object) -> None:
 
 
 def checked_state(
-    what: str, state: NodeLike | Sequence[NodeLike], shapes: Sequence[Sequence[DimLike]]
+    what: str,
+    state: NodeLike | Sequence[NodeLike],
+    shapes: Sequence[Sequence[DimLike]],
+    dtype: str,
 ) -> State:
-    """A state (h, or a pair (h, c)) as a tuple of nodes of the wanted shapes.
+    """A state (h, or a pair (h, c)) as a tuple of nodes of the wanted shapes and dtype.
 
     Raises
     ------
-    ShapeError, GraphError
-        If there are more or fewer parts, or other shapes.
+    ShapeError, DTypeError, GraphError
+        If there are more or fewer parts, or other shapes or dtypes.
     """
     several = state if isinstance(state, list | tuple) else ()
     if len(shapes) == 1 and any(isinstance(part, Node) for part in several):
@@ -153,5 +156,10 @@ def checked_state(
             raise ShapeError(
                 f"{what} needs {format_shape(tuple(shape))}; got "
                 f"{format_shape(node.spec.shape)} for {node.name}. Declared at {declared_at()}."
+            )
+        if node.dtype != dtype:
+            raise DTypeError(
+                f"{what} is {dtype}, as x is; got {node.dtype} for {node.name}. Declared at "
+                f"{declared_at()}. Cast it: gn.cast(h, {dtype!r})."
             )
     return nodes

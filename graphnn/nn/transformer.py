@@ -12,7 +12,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from graphnn.calls import check_whole
+from graphnn.calls import check_whole, shown
+from graphnn.context import declared_at
+from graphnn.errors import GraphError
 from graphnn.nn import init
 from graphnn.nn.attention import check_heads
 from graphnn.nn.module import Module
@@ -33,6 +35,11 @@ L = TypeVar("L", bound=Module)
 def _copies(layer: L, count: int) -> list[L]:
     """Copies with the same initial weights, as torch makes them."""
     check_whole("num_layers", count, 1)
+    if not isinstance(layer, Module):
+        raise GraphError(
+            f"the layer of a transformer is a module, which is copied; got {shown(layer)}. "
+            f"Declared at {declared_at()}. Give one, made: nn.TransformerEncoderLayer(512, 8)."
+        )
     return [copy.deepcopy(layer) for _ in range(count)]
 
 

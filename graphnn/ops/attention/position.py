@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from graphnn.ops.indexing.take import take
 from graphnn.ops.movement.joining import concat
 from graphnn.ops.movement.reshape import reshape
 from graphnn.ops.movement.slicing import narrow
-from graphnn.spec import as_dtype, format_shape
+from graphnn.spec import DimLike, as_dtype, format_shape
 from graphnn.values import is_number
 
 __all__ = ["rotary", "sinusoidal_encoding"]
@@ -101,7 +102,7 @@ def rotary(
     positions
         (length,), whole numbers in [0, max_len); None: 0, 1, 2, ...
     max_len
-        With ``positions``: how many there may be.
+        With ``positions``, or where the length comes with the call: how many there may be.
 
     Returns
     -------
@@ -128,24 +129,25 @@ def rotary(
     node = as_node(x)
     place = as_axis(node, axis, "rotary")
     length, width = node.spec.shape[place], node.spec.shape[-1]
-    if not isinstance(length, int) or not isinstance(width, int) or place == node.ndim - 1:
+    known = isinstance(length, int) or max_len is not None
+    if not known or not isinstance(width, int) or place == node.ndim - 1:
         raise ShapeError(
-            f"rotary needs an axis of a known length before that of the features; got "
+            f"rotary needs an axis of a known length before that of the features, or max_len; got "
             f"{format_shape(node.spec.shape)} and axis {axis}. Declared at {declared_at()}."
         )
     if positions is not None and max_len is None:
         raise GraphError(f"rotary needs max_len with positions. Declared at {declared_at()}.")
-    rows = length if max_len is None else max_len
+    rows: Any = length if max_len is None else max_len
     _check("rotary", rows, width, base)
     angles = _angles(rows, width // 2, base)
-    shape = [1] * node.ndim
+    shape: list[DimLike] = [1] * node.ndim
     shape[place], shape[-1] = length, width // 2
 
     def table(values: NDArray[np.float64]) -> Node:
         made: Node = Constant(values.astype(as_dtype(node.dtype)))
         if positions is not None:
             made = take(made, positions, axis=0)
-        elif rows > length:
+        elif rows != length:
             made = narrow(made, 0, 0, length)
         return reshape(made, tuple(shape))
 

@@ -42,9 +42,12 @@ def _sliced_size(total: DimLike, low: DimLike, high: DimLike, step: DimLike) -> 
 
 
 def is_negative(dim: DimLike) -> bool:
-    """Whether a number is negative, or a dimension for large sizes."""
+    """Whether a number is negative, or a dimension for every size.
+
+    ``4 - T`` is neither: a table of four rows is cut to T, and ``fits`` is asked when T is known.
+    """
     if isinstance(dim, Dim):
-        return max(dim.terms, key=lambda term: (len(term[0]), term[0]))[1] < 0
+        return all(coefficient < 0 for _, coefficient in dim.terms)
     return dim < 0
 
 
