@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from graphnn.errors import DataError, GraphError
-from graphnn.node import Input
 from graphnn.render.capture import MODES, capture
 from graphnn.render.document.records import Captures, Document, Mode, Snapshot
 from graphnn.train.callbacks import Callback
 from graphnn.train.callbacks.callback import Logs
+from graphnn.train.given import Whole
+from graphnn.train.sources import Source
 
 
 class Capture(Callback):
@@ -60,10 +60,22 @@ class Capture(Callback):
         self._document: Document | None = None
         self._snapshots: list[Snapshot] = []
 
-    def look_at(self, data: Mapping[Input, Any], rows: int) -> Capture:
-        """Take the first rows of what is trained on, unless samples were given."""
-        first = {node.name: array[:rows] for node, array in data.items()}
-        self._data = first if self.given is None else self.given
+    def look_at(self, data: Whole, rows: int) -> Capture:
+        """Take the first rows of what is trained on, unless samples were given.
+
+        Raises
+        ------
+        DataError
+            If batches come one after the other: they are not gone through for a look.
+        """
+        self._data = self.given
+        if self.given is None:
+            if isinstance(data, Source):
+                raise DataError(
+                    "gn.Capture looks at the first samples of arrays, and this data comes in "
+                    "batches: give it some samples, gn.Capture(data=(x, y))"
+                )
+            self._data = {node.name: array[:rows] for node, array in data.items()}
         return self
 
     def on_train_begin(self, logs: Logs) -> None:
@@ -71,10 +83,10 @@ class Capture(Callback):
         if self._data is None:
             raise DataError(
                 "gn.Capture has no samples to look at. Give it as fit(..., capture=...), or give "
-                "it some: gn.Capture(every=50, data={...})."
+                "it some: gn.Capture(every=50, data=(x, y))."
             )
         self._document, self._snapshots = None, []
-        self._look(0)
+        self._look(self.step)
 
     def on_step_end(self, step: int, logs: Logs) -> None:
         """Capture what is after a step."""
