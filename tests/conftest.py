@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import tempfile
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -84,3 +87,54 @@ def on_each_number_of_threads(many_lanes):
         return found[0]
 
     return run
+
+
+# Pages in headless Chromium, for the tests that are marked `browser`.
+
+
+@pytest.fixture(scope="module")
+def browser():
+    found = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
+    assert found, "pytest -m browser needs a Chromium; on Debian: apt-get install chromium"
+    import playwright.sync_api as api  # pip install 'graphnn[browser]'
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with api.sync_playwright() as driver:
+            opened = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
+            yield opened
+            opened.close()
+
+
+@pytest.fixture
+def visit(browser, tmp_path, request):
+    """Opens a target's page; its end checks that nothing went wrong in it."""
+    troubles, pages = [], []
+
+    def visit(
+        target, link="", size=(1600, 1000), scheme="light", motion="no-preference", **options
+    ):
+        made = isinstance(target, Path)
+        file = target if made else gn.render(target, tmp_path / "page.html", **options)
+        view = {"width": size[0], "height": size[1]}
+        page = browser.new_page(viewport=view, color_scheme=scheme, reduced_motion=motion)
+        page.on(
+            "console", lambda m: troubles.append(m.text) if m.type in ("error", "warning") else 0
+        )
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("dialog", lambda dialog: (troubles.append("a dialog"), dialog.dismiss()))
+        page.goto(file.as_uri() + link)
+        page.wait_for_selector(".box")
+        pages.append(page)
+        return page
+
+    yield visit
+    folder = Path(os.environ.get("GRAPHNN_SCREENSHOTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, page in enumerate(pages):
+        name = re.sub(r"\W+", "-", request.node.name)
+        page.screenshot(path=f"{folder}/{name}-{i}.png")
+        page.close()
+    assert troubles == []

@@ -1,4 +1,4 @@
-"""The page of a graph, as a file; test_page_browser.py opens it."""
+"""The page of a graph, as a file; test_page_numbers.py and test_page_browser.py open it."""
 
 import itertools
 import json

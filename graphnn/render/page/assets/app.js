@@ -112,8 +112,10 @@ function update(page) {
 // In a loop: at which of its steps the values are looked at.
 function showTurn(page) {
   const loop = page.graph.loops.get(page.graph.nodes.get(page.selected)?.loop);
-  page.byId("turning").hidden = !loop || !page.snapshots.length;
-  if (!loop) return;
+  const values = page.snapshots[page.snapshot]?.values || {};
+  const kept = loop?.body?.nodes.some((node) => values[node.id]?.data);
+  page.byId("turning").hidden = !kept;
+  if (!kept) return;
   const slider = page.byId("turn"), at = Math.min(page.turn, loop.length - 1);
   slider.max = loop.length - 1;
   slider.value = at;

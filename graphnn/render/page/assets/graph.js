@@ -71,8 +71,8 @@ function savedSlots(graph, loop) {
 }
 
 function laneOfValue(graph, id) {
-  const node = graph.nodes.get(id);
-  return graph.nodes.get(node?.view_of)?.pass || node?.pass;
+  const node = graph.nodes.get(id), root = graph.nodes.get(node?.view_of) || node;
+  return (root?.kind === "part" ? graph.nodes.get(root.inputs[0]) : root)?.pass;
 }
 
 // The value of a node in the snapshot that is shown; in a loop, at the step that is shown.
@@ -236,7 +236,7 @@ function splitLong(group, all) {
   for (let first = 0; first < ops.length; first += each) {
     const run = ops.slice(first, first + each);
     const path = joined(group.path, `${first + 1}–${first + run.length}`);
-    const made = { path, parent: group, groups: new Map(), boxes: [], open: false,
+    const made = { path, parent: group, groups: new Map(), boxes: [], open: false, run: true,
       name: `${run[0].title} … ${run[run.length - 1].title}` };
     group.groups.set(path, made);
     all.set(path, made);

@@ -24,6 +24,11 @@ function routeOf(edge, from, to, view) {
     return `M${x1},${my}L${into - way * room},${my}${bend(into - way * room)}L${x2},${ny}`;
   if (right === way > 0 && free(others, out + way * room, x2, ny)) // early
     return `M${x1},${my}L${out},${my}${bend(out)}L${x2},${ny}`;
+  const lane = right === way > 0 && laneBetween(others, out, into, my, ny);
+  if (lane) {
+    const a = out + way * CLEAR, b = into - way * CLEAR;
+    return rounded([[x1, my], [a, my], [a, lane], [b, lane], [b, ny], [x2, ny]]);
+  }
   const pull = (right ? 1 : -1) * Math.min(Math.max(gap / 2, 14), 70);
   return `M${x1},${my}C${x1 + pull},${my} ${x2 - pull},${ny} ${x2},${ny}`;
 }
@@ -39,6 +44,16 @@ function free(others, a, b, y) {
   const left = Math.min(a, b), right = Math.max(a, b);
   return !others.some((unit) => unit.x < right && unit.x + unit.width > left &&
     unit.y - 3 < y && unit.y + unit.height + 3 > y);
+}
+
+// The free height that is nearest to both ends: just above or beneath what stands between.
+function laneBetween(others, a, b, my, ny) {
+  const left = Math.min(a, b), right = Math.max(a, b);
+  const between = others.filter((unit) => unit.x < right && unit.x + unit.width > left);
+  const heights = between.flatMap((unit) => [unit.y - CLEAR, unit.y + unit.height + CLEAR])
+    .filter((y) => free(between, a, b, y));
+  const way = (y) => Math.abs(y - my) + Math.abs(y - ny);
+  return heights.reduce((best, y) => (best === null || way(y) < way(best) ? y : best), null);
 }
 
 function turnRoute(from, to, my, ny) {

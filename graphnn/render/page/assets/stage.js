@@ -37,13 +37,30 @@ function linesOf(page, unit) {
   if (unit.kind === "group") return groupLines(unit);
   const title = [plain(unit.title, 26), "title"];
   const last = unit.last, lines = [title];
-  const sub = unit.kind === "update" ? page.graph.nodes.get(unit.home).name : unit.name;
+  const sub = nameWithin(page, unit);
   const lane = last.kind === "slot" ? last.pass : unit.lane;
-  if (sub !== unit.title) lines.push([plain(sub, 26), "small " + lane]);
+  if (sub !== unit.title) lines.push([tail(sub, 26), "small " + lane]);
   if (unit.kind !== "update") lines.push([shapeOf(last), "small"]);
   if (last.shows) return lines.concat([["outside: " + plain(page.graph.nodes.get(last.shows).name, 18), "small"]]);
   for (const text of shortValue(page.value(last.id))) lines.push([text, "vals " + lane]);
   return lines;
+}
+
+// Within the frame of its scope a name needs no path.
+function nameWithin(page, unit) {
+  const named = page.graph.nodes.get(unit.kind === "update" ? unit.home : unit.gradient) || unit.last;
+  let group = unit.group;
+  while (group.parent && (group.loop || group.run)) group = group.parent;
+  const scope = group.path.split(SEP).join("."), inside = scope && named.name.startsWith(scope + ".");
+  const name = inside ? named.name.slice(scope.length + 1) : named.name;
+  return unit.kind !== "update" && unit.gradient ? "∂" + name : name;
+}
+
+// The end of a long name tells more than its beginning.
+function tail(text, most) {
+  const letters = [...plain(text, 400)], marked = text.startsWith("∂");
+  if (letters.length <= most) return letters.join("");
+  return (marked ? "∂…" : "…") + letters.slice(-(most - 2)).join("");
 }
 
 // A closed scope: its name, the class of its module, how much is in it.
