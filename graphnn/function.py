@@ -179,7 +179,7 @@ class Function(Describable):
         gathers = self.inputs if gathered else ()
         layout = layout or self.program.laid_out(sizes, executor.machine_lanes(), gathers)
         plan = Plan(self.graph, self.program.steps, layout, self._kernels, dict(sizes), 1)
-        return replace(plan, lanes=executor.lanes_for(*plan.work))
+        return replace(plan, lanes=executor.lanes_for(*plan.work, plan.waits))
 
     def bind(
         self, sizes: Mapping[str, int], *, gathered: bool = False, like: Bound | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import dataclass
+from functools import partial
 
 from graphnn.context import SourceLine
 from graphnn.node import Node
@@ -36,13 +37,19 @@ _Notes = tuple["weakref.ref[SourceLine]", dict[Node, Pair]]
 _notes: dict[int, _Notes] = {}  # by the identity of the origin, which is watched
 
 
+def _forget(notes: dict[int, _Notes], key: int, _gone: object) -> None:
+    notes.pop(key, None)
+
+
 def note(node: Node, value: Node, of: tuple[Node, ...], *, whole: bool = True) -> None:
     """Note that ``node`` holds the gradient of ``value``, or a part of it."""
     if node.role != "backward":
         return  # a cotangent that the user gave
     key = id(node.origin)
     if key not in _notes:
-        gone = weakref.ref(node.origin, lambda _, key=key: _notes.pop(key, None))  # type: ignore[misc]
+        # All that it needs is its own: as Python ends, globals are gone before origins.
+        forget = partial(_forget, _notes, key)
+        gone = weakref.ref(node.origin, forget)
         _notes[key] = gone, {}
     _notes[key][1][value] = Pair(value, whole, of)
 

@@ -66,6 +66,16 @@ class Memory:
         )
 
 
+def _waits(steps: Sequence[Step], layout: Layout, sizes: Mapping[str, int]) -> int:
+    total = 0
+    for i, step in enumerate(steps):
+        if step.inner is not None:
+            body, inner = step.inner.loop.attrs["body"], layout.inner[i]
+            once = sum(inner.barriers) + _waits(step.inner.steps, inner, sizes)
+            total += once * evaluate(body.length, sizes)
+    return total
+
+
 @dataclass(frozen=True)
 class Plan:
     """A schedule with its memory and its kernels, for one size of the batch.
@@ -119,6 +129,11 @@ class Plan:
         """FLOPs and bytes of one run."""
         groups = [step.group for step in self.steps]
         return sum(map(self.flops, groups)), sum(map(self.nbytes, groups))
+
+    @property
+    def waits(self) -> int:
+        """How often all threads meet inside loops."""
+        return _waits(self.steps, self.layout, self.sizes)
 
     def check(self) -> None:
         """Prove the invariants on which the executor relies.

@@ -89,7 +89,7 @@ def declared(body, x, outside, w, length):
 @pytest.fixture(autouse=True)
 def three_lanes(monkeypatch):
     monkeypatch.setattr(executor, "machine_lanes", lambda: 3)
-    monkeypatch.setattr(executor, "SPLIT_SECONDS", 0.0)
+    monkeypatch.setattr(executor, "SPLIT_SECONDS", -1.0)
     monkeypatch.setattr(executor, "THREAD_SECONDS", 0.0)
     yield
     gn.set_num_threads(None)

@@ -236,7 +236,7 @@ def test_lanes_and_threads_change_no_bit(monkeypatch):
     loss = gn.sum(h) + gn.sum(ys * ys)
     values = rng.normal(size=(20, 33, 16)).astype(np.float32)
     monkeypatch.setattr(executor, "machine_lanes", lambda: 3)
-    monkeypatch.setattr(executor, "SPLIT_SECONDS", 0.0)
+    monkeypatch.setattr(executor, "SPLIT_SECONDS", -1.0)
     monkeypatch.setattr(executor, "THREAD_SECONDS", 0.0)
     outputs = [h, ys, *gn.grad(loss, [x, u])]
     results = []

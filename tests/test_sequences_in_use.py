@@ -10,6 +10,7 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn, optim
+from graphnn.backends.cpu import executor
 from graphnn.backends.cpu.compile import counts
 
 KINDS = ("RNN", "LSTM", "GRU")
@@ -248,3 +249,16 @@ def test_clipped_training_through_time_equals_torch(kind, setting):
     for mine, peer in pairs:
         # torch adds 1e-6 to the norm that it divides by.
         np.testing.assert_allclose(mine.value, peer.detach().numpy(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("batch", "length", "lanes"), [(1, 20_000, 1), (64, 200, 3)])
+def test_threads_do_not_meet_at_every_step_of_little_work(monkeypatch, batch, length, lanes):
+    """A loop of pieces has a barrier between them: the work must be worth all of them."""
+    monkeypatch.setattr(executor, "machine_lanes", lambda: 3)
+    x = gn.Input((None, length, 3), name="x")
+    net = nn.LSTM(3, 32, truncate=10)
+    loss = gn.mean(net(x)[0][:, -1])
+    step = gn.function(x, loss, updates=optim.SGD(lr=0.1).updates(loss, net.parameters()))
+    plan = step.plan_for({"N": batch})
+    assert plan.waits >= length // 10
+    assert plan.lanes == lanes

@@ -29,6 +29,7 @@ from graphnn.ops.random.generator import mulhilo
 # Rough speeds of one core, only to choose the number of threads.
 _FLOPS, _BYTES = 5e10, 2e10
 SPLIT_SECONDS = 30e-6  # less work than this runs on one lane
+WAIT_SECONDS = 4e-6  # work between two barriers of a loop that is worth them
 THREAD_SECONDS = 150e-6  # a single call must be longer than this to be worth waking threads
 
 
@@ -110,9 +111,13 @@ def seconds_of(flops: float, nbytes: float) -> float:
     return flops / _FLOPS + nbytes / _BYTES
 
 
-def lanes_for(flops: float, nbytes: float) -> int:
-    """How many lanes the work of a plan is split into."""
-    return machine_lanes() if seconds_of(flops, nbytes) > SPLIT_SECONDS else 1
+def lanes_for(flops: float, nbytes: float, waits: int = 0) -> int:
+    """How many lanes the work of a plan is split into.
+
+    One, where threads would meet in every step of a loop that has little to do: with a batch of 1.
+    """
+    worth = seconds_of(flops, nbytes) - waits * WAIT_SECONDS > SPLIT_SECONDS
+    return machine_lanes() if worth else 1
 
 
 @cache
