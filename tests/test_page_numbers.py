@@ -176,7 +176,7 @@ def test_cuts_zeros_and_what_is_not_finite(visit):
     page = visit(loss, capture=[np.float32([1, 2, 3])])
     assert page.locator(".cut").count() == 1
     told = page.locator(".cut title").text_content()
-    assert re.match(r"stop_gradient at .*test_page_browser\.py:\d+: ", told)
+    assert re.match(r"stop_gradient at .*test_page_numbers\.py:\d+: ", told)
     of = lambda tone: page.eval_on_selector_all(  # noqa: E731
         f".box.{tone}", "all => all.map(b => graphnn.graph.nodes.get(b.dataset.unit)?.op)")  # fmt: skip
     assert "log" in of("lost")
@@ -189,19 +189,28 @@ def test_cuts_zeros_and_what_is_not_finite(visit):
     assert "stop_gradient" in page.inner_text("#legend")
 
 
-def test_edges_go_around_boxes(visit):
-    page = visit(gn.capture(xor(), {"x": X, "y": Y}), "#step=3")
+@pytest.mark.parametrize("target", ["xor", "loop", "residual"])
+def test_edges_go_around_boxes(visit, target):
+    if target == "xor":
+        page = visit(gn.capture(xor(), {"x": X, "y": Y}), "#step=3")
+    elif target == "loop":
+        page = visit(recurrent()[0])
+        page.click("#expand-all")
+    else:
+        x, w = gn.Input((None, 3), name="x"), gn.Parameter(np.eye(3, dtype=np.float32), name="w")
+        h = gn.tanh(x @ w)
+        page = visit(gn.mean(gn.square(h + gn.relu(h @ w) - x)))
     crossed = page.evaluate(
         """graphnn.view.edges.flatMap((edge, i) => {
           const path = graphnn.paths[i], length = path.getTotalLength();
-          return [...graphnn.view.units.values()].filter(u => u.id !== edge.source && u.id !== edge.target)
+          return [...graphnn.view.units.values()].filter(u => !u.inside && u.id !== edge.source && u.id !== edge.target)
             .filter(u => Array.from({length: 200}, (_, k) => path.getPointAtLength(length * k / 199))
               .some(p => u.x < p.x && p.x < u.x + u.width && u.y < p.y && p.y < u.y + u.height))
             .map(u => [edge.kind, edge.source, edge.target, u.id].join(' ')); })"""
     )
     assert crossed == []
     boxes = page.evaluate(
-        "[...graphnn.view.units.values()].map(u => [u.x, u.y, u.width, u.height])"
+        "[...graphnn.view.units.values()].filter(u => !u.inside).map(u => [u.x, u.y, u.width, u.height])"
     )
     for i, (x, y, w, h) in enumerate(boxes):
         for a, b, c, d in boxes[:i]:

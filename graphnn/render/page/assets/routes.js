@@ -14,20 +14,25 @@ function routeOf(edge, from, to, view) {
   const gap = right ? to.x - from.x - from.width : from.x - to.x - to.width;
   if (gap < 4) return uprightRoute(edge, from, to, others);
   const x1 = right ? from.x + from.width : from.x, x2 = right ? to.x : to.x + to.width;
-  if (Math.abs(my - ny) < 12) return roadRoute(edge, from, to, others, x1, x2, my, ny);
+  const level = Math.abs(my - ny) < 12;
+  if (level && free(others, x1, x2, my)) {
+    const half = (x2 - x1) / 2;
+    return `M${x1},${my}C${x1 + half},${my} ${x2 - half},${ny} ${x2},${ny}`;
+  }
   // Along one of the two rows where it is free: the turn stands between two columns.
   const out = right ? from.column.right : from.column.left;
   const into = right ? to.column.left : to.column.right;
   const way = Math.sign(into - out) || 1, room = Math.min(GAP_X, Math.max(8, Math.abs(into - out)));
   const bend = (x) => `C${x + way * room * 0.55},${my} ${x + way * room * 0.45},${ny} ${x + way * room},${ny}`;
-  if (right === way > 0 && free(others, x1, into - way * room, my)) // late
+  if (!level && right === way > 0 && free(others, x1, into - way * room, my)) // late
     return `M${x1},${my}L${into - way * room},${my}${bend(into - way * room)}L${x2},${ny}`;
-  if (right === way > 0 && free(others, out + way * room, x2, ny)) // early
+  if (!level && right === way > 0 && free(others, out + way * room, x2, ny)) // early
     return `M${x1},${my}L${out},${my}${bend(out)}L${x2},${ny}`;
-  const lane = right === way > 0 && laneBetween(others, out, into, my, ny);
+  const side = !level ? 0 : edge.kind === "gradient" ? 1 : -1; // skips go over the road, gradients under
+  const lane = right === way > 0 && laneBetween(others, out, into, my, ny, side);
   if (lane) {
     const a = out + way * CLEAR, b = into - way * CLEAR;
-    return rounded([[x1, my], [a, my], [a, lane], [b, lane], [b, ny], [x2, ny]]);
+    return rounded([[x1, my], [a, my], [a, lane], [b, lane], [b, ny], [x2, ny]], level ? 12 : 7);
   }
   const pull = (right ? 1 : -1) * Math.min(Math.max(gap / 2, 14), 70);
   return `M${x1},${my}C${x1 + pull},${my} ${x2 - pull},${ny} ${x2},${ny}`;
@@ -47,12 +52,12 @@ function free(others, a, b, y) {
 }
 
 // The free height that is nearest to both ends: just above or beneath what stands between.
-function laneBetween(others, a, b, my, ny) {
+function laneBetween(others, a, b, my, ny, side) {
   const left = Math.min(a, b), right = Math.max(a, b);
   const between = others.filter((unit) => unit.x < right && unit.x + unit.width > left);
   const heights = between.flatMap((unit) => [unit.y - CLEAR, unit.y + unit.height + CLEAR])
     .filter((y) => free(between, a, b, y));
-  const way = (y) => Math.abs(y - my) + Math.abs(y - ny);
+  const way = (y) => Math.abs(y - my) + Math.abs(y - ny) + (side * (y - my) < 0 ? 80 : 0);
   return heights.reduce((best, y) => (best === null || way(y) < way(best) ? y : best), null);
 }
 
@@ -89,24 +94,6 @@ function uprightRoute(edge, from, to, others) {
   }
   const side = Math.min(...[from, to, ...stands].map((unit) => unit.x)) - CLEAR;
   return rounded([[from.x, my], [side, my], [side, ny], [to.x, ny]]);
-}
-
-// In one row: straight, or in an arc over (under, in the reverse lane) what stands between.
-function roadRoute(edge, from, to, others, x1, x2, my, ny) {
-  if (free(others, x1, x2, my)) {
-    const half = (x2 - x1) / 2;
-    return `M${x1},${my}C${x1 + half},${my} ${x2 - half},${ny} ${x2},${ny}`;
-  }
-  const left = Math.min(x1, x2), right = Math.max(x1, x2);
-  const stands = others.filter((unit) => unit.x < right && unit.x + unit.width > left &&
-    unit.y < my && unit.y + unit.height > my);
-  const under = edge.kind === "gradient";
-  const edges = [from, to, ...stands].map((unit) => (under ? unit.y + unit.height : unit.y));
-  const y1 = under ? from.y + from.height : from.y, y2 = under ? to.y + to.height : to.y;
-  const reach = under ? Math.max(...edges) + 12 : Math.min(...edges) - 12;
-  const bow = (reach - 0.125 * (y1 + y2)) / 0.75; // a cubic's middle is 3/4 of the way to its handles
-  const mx = from.x + from.width / 2, nx = to.x + to.width / 2, lean = (nx - mx) * 0.12;
-  return `M${mx},${y1}C${mx + lean},${bow} ${nx - lean},${bow} ${nx},${y2}`;
 }
 
 function rounded(points, radius = 7) {
