@@ -15,6 +15,8 @@ from graphnn.looks import Describable
 from graphnn.node import Constant, Input, Node, Parameter, Size
 from graphnn.op import Leaf, Reduction
 
+LONGEST = 64  # characters of an equation behind which all specs stand in one column
+
 
 class Graph(Describable):
     """All nodes that some outputs need, in the order of their declaration.
@@ -148,7 +150,7 @@ class Graph(Describable):
             f"{_count(ops, 'op')}"
         )
         wide = max((len(row[0]) for row in rows), default=0)
-        middle = max((len(row[1]) for row in rows), default=0)
+        middle = max((len(row[1]) for row in rows if len(row[1]) <= LONGEST), default=0)
         lines = [
             f"  {name:<{wide}} = {text:<{middle}}  {spec}"
             + (f"  [{part}]" if part != "forward" else "")

@@ -447,7 +447,7 @@ class Model(Describable):
         return render(self.graph, path, passes=passes, **options)
 
     def summary(self) -> None:
-        """Print a table: layer, output shape, parameters, what is trainable, FLOPs a sample."""
+        """Print a table: layer, output shape, parameters, what is trained, FLOPs, memory."""
         print_summary(self.graph, self.parameters)
 
     def __call__(self, *_values: Any) -> Any:

@@ -357,15 +357,22 @@ def _source(step: Step, kernel: KernelText, names: Mapping[Node, str]) -> str:
     return "\n\n".join(["\n".join(equations), *(_source(*one) for one in within)])
 
 
+def fitting(cell: str, width: int) -> str:
+    """A cell cut to a width: names lose their outer layers first, ``…self_attn.slice@7``."""
+    words = cell.split(" ")
+    while len(" ".join(words)) > width and any("." in word for word in words):
+        deepest = max(range(len(words)), key=lambda i: words[i].count("."))
+        words[deepest] = "…" + words[deepest].partition(".")[2]
+    text = " ".join(words)
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
 def aligned_table(rows: Sequence[Sequence[str]], width: int = 120) -> str:
     """Rows as text with aligned columns; the widest are cut, with an ellipsis, to fit ``width``."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     while sum(widths) + 2 * (len(widths) - 1) > width and max(widths) > SHORTEST:
         widths[widths.index(max(widths))] -= 1
-    cut = [
-        [c if len(c) <= w else c[: w - 1] + "…" for c, w in zip(row, widths, strict=True)]
-        for row in rows
-    ]
+    cut = [[fitting(cell, wide) for cell, wide in zip(row, widths, strict=True)] for row in rows]
     lines = [
         "  ".join(f"{c:<{w}}" for c, w in zip(row, widths, strict=True)).rstrip() for row in cut
     ]

@@ -293,10 +293,12 @@ def _ordered(steps: Sequence[Step], graph: nx.DiGraph[int]) -> list[Step]:
     ready = sorted(i for i, count in waiting.items() if count == 0)
     order: list[Step] = []
     touched = first_touched(steps)
+    blocked: set[int] = set()  # until the next barrier: what was touched only grows
     while ready:
-        chosen = next((i for i in ready if not must_wait(steps[i], touched)), None)
+        free = (i for i in ready if i not in blocked)
+        chosen = next((i for i in free if not _blocks(i, steps[i], touched, blocked)), None)
         if chosen is None:
-            chosen, touched = ready[0], {}
+            chosen, touched, blocked = ready[0], {}, set()
         ready.remove(chosen)
         order.append(steps[chosen])
         touch(touched, steps[chosen])
@@ -309,6 +311,13 @@ def _ordered(steps: Sequence[Step], graph: nx.DiGraph[int]) -> list[Step]:
         names = " -> ".join(steps[i].group.name for i, *_ in cycle)
         raise PlanError(f"no order exists in which these steps can run: {names}")
     return order
+
+
+def _blocks(number: int, step: Step, touched: Touched, blocked: set[int]) -> bool:
+    """Whether a step must wait, which is noted."""
+    if must_wait(step, touched):
+        blocked.add(number)
+    return number in blocked
 
 
 def first_touched(steps: Sequence[Step]) -> Touched:

@@ -1,33 +1,39 @@
-"""The table of a model's layers: types, shapes, parameters, what is trained, FLOPs."""
+"""The table of a model's layers: types, shapes, parameters, what is trained, FLOPs, memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from graphnn.context import Layer
 from graphnn.graph import Graph
 from graphnn.node import Node, Parameter
-from graphnn.op import Leaf
-from graphnn.plan import readable_count
+from graphnn.op import Alias, Leaf
+from graphnn.plan import readable_bytes, readable_count
 from graphnn.spec import Dim, DimLike, evaluate
 
 
 def print_summary(graph: Graph, parameters: Mapping[str, Parameter]) -> None:
-    """Print name and type of each layer, its output shape, parameters and FLOPs a sample.
+    """Print name, type, output shape and parameters of each layer, its FLOPs and bytes a sample.
 
     A layer is a module, however often it is called; nodes outside of modules that follow each
     other in one scope share a row, which names their ops. Parameters are what is learned; running
-    averages and other buffers are counted apart.
+    averages and other buffers are counted apart. Bytes are those of all values that it computes;
+    how few of them are alive at once is what ``function.memory`` tells.
     """
     from rich.console import Console  # noqa: PLC0415 - 50 ms that only this needs
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table(title="graphnn model; FLOPs for one sample", title_justify="left")
-    for head, side in (
-        ("layer", "left"), ("type", "left"), ("output", "left"),
-        ("parameters", "right"), ("trainable", "left"), ("FLOPs", "right"),
-    ):  # fmt: skip
-        table.add_column(head, justify=side)  # type: ignore[arg-type]
+    table = Table(
+        title="graphnn model; FLOPs and memory for one sample",
+        title_justify="left",
+        show_edge=False,
+        pad_edge=False,
+    )
+    for head in ("layer", "type"):
+        table.add_column(head, overflow="fold")  # half a name would tell nothing
+    table.add_column("output")
+    for head in ("params", "train", "FLOPs", "memory"):
+        table.add_column(head, justify="left" if head == "train" else "right", no_wrap=True)
     counted: set[Node] = set()
     for nodes in layers(graph):
         read = {value for node in nodes for value in node.inputs}
@@ -41,6 +47,7 @@ def print_summary(graph: Graph, parameters: Mapping[str, Parameter]) -> None:
             f"{_count(owned):,}",
             _trainable(owned),
             _readable_flops(nodes),
+            _readable_memory(nodes),
         )
     Console().print(table)
     print(_totals(parameters.values()))
@@ -104,8 +111,21 @@ def _readable_flops(nodes: Sequence[Node]) -> str:
     count: DimLike = 0
     for node in nodes:
         count += node.op.flops(node.spec, *(v.spec for v in node.inputs), **node.attrs)
+    return _of_a_sample(count, readable_count)
+
+
+def _readable_memory(nodes: Sequence[Node]) -> str:
+    """Bytes of the values that some nodes compute for one sample; a view has none."""
+    count: DimLike = 0
+    for node in nodes:
+        if not isinstance(node.op.kernel, Alias):
+            count += node.spec.nbytes
+    return _of_a_sample(count, readable_bytes)
+
+
+def _of_a_sample(count: DimLike, readable: Callable[[int], str]) -> str:
     terms = count.terms if isinstance(count, Dim) else ()
     others = {name for monomial, _ in terms for name in monomial} - {"N"}
     if others:
         return f"depends on {', '.join(sorted(others))}"
-    return readable_count(evaluate(count, {"N": 1}))
+    return readable(evaluate(count, {"N": 1}))

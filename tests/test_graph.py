@@ -444,6 +444,14 @@ def test_constants_of_one_value_are_separate_nodes():
     assert sum(data["op"] == "constant" for _, data in digraph.nodes(data=True)) == 2
 
 
+def test_one_long_equation_does_not_move_the_others():
+    x = gn.Input((None, 1, 8, 8), name="x")
+    w = gn.Parameter(np.zeros((1, 1, 3, 3), np.float32), name="w")
+    lines = str(gn.Graph(gn.tanh(gn.conv2d(x, w)))).splitlines()
+    assert max(len(line) for line in lines if "conv2d(" not in line) < 60
+    assert any(len(line) > 100 for line in lines)
+
+
 def test_print(golden):
     loss, parameters = classifier()
     golden("graph.txt", str(gn.Graph([loss, *gn.grad(loss, parameters)])))

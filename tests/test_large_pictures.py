@@ -109,6 +109,15 @@ def test_an_unrolled_loop_has_its_steps():
         assert columns[f"t={i}'"] == columns[f"t={i}"]
 
 
+def test_the_scale_of_gradients_stands_beneath_all_else():
+    w = gn.Parameter([2.0], name="w")
+    seen = gn.capture(gn.sum(gn.tanh(w)), [])
+    layout = laid_out(drawing_of(seen.document))
+    lowest = min(caption.rect.bottom for caption in layout.legend)
+    assert lowest >= layout.bounds.bottom + 8 + 14  # where it is drawn
+    assert layout.bounds.right - layout.bounds.left >= 8 + 90 + 5 * 40
+
+
 # What only looks at a value.
 
 

@@ -285,8 +285,8 @@ def test_summary_counts_the_mnist_network(capsys):
     rows = {}
     for line in out.splitlines():
         cells = [cell.strip() for cell in re.split(r"[│|]", line)]
-        if len(cells) == 8 and cells[1].isdigit():
-            rows[cells[1]] = cells[2:7]
+        if len(cells) == 7 and cells[0].isdigit():
+            rows[cells[0]] = cells[1:]
     assert {scope: (row[1], row[2]) for scope, row in rows.items()} == {
         "0": ("(None, 256)", "200,960"),
         "1": ("(None, 256)", "0"),
@@ -300,13 +300,14 @@ def test_summary_counts_the_mnist_network(capsys):
     assert (rows["0"][3], rows["1"][3]) == ("yes", "")
     assert max(map(len, out.splitlines())) <= 80
     assert rows["0"][4] == "401.7 k"  # 2 · 784 · 256 + 256
+    assert rows["0"][5] == "2.0 KiB"  # x @ W and that + b: twice 256 numbers
 
 
 def summary_rows(model, capsys):
     """Name, type, parameters and trainable of each row."""
     model.summary()
     cells = [re.split(r"\s*[│|┃]\s*", line) for line in capsys.readouterr().out.splitlines()]
-    rows = [(row[1], row[2], row[4], row[5]) for row in cells if len(row) == 8]
+    rows = [(row[0], row[1], row[3], row[4]) for row in cells if len(row) == 7]
     return [row for row in rows if row[0] != "layer"]
 
 

@@ -252,17 +252,16 @@ def _add_note(
 
 
 def _add_scale(dot: graphviz.Digraph, layout: Layout, scale: Scale, colors: Palette) -> None:
-    """The colours of the gradients, from small to large, at the bottom right."""
-    right, bottom = layout.bounds.right - 8, layout.bounds.bottom + 8
-    for i, (color, label) in enumerate(reversed(scale.labels)):
-        rect = Rect(right - 40 * (i + 1), bottom, right - 40 * i, bottom + 14)
+    """The colours of the gradients, from small to large, in a line beneath all else."""
+    left, bottom = layout.bounds.left + 8, layout.bounds.bottom + 8
+    for i, (color, label) in enumerate(scale.labels):
+        rect = Rect(left + 90 + 40 * i, bottom, left + 130 + 40 * i, bottom + 14)
         looks = {"style": "filled", "fillcolor": color, "color": colors.quiet}
         tooltip = f"gradients from {label}"
         dot.node(
             f"scale_{i}", label=_html([label], SMALL), tooltip=tooltip, **looks, **_place(rect)
         )
-    count = len(scale.colors)
-    rect = Rect(right - 40 * count - 90, bottom, right - 40 * count - 4, bottom + 14)
+    rect = Rect(left, bottom, left + 86, bottom + 14)
     _add_note(dot, "scale", "RMS of gradients:", rect, colors.quiet)
 
 

@@ -22,6 +22,7 @@ from graphnn.render.typography import width_of
 
 TITLE, LINE, SMALL = 11.0, 9.0, 8.0  # font sizes in points
 BARS = 14.0  # height of a histogram
+SCALE = 300.0, 24.0  # room for the colours of gradients, beneath all else
 _LEADING = 1.22  # distance of lines in font sizes
 _PAD_X, _PAD_Y = 7.0, 5.0  # around the text of a box
 _GAP_X, _GAP_Y = 22.0, 20.0  # between boxes
@@ -102,6 +103,9 @@ def laid_out(drawing: Drawing, widest: float = WIDEST) -> Layout:
     bounds = around([picture, *bends, *(caption.rect for caption in legend)])
     notes = tuple(_noted(drawing, bounds))
     bounds = around([bounds, *(caption.rect for caption in notes)])
+    if any(box.seen is not None and box.lane == "backward" for box in drawing.boxes):
+        left, bottom = bounds.left, bounds.bottom - SCALE[1]
+        bounds = around([bounds, Rect(left, bottom, left + SCALE[0], bottom + SCALE[1])])
     labels = labelled(drawing.edges, routes, rects, [port.rect for port in ports])
     return Layout(rects, routes, frames, legend, bounds.grown(_MARGIN), notes, tuple(ports), labels)
 

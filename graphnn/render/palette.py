@@ -135,7 +135,7 @@ class Scale:
     def labels(self) -> tuple[tuple[str, str], ...]:
         """The legend: a colour, and where it begins."""
         width = (self.high - self.low) / len(self.colors)
-        return tuple((c, f"1e{self.low + i * width:.1f}") for i, c in enumerate(self.colors))
+        return tuple((c, f"{10 ** (self.low + i * width):.2g}") for i, c in enumerate(self.colors))
 
 
 def scale_of(boxes: tuple[Box, ...], palette: Palette) -> Scale | None:
