@@ -17,6 +17,9 @@ _PAGE = b"""\
 def pdf_of(svg: bytes) -> bytes:
     """A PDF of one page, as large as the picture; its text stays text.
 
+    The letters are the system's Helvetica where there is one, else those that Typst brings: the
+    same bytes on one machine, not on all.
+
     Parameters
     ----------
     svg
