@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any
 
 from graphnn.errors import GraphError
 
@@ -37,5 +37,6 @@ def pdf_of(svg: bytes) -> bytes:
             "PDF is written by typst, which is not here. Run: pip install 'graphnn[pdf]'; or "
             "write an .svg file."
         ) from None
-    files = {"main.typ": _PAGE, "picture.svg": svg}
-    return cast(bytes, typst.compile(files, format="pdf"))
+    files: Any = {"main.typ": _PAGE, "picture.svg": svg}  # a form that its types do not have
+    made: bytes = typst.compile(files, format="pdf")
+    return made
