@@ -11,6 +11,8 @@ from graphnn import _loading
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from graphnn import debug as debug
+from graphnn import metrics as metrics
 from graphnn import nn as nn
 from graphnn import ops
 from graphnn import optim as optim
@@ -28,6 +30,8 @@ from graphnn.errors import DTypeError as DTypeError
 from graphnn.errors import GraphError as GraphError
 from graphnn.errors import GraphnnError as GraphnnError
 from graphnn.errors import KernelError as KernelError
+from graphnn.errors import LargePageWarning as LargePageWarning
+from graphnn.errors import NotFiniteError as NotFiniteError
 from graphnn.errors import NotFiniteWarning as NotFiniteWarning
 from graphnn.errors import PlanError as PlanError
 from graphnn.errors import ShapeError as ShapeError
@@ -48,12 +52,14 @@ from graphnn.op import Op as Op
 from graphnn.ops import *
 from graphnn.ops.declare.elementwise import elementwise as elementwise
 from graphnn.ops.declare.structured import op as op
+from graphnn.render import Capture as Capture
 from graphnn.render import Captured as Captured
 from graphnn.render import capture as capture
 from graphnn.render import render as render
 from graphnn.render import to_json as to_json
 from graphnn.scan import scan as scan
 from graphnn.train import callbacks as callbacks
+from graphnn.train.arrow import Columns as Columns
 from graphnn.train.history import History as History
 
 __version__ = "0.1.0"
@@ -64,7 +70,9 @@ if TYPE_CHECKING:
 else:
     __all__ = sorted(
         [
+            "Capture",
             "Captured",
+            "Columns",
             "Constant",
             "DTypeError",
             "DataError",
@@ -76,8 +84,10 @@ else:
             "History",
             "Input",
             "KernelError",
+            "LargePageWarning",
             "Model",
             "Node",
+            "NotFiniteError",
             "NotFiniteWarning",
             "Op",
             "Parameter",
@@ -87,6 +97,7 @@ else:
             "callbacks",
             "checkpoint",
             "datasets",
+            "debug",
             "elementwise",
             "function",
             "get_num_threads",
@@ -95,6 +106,7 @@ else:
             "hvp",
             "jacobian",
             "jvp",
+            "metrics",
             "nn",
             "op",
             "optim",

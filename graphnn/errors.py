@@ -1,5 +1,7 @@
 """What graphnn raises; every message names what was expected, what was found, and one fix."""
 
+from typing import Any
+
 
 class GraphnnError(Exception):
     """Base of every error that graphnn raises on purpose."""
@@ -29,5 +31,27 @@ class DataError(GraphnnError, ValueError):
     """Data that is missing, damaged, or does not fit what was declared."""
 
 
+class NotFiniteError(GraphnnError, ArithmeticError):
+    """A step made NaN or Inf inside ``gn.debug.nan_check()``.
+
+    Attributes
+    ----------
+    node
+        The first that is not finite though its inputs are; or the input or parameter that was not.
+    value
+        What it holds.
+    inputs
+        The values of its inputs by node.
+    """
+
+    node: Any
+    value: Any
+    inputs: Any
+
+
 class NotFiniteWarning(RuntimeWarning):
     """The loss of an epoch is NaN or infinite: what is trained from there on is of no use."""
+
+
+class LargePageWarning(UserWarning):
+    """A page of more than 5 MB: slow to open, and to send."""

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from graphnn.errors import DataError
 
+PART = ".writing-"  # how the names of files begin that are not whole yet
+
 
 def target_of(path: str | os.PathLike[str]) -> Path:
     """The file that ``path`` means: a link stays one, and what it points to is written.
@@ -35,7 +37,7 @@ def write_whole(target: Path, data: bytes) -> None:
         If the file cannot be written.
     """
     try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".writing-")
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=PART)
     except OSError as error:
         raise DataError(f"{target}: cannot be written: {error}") from error
     try:
@@ -45,11 +47,23 @@ def write_whole(target: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, target)
+        _sync_folder(target.parent)
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise DataError(f"{target}: cannot be written: {error}") from error
         raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the new name to the disk too; a system without folders that can be opened does not."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _umask() -> int:

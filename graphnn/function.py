@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,31 +17,32 @@ from graphnn.backends.cpu.executor import Job
 from graphnn.backends.cpu.kernels import kernel_of
 from graphnn.barriers import Layout
 from graphnn.errors import GraphError
-from graphnn.feed import (
-    check_fits,
-    check_known,
-    check_limits,
-    check_shape,
-    fitting,
-    limits_of,
-    solve,
-    symbols,
-)
+from graphnn.feed import symbols
 from graphnn.fusion import root
-from graphnn.graph import Graph
 from graphnn.hints import teaches
 from graphnn.looks import Describable
-from graphnn.loop import Slot, offset_of, with_bodies
+from graphnn.loop import offset_of
 from graphnn.node import Constant, Input, Node, Parameter, Size
 from graphnn.plan import Memory, Plan
 from graphnn.program import Program, Updates, checked_updates, program_of
-from graphnn.spec import evaluate, format_shape, symbols_in
+from graphnn.signature import Shapes, Signature, check_declared
+from graphnn.spec import evaluate
+
+if TYPE_CHECKING:
+    from graphnn.train.history import History
 
 MOST_SIZES = 64  # for which bound plans are kept
 SHOWN_BATCH = 32  # the batch for which a plan is shown before any call has said another
 
+# Who looks at each step of a run, if anybody: (function, arrays, what runs it, where it is).
+Inspector: TypeAlias = (
+    "Callable[[Function, Sequence[NDArray[Any]], Callable[[], list[NDArray[Any]]], "
+    "Callable[[int | None], str]], list[NDArray[Any]]]"
+)
+inspecting: ContextVar[Inspector | None] = ContextVar("graphnn_inspecting", default=None)
 
-Shapes: TypeAlias = tuple[tuple[int, ...], ...]
+# What a function does with the rooms above it: they enter themselves here.
+methods: dict[str, Callable[..., Any]] = {}
 
 
 @dataclass
@@ -74,6 +76,8 @@ class Function(Describable):
         Pairs (parameter, node of its new value).
     parameters
         All parameters that it reads or writes.
+    epochs, history
+        How many epochs :meth:`loop` has run, and what the last one brought, also after Ctrl-C.
 
     Examples
     --------
@@ -105,7 +109,7 @@ class Function(Describable):
         self.updates = checked_updates(updates)
         self.training = bool(self.updates) if training is None else training
         _check_device(device)
-        self._check_inputs()
+        check_declared(self.inputs, [*self.outputs, *(new for _, new in self.updates)])
         self._take(program_of(self.outputs, self.updates, self.training))
 
     @classmethod
@@ -131,44 +135,13 @@ class Function(Describable):
         self._memory = binding.Memory()
         self._bound: dict[object, Bound] = {}
         self._calls: dict[Shapes, _Call] = {}
-        self._sizes: dict[Shapes, dict[str, int]] = {}
         self._last: Plan | None = None
         self.lock = threading.RLock()
-        self._limits = limits_of(self.graph)
-        check_known(self._limits, {})
+        self.epochs = 0
+        self.history: History | None = None
+        self._signature = Signature(self.inputs, self.graph)
 
     # Declaration.
-
-    def _check_inputs(self) -> None:
-        for node in self.inputs:
-            if not isinstance(node, Input):
-                raise GraphError(
-                    f"the inputs of a function are gn.Input nodes; got {node!r}. To compute from a "
-                    "node in the middle, declare an Input in its place."
-                )
-        if len(set(self.inputs)) < len(self.inputs):
-            raise GraphError("an input is given twice")
-        graph = Graph([*self.outputs, *(new for _, new in self.updates)])
-        unknown = [node for node in graph.inputs if node not in self.inputs]
-        if unknown:
-            found = ", ".join(f"{node.name} (declared at {node.origin})" for node in unknown)
-            raise GraphError(f"the outputs need inputs that are not given: {found}")
-        for value in graph.nodes:
-            for slot in value.inputs:
-                if isinstance(slot, Slot):
-                    raise GraphError(
-                        f"{value.name} (declared at {value.origin}) reads {slot.name}, which is "
-                        "there only in the steps of a scan. Return it from the step as y."
-                    )
-        known = symbols(self.inputs)
-        for value in dict.fromkeys([*self.inputs, *with_bodies(graph.nodes)]):
-            missing = {name for dim in value.spec.shape for name in symbols_in(dim)} - known
-            if missing:
-                raise GraphError(
-                    f"{value.name} has shape {format_shape(value.spec.shape)} (declared at "
-                    f"{value.origin}), but no input tells the size {missing.pop()}: declare one "
-                    "that has an axis of just that size."
-                )
 
     def _all_parameters(self, targets: Sequence[Parameter]) -> tuple[Parameter, ...]:
         found = dict.fromkeys([*self.graph.parameters, *targets])
@@ -219,8 +192,7 @@ class Function(Describable):
         key = (tuple(sorted(sizes.items())), gathered, id(layout))
         with self.lock:
             if key not in self._bound:
-                check_fits(self.graph, sizes)
-                check_known(self._limits, sizes)
+                self._signature.check_sizes(sizes)
                 plan = self.plan_for(sizes, gathered=gathered, layout=layout)
                 if like is not None:  # run by the same job: split alike, however small
                     plan = replace(plan, lanes=like.plan.lanes)
@@ -256,6 +228,15 @@ class Function(Describable):
             If an array does not fit its input.
         """
         arrays, sizes = self.checked(values)
+        look = inspecting.get()
+        if look is None:
+            results = self._run(arrays, sizes)
+        else:
+            results = look(self, arrays, lambda: self._run(arrays, sizes), lambda _row: "")
+        return results[0] if self.single else results
+
+    def _run(self, arrays: Sequence[NDArray[Any]], sizes: Mapping[str, int]) -> list[NDArray[Any]]:
+        """The results for arrays that fit."""
         with self.lock:
             call = self._call(tuple(array.shape for array in arrays), sizes)
             bound = call.bound
@@ -269,11 +250,81 @@ class Function(Describable):
                 call.job.run_here()
             else:
                 call.job.run(threads)
-            results = [
+            return [
                 self.read(node, bound, arrays) if found is None else found.copy()
                 for node, found in zip(self._results, call.found, strict=True)
             ]
-        return results[0] if self.single else results
+
+    @teaches
+    def loop(
+        self,
+        data: Any,
+        batch_size: int = 32,
+        epochs: int = 1,
+        *,
+        on_epoch: Callable[[int, Mapping[str, float]], bool | None] | None = None,
+        shuffle: bool = True,
+        steps_per_epoch: int | None = None,
+        verbose: int = 1,
+    ) -> History:
+        """Run over all batches of a data set, whole epochs inside the compiled executor.
+
+        Parameters
+        ----------
+        data
+            Arrays for the inputs, samples along the first axis: one, a list in the order of the
+            inputs, or a dict by name. Or batches of them, as :meth:`Model.fit` takes them.
+        batch_size
+            Samples a step; a smaller last batch is run too.
+        epochs
+            How often the data is gone through.
+        on_epoch
+            ``on_epoch(epoch, logs)`` is called after each epoch with its number, from 0, and the
+            means of the outputs by name. If it returns True, the loop ends there; None or False
+            go on.
+        shuffle
+            Whether each epoch has an order of its own, repeatable by ``gn.set_seed``. The next
+            loop of this function goes on with orders of its own.
+        steps_per_epoch
+            Of batches without an end: how many an epoch has.
+        verbose
+            0: silent; 1: a progress bar, or lines where there is no terminal; 2: a line an epoch.
+
+        Returns
+        -------
+        History
+            Of each output, by the name of its node, the mean over the samples of each epoch.
+
+        Raises
+        ------
+        GraphError
+            If an output is no float scalar, or there is no input.
+        DataError, ShapeError, DTypeError
+            For data that does not fit; nothing is run then.
+        KeyboardInterrupt
+            After Ctrl-C; the parameters are those of the last whole step.
+
+        Warns
+        -----
+        NotFiniteWarning
+            Once, when the mean of the first output is NaN or infinite.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import graphnn as gn
+        >>> x = gn.Input((None, 2), name="x")
+        >>> w = gn.Parameter(np.float32([1, 1]), name="w")
+        >>> loss = gn.mean((x @ w - 3.0) ** 2, name="loss")
+        >>> step = gn.function(x, loss, updates=gn.optim.SGD(0.1).updates(loss, [w]))
+        >>> history = step.loop(np.eye(2, dtype=np.float32), batch_size=2, epochs=50, verbose=0)
+        >>> round(history["loss"][0], 3), round(history["loss"][-1], 3)
+        (4.0, 0.0)
+        """
+        return methods["loop"](  # type: ignore[no-any-return]
+            self, data, batch_size, epochs, on_epoch=on_epoch, shuffle=shuffle,
+            steps_per_epoch=steps_per_epoch, verbose=verbose,
+        )  # fmt: skip
 
     def _call(self, shapes: Shapes, sizes: Mapping[str, int]) -> _Call:
         """What to run for arrays of some shapes: made once for each."""
@@ -288,32 +339,7 @@ class Function(Describable):
 
     def checked(self, values: Sequence[ArrayLike]) -> tuple[list[NDArray[Any]], dict[str, int]]:
         """Arrays that fit the inputs, and the size of each symbol."""
-        if len(values) != len(self.inputs):
-            names = ", ".join(node.name for node in self.inputs)
-            raise GraphError(
-                f"the function takes {len(self.inputs)} arrays ({names}); got {len(values)}"
-            )
-        arrays = [fitting(node, v) for node, v in zip(self.inputs, values, strict=True)]
-        sizes = self._solved(tuple(array.shape for array in arrays))
-        for node, array in zip(self.inputs, arrays, strict=True):
-            if node in self._limits:
-                check_limits(node, array, self._limits[node], sizes)
-        return arrays, sizes
-
-    def _solved(self, shapes: Shapes) -> dict[str, int]:
-        """The size of each symbol for arrays of some shapes; those that fitted once fit again."""
-        known = self._sizes.get(shapes)
-        if known is not None:
-            return known
-        sizes: dict[str, int] = {}
-        for node, shape in zip(self.inputs, shapes, strict=True):
-            solve(node, shape, sizes)
-        for node, shape in zip(self.inputs, shapes, strict=True):
-            check_shape(node, shape, sizes)
-        if len(self._sizes) >= MOST_SIZES:
-            self._sizes.clear()
-        self._sizes[shapes] = sizes
-        return sizes
+        return self._signature.checked(values)
 
     def apart(self, array: NDArray[Any]) -> NDArray[Any]:
         """The array, copied if it shows memory of a parameter that the function changes."""

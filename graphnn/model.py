@@ -7,38 +7,38 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from graphnn import optim
-from graphnn.errors import DataError, GraphError, GraphnnError
-from graphnn.feed import Data, by_input, fitting
+from graphnn.errors import GraphError
+from graphnn.feed import Data
 from graphnn.function import Function
 from graphnn.graph import Graph
 from graphnn.hints import OF_MODEL, lacking, teaches
 from graphnn.io import load_weights, save_weights
+from graphnn.learning import INFERENCE_BATCH, Learning
 from graphnn.looks import Describable
 from graphnn.nn.module import Module, load_parameters
 from graphnn.node import Input, Node, Parameter
-from graphnn.objectives import WATCHED, declared_loss, declared_metrics, per_sample, told_apart
+from graphnn.objectives import Given, chosen_optimizer
 from graphnn.ops.random.generator import Generator
 from graphnn.optim.checks import check_count
-from graphnn.render import render
-from graphnn.spec import BATCH
+from graphnn.render import Capture, render
 from graphnn.summary import print_summary
 from graphnn.train.callbacks import Callback
 from graphnn.train.callbacks.hooks import Hooks, as_callbacks
-from graphnn.train.epochs import EpochRun
-from graphnn.train.fitting import Fitting
+from graphnn.train.checkpoint import write_checkpoint
+from graphnn.train.checks import MOST_EPOCHS, check_verbose
 from graphnn.train.held_back import held_back
 from graphnn.train.history import History
+from graphnn.train.prediction import predicted
 from graphnn.train.progress import reporter
-from graphnn.train.rates import RateTable, rate_table
+from graphnn.train.rates import RateTable
+from graphnn.train.resume import Training, checkpoint_at
+from graphnn.train.stream_run import opened, steps_of
+from graphnn.weighting import ClassWeight
 
 Pass: TypeAlias = Literal["forward", "backward", "joint"]
-
-INFERENCE_BATCH = 1024
-MOST_EPOCHS = 10**8  # of each a line of the history is kept
 
 
 class Model(Describable):
@@ -79,18 +79,12 @@ class Model(Describable):
         self.inputs: tuple[Input, ...] = (inputs,) if isinstance(inputs, Node) else tuple(inputs)
         self.outputs: tuple[Node, ...] = (outputs,) if isinstance(outputs, Node) else tuple(outputs)
         self.graph = Graph(self.outputs)
-        self.loss: Node | None = None
-        self.optimizer: optim.Optimizer | None = None
-        self.metrics: dict[str, Node] = {}
-        self.targets: tuple[Input, ...] = ()
-        self.training: Function | None = None
         self.history = History()
         self.stop_training = False  # as in Keras: a callback may set it
-        self._evaluation: Function | None = None
+        self._learning: Learning | None = None
         self._prediction = Function(self.inputs, outputs, training=False)
         self._epochs_done = 0
-        self._watched: list[str] = []  # metrics of training only
-        self._fixed: frozenset[Parameter] = frozenset()  # what was frozen at compile
+        self._last: Training | None = None
 
     # Declaring how it is trained.
 
@@ -99,7 +93,7 @@ class Model(Describable):
         self,
         optimizer: str | optim.Optimizer = "adam",
         loss: str | Node = "cross_entropy",
-        metrics: Iterable[str] | Mapping[str, Node] = (),
+        metrics: Given = (),
         device: str = "cpu",
         **settings: Any,
     ) -> None:
@@ -115,9 +109,11 @@ class Model(Describable):
             target as an input ``y`` itself. What is trained is this node; what is reported is its
             mean over the samples, also of a sum over the batch (``reduction="sum"``).
         metrics
-            Names (``"accuracy"``, ``"mae"``, ``"mse"``), or scalar nodes by name. ``"accuracy"``
-            counts classes, and yes or no beside a binary cross-entropy. ``"grad_norm"``, the norm
-            of all gradients before they are clipped, and ``"lr"`` are there in training only.
+            Names (``"accuracy"``, ``"mae"``, ``"mse"``, ``"top_k"``; of the whole set
+            ``"f1_macro"``, ``"recall"``, ``"r2"``, ``"confusion_matrix"``, ...), objects of
+            :mod:`gn.metrics`, or scalar nodes by name. ``"accuracy"`` counts classes, and yes or no
+            beside a binary cross-entropy. ``"grad_norm"``, the norm of all gradients before they
+            are clipped, and ``"lr"`` are there in training only.
         device
             ``"cpu"``.
         settings
@@ -129,41 +125,40 @@ class Model(Describable):
             For unknown names, a loss without a gradient, metrics that are no scalars, or several
             candidates for the target; the model stays as it was.
         """
-        rule = _optimizer(optimizer, settings)
-        score = declared_loss(loss, self.outputs)
-        found = Graph(score)
-        targets = tuple(node for node in found.inputs if node not in self.inputs)
-        metrics, watched = told_apart(metrics)
-        measures = declared_metrics(metrics, self.outputs, targets, score)
-        results = [per_sample(node) for node in (score, *measures.values())]
-        inputs = [*self.inputs, *targets]
-        trainable = [p for p in found.parameters if p.trainable]
-        own = [p for p in self.graph.parameters if p.trainable]
-        if own and trainable and not set(own) & set(trainable):
-            raise GraphError(
-                f"{score.name} (declared at {score.origin}) depends on no parameter of the model, "
-                f"such as {own[0].name} (declared at {own[0].origin}): it would train another "
-                "network. Declare it from the model's own output."
-            )
-        rule.begin_epochs(1, 0)  # fit knows how many steps an epoch has
-        updates = rule.updates(score, found.parameters)
-        extra = [WATCHED[name](rule) for name in watched]
-        training = Function(inputs, [*results, *extra], updates, training=True, device=device)
-        evaluation = Function(inputs, results, training=False, device=device)
-        self.optimizer, self.loss, self.targets, self.metrics = rule, score, targets, measures
-        self._fixed = frozenset(p for p in found.parameters if p.fixed)
-        self._watched = watched
-        self.training, self._evaluation = training, evaluation
+        rule = chosen_optimizer(optimizer, settings)
+        self._learning = Learning(self.inputs, self.outputs, rule, loss, metrics, device)
 
-    def _all_inputs(self) -> list[Input]:
-        return [*self.inputs, *self.targets]
+    @property
+    def training(self) -> Function | None:
+        """The compiled training step, after :meth:`compile`."""
+        return None if self._learning is None else self._learning.training
+
+    @property
+    def loss(self) -> Node | None:
+        """What is trained, after :meth:`compile`."""
+        return None if self._learning is None else self._learning.loss
+
+    @property
+    def optimizer(self) -> optim.Optimizer | None:
+        """The rule of the updates, after :meth:`compile`."""
+        return None if self._learning is None else self._learning.optimizer
+
+    @property
+    def metrics(self) -> dict[str, Node]:
+        """What is measured beside the loss, by name."""
+        return {} if self._learning is None else self._learning.metrics
+
+    @property
+    def targets(self) -> tuple[Input, ...]:
+        """Inputs of the loss that are none of the model's."""
+        return () if self._learning is None else self._learning.targets
 
     # Training and asking.
 
     @teaches
     def fit(
         self,
-        x: Data,
+        x: Any,
         y: Data | None = None,
         *,
         epochs: int = 1,
@@ -172,7 +167,12 @@ class Model(Describable):
         validation_data: Any = None,
         validation_split: float = 0.0,
         callbacks: Callback | Iterable[Callback] = (),
+        class_weight: ClassWeight | None = None,
+        sample_weight: ArrayLike | None = None,
+        steps_per_epoch: int | None = None,
+        capture: Capture | None = None,
         verbose: int = 1,
+        resume: str | os.PathLike[str] | None = None,
     ) -> History:
         """Train on a data set, whole epochs inside the compiled executor.
 
@@ -180,7 +180,10 @@ class Model(Describable):
         ----------
         x, y
             Arrays for the model's inputs and for the targets; or one dict with all of them by name.
-            Samples lie along the first axis.
+            Samples lie along the first axis. Arrays may be memory maps. Or ``x`` alone: batches
+            ``(x, y)`` or dicts, from a generator, a loader, or a function that returns such; a data
+            set of samples, ``len`` and ``[i]``; what pyarrow reads (see ``docs/data.md``). A thread
+            prepares them while others are trained; their order and size is theirs.
         epochs
             How often the data is gone through.
         batch_size
@@ -188,15 +191,29 @@ class Model(Describable):
         shuffle
             Whether each epoch has an order of its own, repeatable by ``gn.set_seed``.
         validation_data
-            ``(x, y)`` or a dict: evaluated after each epoch.
+            ``(x, y)``, a dict, or batches: evaluated after each epoch.
         validation_split
             Share of the samples, in [0, 1), that is held back for that: the last ones, whatever
             ``shuffle`` says.
         callbacks
             Objects of :mod:`gn.callbacks`: early stopping, logs, or one's own.
+        class_weight
+            Weights by class, ``{0: 1.0, 1: 5.0}``; a class that is not named counts 1.
+        sample_weight
+            One weight a sample. With weights the loss is ``Σ wᵢ lossᵢ / n``, as in Keras: divided
+            by the number of samples, not by the sum of the weights; both kinds multiply.
+            Penalties, metrics and validation are not weighted.
+        steps_per_epoch
+            How many batches an epoch has, if they come without an end, or are to be cut.
+        capture
+            Looks at all values of the first samples again and again, for a page.
         verbose
             0: silent; 1: a progress bar, or lines where there is no terminal, about a hundred for
             many short epochs; 2: a line an epoch.
+        resume
+            A checkpoint, or a folder of them, from whose last whole one training goes on to
+            ``epochs`` in all, with the bits of a run that was not interrupted. A folder without any
+            is where a run begins that writes them by ``callbacks.ModelCheckpoint(folder)``.
 
         Returns
         -------
@@ -206,7 +223,7 @@ class Model(Describable):
         Raises
         ------
         DataError, ShapeError, DTypeError
-            For data that does not fit; nothing is trained then.
+            For data that does not fit, and a checkpoint of another run; nothing is trained then.
         KeyboardInterrupt
             After Ctrl-C; the parameters are those of the last whole step.
 
@@ -231,36 +248,64 @@ class Model(Describable):
         >>> list(history)
         ['loss', 'val_loss']
         """
-        function = self._compiled().training
-        assert function is not None
-        assert self.optimizer is not None
-        self._check_frozen()
-        data, held = self._data(x, y), self._validation(validation_data)
-        if validation_split:
-            data, held = held_back(data, held, validation_split)
+        learning = self._compiled()
+        learning.check_frozen()
         check_count("epochs", epochs, 1, MOST_EPOCHS)
         check_count("batch_size", batch_size)
-        if verbose not in (0, 1, 2):
-            raise GraphError(f"verbose is 0, 1 or 2; got {verbose!r}")
-        hooks = Hooks(as_callbacks(callbacks), self)
-        self.history, before = History(), self._epochs_done
-        steps = -(-len(next(iter(data.values()))) // batch_size)
-        self.optimizer.begin_epochs(steps, before)
-        names = ["loss", *self.metrics, *self._watched]
-        with reporter(verbose, epochs, names) as shown:
-            fitting = Fitting(
-                function,
-                lambda first, count: EpochRun(
-                    function, data, batch_size, count, shuffle=shuffle, first_epoch=before + first
-                ),
-                names, self.history, shown, hooks,
-                None if held is None else lambda: self._evaluated(held), ["loss", *self.metrics],
-            )  # fmt: skip
+        check_verbose(verbose)
+        data, held = learning.reader.read(x, y, batch_size, shuffle), None
+        if validation_data is not None:
+            held = learning.reader.validation(validation_data, INFERENCE_BATCH)
+        data = learning.weighted(data, class_weight, sample_weight)
+        if validation_split:
+            data, held = held_back(data, held, validation_split)
+        looks = [] if capture is None else as_callbacks(capture.look_at(data, batch_size))
+        called = [*as_callbacks(callbacks), *looks]
+        terms = {"batch_size": int(batch_size), "shuffle": bool(shuffle), "steps": steps_per_epoch}
+        hooks = Hooks(called, self)
+        training = learning.over(data, held, terms, hooks, self.parameters, self._epochs_done)
+        begun = None if resume is None else checkpoint_at(resume, called)
+        if begun is not None:
+            training.check(begun)
+        fitting = training.fitting
+        self.history, self._last = fitting.history, training
+        steps = steps_of(data, batch_size, steps_per_epoch)
+        learning.begin_epochs(steps, self._epochs_done)
+        if begun is not None:
+            training.restore(begun)
+        with (
+            opened(
+                fitting.function, data, epochs, fitting.before, steps_per_epoch,
+                batch_size=batch_size, shuffle=shuffle,
+            ) as fitting.data,
+            reporter(verbose, epochs, fitting.names) as fitting.shown,
+        ):  # fmt: skip
             try:
                 fitting.run(epochs, {"epochs": epochs, "steps": steps, "batch_size": batch_size})
             finally:
-                self._epochs_done = before + self.history.epochs
+                self._epochs_done = fitting.before + self.history.epochs
         return self.history
+
+    def save_checkpoint(self, path: str | os.PathLike[str]) -> Path:
+        """Write all that training needs to go on, whole or not at all.
+
+        Parameters, the optimizer's state, the counter of random numbers, schedules, the place in
+        the epoch, what callbacks keep, the history: ``fit(..., resume=path)`` goes on from there.
+        :class:`gn.callbacks.ModelCheckpoint` does it while a model trains.
+
+        Raises
+        ------
+        GraphError
+            Before the first :meth:`fit`.
+        DataError
+            If the file cannot be written; an older one is kept.
+        """
+        if self._last is None:
+            raise GraphError(
+                "there is nothing to go on from before model.fit; model.save(path) "
+                "writes the weights"
+            )
+        return write_checkpoint(path, self._last.checkpoint())
 
     def find_lr(
         self,
@@ -298,120 +343,49 @@ class Model(Describable):
         GraphError, DataError, ShapeError
             For rates out of range, and data that does not fit.
         """
-        function = self._compiled().training
-        assert function is not None
-        assert self.loss is not None
-        assert self.optimizer is not None
-        self._check_frozen()
+        learning = self._compiled()
+        learning.check_frozen()
         check_count("steps", steps, 3)
         check_count("batch_size", batch_size)
-        trained = [p for p in Graph(self.loss).parameters if p.trainable]
-        return rate_table(
-            function.inputs, self.loss, per_sample(self.loss), self.optimizer, trained,
-            self._data(x, y), lowest=lowest, highest=highest, steps=steps, batch_size=batch_size,
-        )  # fmt: skip
+        data = learning.reader.read(x, y, batch_size)
+        return learning.rates(
+            data, lowest=lowest, highest=highest, steps=steps, batch_size=batch_size
+        )
 
     @teaches
-    def evaluate(self, x: Data, y: Data | None = None) -> dict[str, float]:
+    def evaluate(self, x: Any, y: Data | None = None) -> dict[str, Any]:
         """Loss and metrics on a data set, dropout off.
 
         Returns
         -------
         dict
-            Means over the samples by name.
+            Means over the samples by name; a metric that is an array as nested lists.
         """
-        self._compiled()
-        return self._evaluated(self._data(x, y))
-
-    def _evaluated(self, data: Mapping[Input, NDArray[Any]]) -> dict[str, float]:
-        assert self._evaluation is not None
-        run = EpochRun(self._evaluation, data, INFERENCE_BATCH)
-        run.run()
-        return dict(zip(["loss", *self.metrics], run.means(), strict=True))
+        learning = self._compiled()
+        return learning.evaluated(learning.reader.read(x, y, INFERENCE_BATCH))
 
     @teaches
-    def predict(self, x: Data, batch_size: int = INFERENCE_BATCH) -> Any:
+    def predict(self, x: Any, batch_size: int = INFERENCE_BATCH) -> Any:
         """The outputs for given inputs, dropout off.
 
         Parameters
         ----------
         x
-            Arrays for the model's inputs.
+            Arrays for the model's inputs, or batches of them.
         batch_size
-            Samples a call.
+            Samples a call; batches keep their own size.
 
         Returns
         -------
         array, or list of arrays for several outputs
         """
         check_count("batch_size", batch_size)
-        data = by_input(x, self.inputs)
-        arrays = [fitting(node, data[node]) for node in self.inputs]
-        count = len(arrays[0]) if arrays and arrays[0].ndim else 1
-        batched = all(node.spec.shape[:1] == (BATCH,) for node in self.inputs)
-        if not batched or count <= batch_size:
-            return self._prediction(*arrays)
-        parts = [
-            self._prediction(*(array[i : i + batch_size] for array in arrays))
-            for i in range(0, count, batch_size)
-        ]
-        if self._prediction.single:
-            return np.concatenate(parts)
-        return [np.concatenate(column) for column in zip(*parts, strict=True)]
+        return predicted(self._prediction, x, batch_size)
 
-    def _check_frozen(self) -> None:
-        """What is frozen or released after compile would go on as before, and nobody would know."""
-        assert self.loss is not None
-        changed = [p for p in Graph(self.loss).parameters if p.fixed != (p in self._fixed)]
-        if changed:
-            p = changed[0]
-            raise GraphError(
-                f"{p.name} was {'frozen' if p.fixed else 'released'} after compile; what is "
-                "trained is fixed there. Call model.compile(...) again."
-            )
-
-    def _compiled(self) -> Model:
-        if self.training is None:
+    def _compiled(self) -> Learning:
+        if self._learning is None:
             raise GraphError("call model.compile(optimizer, loss) before training or evaluating")
-        return self
-
-    # Data.
-
-    def _data(self, x: Data, y: Data | None) -> dict[Input, NDArray[Any]]:
-        if isinstance(x, Mapping):
-            if y is not None:
-                raise DataError("give all arrays in one dict by name, or x and y; not both")
-            named = by_input(x, self._all_inputs())
-        else:
-            if y is None and self.targets:
-                raise DataError(
-                    "fit and evaluate need targets: fit(x, y), or a dict with "
-                    f"{[node.name for node in self._all_inputs()]}"
-                )
-            if y is not None and not self.targets:
-                raise DataError("the loss has no target: fit and evaluate take x alone; got a y")
-            named = by_input(x, self.inputs)
-            if y is not None:
-                named |= by_input(y, self.targets)
-        function = self.training
-        assert function is not None
-        arrays, _ = function.checked([named[node] for node in function.inputs])
-        lengths = {node.name: len(a) for node, a in zip(function.inputs, arrays, strict=True)}
-        if 0 in lengths.values():
-            raise DataError(f"there is no sample: {lengths}")
-        return dict(zip(function.inputs, arrays, strict=True))
-
-    def _validation(self, data: Any) -> dict[Input, NDArray[Any]] | None:
-        if data is None:
-            return None
-        try:
-            if isinstance(data, Mapping):
-                return self._data(data, None)
-            if isinstance(data, tuple | list) and len(data) == 2:
-                return self._data(data[0], data[1])
-        except GraphnnError as error:
-            raise type(error)(f"validation_data: {error}") from None
-        raise DataError("validation_data is (x, y) or a dict of arrays by name")
+        return self._learning
 
     # Parameters.
 
@@ -465,6 +439,8 @@ class Model(Describable):
             File to write.
         passes
             ``"forward"``, ``"backward"`` or ``"joint"``; the last two need :meth:`compile`.
+        options
+            Those of :func:`gn.render`: ``level``, ``collapse``, ``rolled``, ``capture``, ``theme``.
         """
         if passes in ("backward", "joint"):  # any other is complained of in render
             return render(self._compiled().training, path, passes=passes, **options)
@@ -511,23 +487,3 @@ def _check_declared(given: object) -> None:
             f"a model's inputs and outputs are a node or a list of nodes; got {given!r}. Give a "
             "list: list(outputs.values())."
         )
-
-
-def _optimizer(given: str | optim.Optimizer, settings: Mapping[str, Any]) -> optim.Optimizer:
-    if isinstance(given, str):
-        return optim.by_name(given, **settings)
-    if not isinstance(given, optim.Optimizer):
-        raise _no_optimizer(given)
-    if settings:
-        name, value = next(iter(settings.items()))
-        raise GraphError(
-            f"{name} is a setting of the optimizer: optim.{type(given).__name__}({name}={value!r})."
-            " Beside it, compile takes loss, metrics and device."
-        )
-    return given
-
-
-def _no_optimizer(given: object) -> GraphError:
-    a_class = isinstance(given, type) and issubclass(given, optim.Optimizer)
-    fix = f" Make one: optim.{given.__name__}()." if a_class else ""  # type: ignore[attr-defined]
-    return GraphError(f"optimizer is optim.Adam(lr=1e-3), or a name; got {given!r}.{fix}")

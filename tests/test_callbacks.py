@@ -305,7 +305,7 @@ def test_every_callback_ends_though_one_fails():
 
 def test_an_exception_before_validation_leaves_columns_of_one_length(monkeypatch):
     model = classifier()
-    monkeypatch.setattr(model, "_evaluated", lambda data: {"loss": 1.0, "accuracy": 0.5})
+    monkeypatch.setattr(model._learning, "evaluated", lambda data: {"loss": 1.0, "accuracy": 0.5})
 
     def interrupt(step, logs):
         raise KeyboardInterrupt
@@ -388,7 +388,7 @@ def scripted(values, **options):
     """A model whose validation loss is told, and whose weight says which epoch it is of."""
     model, w = line(lr=0.25)
     told = iter(values)
-    model._evaluated = lambda data: {"loss": next(told)}
+    model._learning.evaluated = lambda data: {"loss": next(told)}
     stop = EarlyStopping(**options)
     data = {"validation_data": (ONES, ZEROS), "batch_size": 4, "verbose": 0}
     model.fit(ONES, ZEROS, epochs=len(values), callbacks=[stop], **data)
@@ -426,7 +426,7 @@ def test_the_best_weights_come_back_after_ctrl_c_too():
             raise value
         return {"loss": value}
 
-    model._evaluated = evaluated
+    model._learning.evaluated = evaluated
     stop = EarlyStopping(patience=9, restore_best_weights=True)
     with pytest.raises(KeyboardInterrupt):
         model.fit(ONES, ZEROS, epochs=9, verbose=0, callbacks=[stop], validation_data=(ONES, ZEROS))
@@ -485,7 +485,7 @@ def test_the_rate_follows_torchs_rule():
     scores = [3, 2.5, 2.5, 2.5, 2.5, 2, 3, 3, 3, 3, 3, 1]
     model, _ = line(lr=1.0)
     told = iter(scores)
-    model._evaluated = lambda data: {"loss": next(told)}
+    model._learning.evaluated = lambda data: {"loss": next(told)}
     rates = []
     model.fit(
         ONES, ZEROS, epochs=len(scores), verbose=0, validation_data=(ONES, ZEROS),

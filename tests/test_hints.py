@@ -526,6 +526,10 @@ def test_what_stays_possible():
 def test_data_that_comes_piece_by_piece_and_weights_that_lie_the_other_way():
     made = model()
     with pytest.raises(gn.DataError, match=r"takes an array; got a generator\. Collect what comes"):
+        gn.function(ROWS, gn.sum(ROWS))(X20 for _ in range(3))
+    with pytest.raises(
+        gn.DataError, match=r"batches bring their own targets, \(x, y\): leave y out"
+    ):
         made.fit((X20 for _ in range(3)), LABELS)
     layer = nn.Linear(20, 3)
     with pytest.raises(

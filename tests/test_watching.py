@@ -134,7 +134,7 @@ def test_an_interrupted_validation_leaves_columns_of_one_length(monkeypatch):
             raise KeyboardInterrupt
         return {"loss": 1.0, "mse": 2.0}
 
-    monkeypatch.setattr(model, "_evaluated", interrupted)
+    monkeypatch.setattr(model._learning, "evaluated", interrupted)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, Y, epochs=5, validation_data=(X, Y), verbose=0)
     assert model.history.epochs == model._epochs_done == 2

@@ -61,6 +61,7 @@ from graphnn.ops.reduction.cumulative import *
 from graphnn.ops.reduction.reduce import *
 from graphnn.ops.reduction.statistics import *
 from graphnn.ops.training.phase import *
+from graphnn.ops.training.tally import *
 from graphnn.ops.training.update import *
 
 if not TYPE_CHECKING:  # type checkers read the stars, and no list that is put together

@@ -384,6 +384,11 @@ class Optimizer(ABC):
         length = steps / self.options.gradient_accumulation_steps
         self._clock.set(length, done * length - count)
 
+    @property
+    def counts_epochs(self) -> bool:
+        """Whether the declared updates need :meth:`begin_epochs` to know the length of an epoch."""
+        return self._clock.used
+
     def averaged(self) -> AbstractContextManager[None]:
         """Inside, the parameters have their running averages as values: evaluate, predict, save.
 

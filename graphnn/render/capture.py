@@ -15,6 +15,7 @@ from graphnn.function import Function
 from graphnn.node import Node
 from graphnn.op import Leaf, Loop
 from graphnn.ops.random.generator import Generator
+from graphnn.render.differences import measured_gradients
 from graphnn.render.document.planned import Planned, planned
 from graphnn.render.document.records import (
     Captures,
@@ -69,7 +70,14 @@ class Captured:
         return f"<Captured: {len(self.arrays)} values>"
 
 
-def capture(target: object, data: Any, *, mode: Mode = "values", reverse: bool = True) -> Captured:
+def capture(
+    target: object,
+    data: Any,
+    *,
+    mode: Mode = "values",
+    reverse: bool = True,
+    differences: bool = False,
+) -> Captured:
     """Run one step on given data and keep every value on the way, also of the reverse pass.
 
     Each value gets memory of its own for that; nothing is updated, and no random number is used up.
@@ -87,6 +95,9 @@ def capture(target: object, data: Any, *, mode: Mode = "values", reverse: bool =
         fewer; ``"full"``: all elements of all.
     reverse
         Whether the gradients of the loss are derived where the graph has no reverse pass.
+    differences
+        Whether each gradient of 16 or fewer elements is also measured by finite differences: the
+        forward pass is run again by NumPy, with one element of one value moved at a time.
 
     Returns
     -------
@@ -114,6 +125,9 @@ def capture(target: object, data: Any, *, mode: Mode = "values", reverse: bool =
     document, ids = described(found.sized(sizes))
     names = {node.id: node.name for node in document.graph.nodes}
     seen = {ids[node]: statistics(array, mode) for node, array in values.items()}
+    if differences:
+        for gradient, measured in measured_gradients(document, ids, values, sizes).items():
+            seen[gradient] = replace(seen[gradient], difference=measured)
     document = replace(document, captured=Captures(mode, (Snapshot(0, seen),)))
     return Captured(document, {names[ids[node]]: array for node, array in values.items()})
 

@@ -11,8 +11,9 @@ import graphviz
 
 from graphnn.render.frames import FRAME, Frame
 from graphnn.render.geometry import Rect
-from graphnn.render.layout import LINE, SMALL, TITLE, Caption, Layout
-from graphnn.render.model import Box, BoxKind, Drawing, Edge, EdgeKind
+from graphnn.render.layout import BARS, LINE, SMALL, TITLE, Caption, Layout
+from graphnn.render.model import Box, BoxKind, Drawing, Edge, EdgeKind, Theme
+from graphnn.render.palette import THEMES, Palette, Scale, fill_of, scale_of
 from graphnn.render.routes import Route
 from graphnn.render.text import clean
 from graphnn.render.typography import width_of
@@ -21,35 +22,30 @@ FONT = "Helvetica"
 _ARROW = 5.5  # length of an arrow's head in points; Graphviz makes it 10 times arrowsize
 _Attributes = dict[str, str]
 
-_BLUE, _RED, _AMBER, _GREY = "#2563eb", "#dc2626", "#b45309", "#64748b"
-
-_FORWARD: _Attributes = {"fillcolor": "#dbeafe", "color": "#3b82f6"}
-_BACKWARD: _Attributes = {"fillcolor": "#fee2e2", "color": "#ef4444"}
+# What does not depend on the theme.
 _KINDS: Mapping[BoxKind, _Attributes] = {
-    "input": {"fillcolor": "#ffffff", "color": _BLUE, "penwidth": "1.4"},
-    "parameter": {"style": "filled", "fillcolor": "#fef3c7", "color": "#ca8a04"},
-    "state": {"style": "filled", "fillcolor": "#fefce8", "color": "#a8a29e"},
-    "op": {},
-    "loss": {"penwidth": "2.2", "fillcolor": "#bfdbfe", "color": "#1d4ed8"},
-    "sum": {"shape": "circle", "style": "filled", "fillcolor": "#ffffff", "color": _RED},
-    "update": {"fillcolor": "#fcd34d", "color": "#b45309"},
-    "saved": {"fillcolor": "#f1f5f9", "color": "#94a3b8", "fontcolor": "#475569"},
+    "input": {"penwidth": "1.4"},
+    "parameter": {"style": "filled"},
+    "state": {"style": "filled"},
+    "loss": {"penwidth": "2.2"},
+    "sum": {"shape": "circle", "style": "filled"},
+    "delay": {"style": "rounded,filled,dashed"},
+    "layer": {"penwidth": "1.6"},
 }
 _EDGES: Mapping[EdgeKind, _Attributes] = {
-    "data": {"color": _BLUE},
-    "saved": {"color": _GREY, "style": "dashed", "penwidth": "0.6"},
-    "gradient": {"color": _RED},
-    "turn": {"color": _RED, "penwidth": "2"},
-    "update": {"color": _AMBER, "penwidth": "1.4"},
+    "saved": {"style": "dashed", "penwidth": "0.6"},
+    "turn": {"penwidth": "2"},
+    "update": {"penwidth": "1.4"},
+    "delay": {"style": "bold", "penwidth": "1.4"},
 }
 
 
-def dot_of(drawing: Drawing, layout: Layout) -> str:
+def dot_of(drawing: Drawing, layout: Layout, theme: Theme = "light") -> str:
     """The picture in DOT, every box and frame at its place.
 
     ``neato -n2`` keeps the places of boxes, frames and edges.
     """
-    bounds = layout.bounds
+    bounds, colors = layout.bounds, THEMES[theme]
     dot = graphviz.Digraph(
         "graphnn",
         comment="Drawn by graphnn; lay out with: dot -Kneato -n2",
@@ -59,7 +55,7 @@ def dot_of(drawing: Drawing, layout: Layout) -> str:
             "bb": _numbers(bounds.left, bounds.bottom, bounds.right, bounds.top),
             "splines": "true",
             "outputorder": "edgesfirst",
-            "bgcolor": "white",
+            "bgcolor": colors.page,
             "fontname": FONT,
             "fontsize": str(TITLE),
             "pad": "0.05",
@@ -70,7 +66,7 @@ def dot_of(drawing: Drawing, layout: Layout) -> str:
             "fixedsize": "true",
             "fontname": FONT,
             "fontsize": str(LINE),
-            "fontcolor": "#0f172a",
+            "fontcolor": colors.ink,
             "margin": "0",
             "penwidth": "1",
         },
@@ -82,14 +78,21 @@ def dot_of(drawing: Drawing, layout: Layout) -> str:
         },
     )
     by_id = {box.id: box for box in drawing.boxes}
+    scale = scale_of(drawing.boxes, colors)
     for number, frame in enumerate(layout.frames):
-        _add_frame(dot, number, frame)
+        _add_frame(dot, number, frame, colors)
     for box in drawing.boxes:
-        _add_box(dot, box, layout.rects[box.id])
+        _add_box(dot, box, layout.rects[box.id], fill_of(box, colors, scale), colors)
+    widest = max((edge.bytes for edge in drawing.edges), default=0)
     for edge in drawing.edges:
-        _add_edge(dot, edge, by_id, layout.routes[edge.source, edge.target])
+        width = _width(edge.bytes, widest) if drawing.captured else ""
+        _add_edge(dot, edge, by_id, layout.routes[edge.source, edge.target], width, colors)
     for caption in layout.legend:
-        _add_caption(dot, caption)
+        _add_caption(dot, caption, colors)
+    for i, caption in enumerate(layout.notes):
+        _add_note(dot, f"note_{i}", caption.words, caption.rect, colors.quiet)
+    if scale is not None:
+        _add_scale(dot, layout, scale, colors)
     return str(dot.source)
 
 
@@ -98,7 +101,7 @@ def _numbers(*values: float) -> str:
     return ",".join(f"{value:.2f}".rstrip("0").rstrip(".") for value in values)
 
 
-def _add_frame(dot: graphviz.Digraph, number: int, frame: Frame) -> None:
+def _add_frame(dot: graphviz.Digraph, number: int, frame: Frame, colors: Palette) -> None:
     rect, label = frame.rect, clean(frame.label)
     middle = rect.left + FRAME + width_of(label, LINE) / 2, rect.top - FRAME
     with dot.subgraph(name=f"cluster_{number}") as cluster:
@@ -108,35 +111,61 @@ def _add_frame(dot: graphviz.Digraph, number: int, frame: Frame) -> None:
             bb=_numbers(rect.left, rect.bottom, rect.right, rect.top),
             lp=_numbers(*middle),
             style="rounded,filled",
-            fillcolor="#f8fafc",
-            color="#cbd5e1",
-            fontcolor=_GREY,
+            fillcolor=colors.frame[0],
+            color=colors.frame[1],
+            fontcolor=colors.quiet,
         )
         for box in frame.boxes:
             cluster.node(box)
 
 
-def _add_box(dot: graphviz.Digraph, box: Box, rect: Rect) -> None:
-    lane = _BACKWARD if box.lane == "backward" else _FORWARD
+def _add_box(
+    dot: graphviz.Digraph, box: Box, rect: Rect, fill: tuple[str, str], colors: Palette
+) -> None:
+    looks = {"fillcolor": fill[0], "color": fill[1]} | _KINDS.get(box.kind, {})
+    if box.seen is not None and box.seen.tone == "lost":
+        looks |= {"style": "striped", "fillcolor": ":".join([colors.lost[0], colors.page] * 4)}
     dot.node(
-        box.id,
-        label=_label(box),
-        tooltip=_tooltip(box.tooltip),
-        **_place(rect) | lane | _KINDS[box.kind],
+        box.id, label=_label(box, colors), tooltip=_tooltip(box.tooltip), **_place(rect) | looks
     )
+    if box.seen is not None and box.kind != "sum":
+        _add_bars(dot, box.id, box.seen.bars, rect, colors)
 
 
-def _label(box: Box) -> str:
+def _add_bars(
+    dot: graphviz.Digraph, name: str, bars: tuple[float, ...], rect: Rect, colors: Palette
+) -> None:
+    """A histogram along the bottom of a box."""
+    width = (rect.right - rect.left - 14) / max(len(bars), 1)
+    for i, height in enumerate(bars):
+        if height <= 0:
+            continue
+        left, bottom = rect.left + 7 + i * width, rect.bottom + 3
+        bar = Rect(left, bottom, left + 0.8 * width, bottom + max(height * (BARS - 2), 0.6))
+        looks = {"style": "filled", "fillcolor": colors.bars, "color": colors.bars}
+        dot.node(f"{name}_bar{i}", label="", penwidth="0", tooltip=" ", **_place(bar), **looks)
+
+
+def _label(box: Box, colors: Palette) -> str:
     if box.kind == "sum":
         return _html(["Σ"], TITLE)
     title, line = (LINE, SMALL) if box.kind == "saved" else (TITLE, LINE)
-    head = f'<font point-size="{title:g}"><b>{_escaped(box.title)}</b></font>'
-    return f"<{'<br/>'.join([head, _lines(box.lines, line)] if box.lines else [head])}>"
+    parts = [f'<font point-size="{title:g}"><b>{_escaped(box.title)}</b></font>']
+    parts += [_lines(box.lines, line)] if box.lines else []
+    if box.figures:
+        parts.append(_lines(box.figures, SMALL, colors.figures))
+    if box.seen is not None:
+        tone = colors.gradient if box.lane == "backward" else colors.value
+        parts.append(_lines(box.seen.lines, SMALL, tone))
+        if box.seen.bars:
+            parts.append(f'<font point-size="{BARS / 1.22:g}"> </font>')
+    return f"<{'<br/>'.join(parts)}>"
 
 
-def _lines(lines: tuple[str, ...], size: float) -> str:
+def _lines(lines: tuple[str, ...], size: float, color: str = "") -> str:
     inside = "<br/>".join(_escaped(line) for line in lines)
-    return f'<font point-size="{size:g}">{inside}</font>'
+    tone = f' color="{color}"' if color else ""
+    return f'<font point-size="{size:g}"{tone}>{inside}</font>'
 
 
 def _escaped(text: str) -> str:
@@ -154,14 +183,46 @@ def _tooltip(lines: tuple[str, ...] | list[str]) -> str:
     return cast(str, graphviz.nohtml(escaped))  # else <b> would be taken for markup
 
 
-def _add_edge(dot: graphviz.Digraph, edge: Edge, boxes: Mapping[str, Box], route: Route) -> None:
-    kind = dict(_EDGES[edge.kind])
+def _add_edge(
+    dot: graphviz.Digraph,
+    edge: Edge,
+    boxes: Mapping[str, Box],
+    route: Route,
+    width: str,
+    colors: Palette,
+) -> None:
+    kind = {"color": colors.edges[edge.kind]} | _EDGES.get(edge.kind, {})
     if edge.kind == "data" and boxes[edge.source].kind in ("parameter", "state"):
-        kind["color"] = "#ca8a04"
+        kind["color"] = colors.of_parameter
     if edge.kind == "gradient" and boxes[edge.target].kind == "update":
-        kind["color"] = "#ea580c"
-    tooltip = _tooltip([edge.tooltip])
-    dot.edge(edge.source, edge.target, edgetooltip=tooltip, pos=_spline(route), **kind)
+        kind["color"] = colors.of_update
+    if width and edge.kind != "turn":
+        kind["penwidth"] = width
+    if edge.cut:
+        kind |= {"arrowhead": "teenormal", "style": "bold"}
+    if edge.label:
+        middle = _middle(route)
+        kind |= {
+            "label": _html([edge.label], SMALL),
+            "lp": _numbers(*middle),
+            "fontcolor": colors.quiet,
+        }
+    words = f"{edge.tooltip}{'; no gradient flows back: stop_gradient' * edge.cut}"
+    dot.edge(edge.source, edge.target, edgetooltip=_tooltip([words]), pos=_spline(route), **kind)
+
+
+def _width(count: int, widest: int) -> str:
+    """How wide an edge is drawn for so many bytes: by their logarithm, from 0.6 to 4 points."""
+    share = math.log1p(count) / math.log1p(widest) if widest else 0.0
+    return f"{0.6 + 3.4 * share**2:.2f}"
+
+
+def _middle(route: Route) -> tuple[float, float]:
+    """The point in the middle of a curve's middle piece."""
+    pieces = (len(route) - 1) // 3
+    a, b, c, d = route[3 * (pieces // 2) : 3 * (pieces // 2) + 4]
+    x, y = ((p + 3 * q + 3 * r + s) / 8 for p, q, r, s in zip(a, b, c, d, strict=True))
+    return x, y
 
 
 def _spline(route: Route) -> str:
@@ -173,16 +234,31 @@ def _spline(route: Route) -> str:
     return " ".join(["e," + _numbers(*tip), *(_numbers(*point) for point in (*route[:-1], foot))])
 
 
-def _add_caption(dot: graphviz.Digraph, caption: Caption) -> None:
-    dot.node(
-        f"legend_{caption.kind}",
-        label=_html([caption.words], LINE),
-        shape="plaintext",
-        style="",
-        fontcolor=_EDGES[caption.kind]["color"],
-        tooltip=_tooltip([caption.words]),
-        **_place(caption.rect),
-    )
+def _add_caption(dot: graphviz.Digraph, caption: Caption, colors: Palette) -> None:
+    assert caption.kind is not None
+    color = colors.edges[caption.kind]
+    _add_note(dot, f"legend_{caption.kind}", caption.words, caption.rect, color)
+
+
+def _add_note(dot: graphviz.Digraph, name: str, words: str, rect: Rect, color: str) -> None:
+    looks = {"shape": "plaintext", "style": "", "fontcolor": color}
+    tooltip = _tooltip([words])
+    dot.node(name, label=_html([words], LINE), tooltip=tooltip, **looks, **_place(rect))
+
+
+def _add_scale(dot: graphviz.Digraph, layout: Layout, scale: Scale, colors: Palette) -> None:
+    """The colours of the gradients, from small to large, at the bottom right."""
+    right, bottom = layout.bounds.right - 8, layout.bounds.bottom + 8
+    for i, (color, label) in enumerate(reversed(scale.labels)):
+        rect = Rect(right - 40 * (i + 1), bottom, right - 40 * i, bottom + 14)
+        looks = {"style": "filled", "fillcolor": color, "color": colors.quiet}
+        tooltip = f"gradients from {label}"
+        dot.node(
+            f"scale_{i}", label=_html([label], SMALL), tooltip=tooltip, **looks, **_place(rect)
+        )
+    count = len(scale.colors)
+    rect = Rect(right - 40 * count - 90, bottom, right - 40 * count - 4, bottom + 14)
+    _add_note(dot, "scale", "RMS of gradients:", rect, colors.quiet)
 
 
 def _place(rect: Rect) -> _Attributes:

@@ -1,150 +1,134 @@
-"""From a graph to the drawing model."""
+"""From a document to the drawing model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Literal, TypeAlias
 
-from graphnn.node import Node, Parameter
-from graphnn.render import text
-from graphnn.render.cotangents import cotangents
-from graphnn.render.edges import reads, starts, turns, update_edges, update_id
-from graphnn.render.folding import SUM, Folding, Update, fold, is_leaf
+from graphnn.errors import GraphError
+from graphnn.plan import readable_bytes
+from graphnn.render.collapse import LEVELS, MOST, Level, at_level, closed, fitted
+from graphnn.render.document.records import Document
+from graphnn.render.flat import flat_of
+from graphnn.render.folding import fold
 from graphnn.render.lanes import Lanes, lanes_of
-from graphnn.render.model import Box, BoxKind, Drawing, Passes
-from graphnn.render.subject import Subject
-from graphnn.spec import FLOATS
+from graphnn.render.model import PASSES, Box, Drawing, Edge, Passes
+from graphnn.render.seen import seen_of
+from graphnn.render.sketch import Link, Piece, Sketch, sketch_of
+from graphnn.render.text import Writer, clean, names_of, value_text
+
+Collapse: TypeAlias = "Literal['auto', 'none'] | tuple[str, ...] | list[str]"
 
 
-def drawing_of(subject: Subject, passes: Passes) -> Drawing:
-    """What a picture of the graph shows.
+def drawing_of(
+    document: Document,
+    passes: Passes = "joint",
+    *,
+    level: Level = "op",
+    collapse: Collapse = "auto",
+    rolled: bool = True,
+) -> Drawing:
+    """What a picture of a graph shows.
 
     Parameters
     ----------
-    subject
+    document
         The graph.
     passes
         ``"forward"``, ``"backward"`` (with the forward values that it reads), or ``"joint"``.
+    level, collapse, rolled
+        As for :func:`graphnn.render`.
     """
-    folding, names = fold(subject), subject.graph.names()
-    read = reads(folding, names)
-    started = starts(subject, folding, read)
-    losses = _losses(subject, folding, started)
-    lanes = lanes_of(subject, folding, read, losses)
-    easel = _Easel(
-        subject, folding, lanes, names, cotangents(subject, folding), frozenset(losses), started
-    )
-    edges = [*read, *turns(folding, started), *update_edges(folding, names)]
-    drawing = _shown(Drawing("joint", tuple(easel.boxes()), tuple(edges)), passes)
+    check_options(passes, level, collapse)
+    flat = flat_of(document, rolled=rolled)
+    sketch = at_level(sketch_of(flat, fold(flat)), level)
+    if collapse == "auto":
+        sketch = fitted(sketch, MOST)
+    elif not isinstance(collapse, str):
+        sketch = closed(sketch, tuple(collapse))
+    drawing = _shown(_drawn(sketch), passes)
     drawing.check()
     return drawing
 
 
-def _losses(subject: Subject, folding: Folding, started: Mapping[Node, Node]) -> list[Node]:
-    """Where the reverse pass starts; without one, the first float scalar."""
-    if started:
-        return list(dict.fromkeys(started.values()))
-    scalars = [n for n in subject.results if n.spec.shape == () and n.dtype in FLOATS]
-    return [node for node in scalars if node in folding.groups][:1]
+def check_options(passes: object, level: object, collapse: object) -> None:
+    """Complain of settings that mean nothing."""
+    if passes not in PASSES:
+        raise GraphError(f"passes is 'forward', 'backward' or 'joint'; got {passes!r}")
+    if level not in LEVELS:
+        raise GraphError(f"level is 'op', 'layer' or 'block'; got {level!r}")
+    listed = isinstance(collapse, tuple | list) and all(isinstance(one, str) for one in collapse)
+    if not listed and collapse not in ("auto", "none"):
+        raise GraphError(f"collapse is 'auto', 'none' or a list of scopes; got {collapse!r}")
 
 
-@dataclass(frozen=True)
-class _Easel:
-    """All that is known of a graph when its boxes are made."""
+def _drawn(sketch: Sketch) -> Drawing:
+    writer, lanes = Writer(sketch.flat, sketch.folding), lanes_of(sketch)
+    boxes = tuple(_box(sketch, lanes, writer, piece) for piece in sketch.pieces.values())
+    edges = tuple(_edge(sketch, link) for link in sketch.links)
+    return Drawing(
+        "joint",
+        boxes,
+        edges,
+        tuple(_notes(sketch)),
+        sketch.flat.document.captured is not None,
+    )
 
-    subject: Subject
-    folding: Folding
-    lanes: Lanes
-    names: Mapping[Node, str]
-    cotangents: Mapping[Node, Node]
-    losses: frozenset[Node]
-    started: Mapping[Node, Node]
 
-    def boxes(self) -> Iterator[Box]:
-        """Every box: leaves and ops in the order of declaration, then updates."""
-        for node in self.folding.drawn:
-            yield self._leaf(node) if is_leaf(node) else self._op(node)
-        for update in self.folding.updates:
-            yield self._update(update)
+def _box(sketch: Sketch, lanes: Lanes, writer: Writer, piece: Piece) -> Box:
+    column, row = lanes.places[piece.id]
+    return Box(
+        id=piece.id,
+        kind=piece.kind,
+        lane=piece.lane,
+        title=writer.title(piece),
+        lines=writer.lines(piece, sketch.started.get(piece.id)),
+        figures=writer.figures(piece),
+        tooltip=writer.tooltip(piece),
+        scope=_scope(sketch, lanes, piece),
+        nodes=names_of(piece, sketch.flat.nodes),
+        column=column,
+        row=row,
+        aside=piece.id in lanes.aside,
+        home=piece.home,
+        seen=seen_of(sketch.flat.document, piece),
+    )
 
-    def _leaf(self, node: Node) -> Box:
-        kind: BoxKind = "input"
-        if isinstance(node, Parameter):
-            kind = "parameter" if node.trainable else "state"
-        column, row = self.lanes.places[node]
-        return Box(
-            id=self.folding.ids[node],
-            kind=kind,
-            lane="forward",
-            title=text.clean(node.label or node.op.name),
-            lines=(text.shape_of(node),),
-            tooltip=text.leaf_tooltip(node, self.names),
-            scope=self._scope(node),
-            nodes=(self.names[node],),
-            column=column,
-            row=row,
-            aside=node in self.lanes.aside,
-        )
 
-    def _op(self, last: Node) -> Box:
-        nodes = self.folding.groups[last]
-        of = self.subject.forward_of(last)
-        value = self.cotangents.get(last)
-        parameter = value if isinstance(value, Parameter) else None
-        column, row = self.lanes.places[last]
-        return Box(
-            id=self.folding.ids[last],
-            kind=self._kind(last),
-            lane=self.folding.lanes[last],
-            title=text.op_title(nodes, of),
-            lines=tuple(map(text.clean, self._lines(last))),
-            tooltip=text.tooltip(nodes, self.names, self.folding),
-            scope=self._scope(last),
-            nodes=tuple(self.names[node] for node in nodes),
-            column=column,
-            row=row,
-            home=None if parameter is None else self.folding.ids.get(parameter),
-        )
+def _scope(sketch: Sketch, lanes: Lanes, piece: Piece) -> tuple[str, ...]:
+    """The layers around a box; a parameter without any is in the layer that reads it."""
+    home = lanes.homes.get(piece.home if piece.kind == "update" and piece.home else piece.id)
+    own = piece.given and piece.kind != "input"
+    if not piece.scope and home is not None and (own or piece.kind == "update"):
+        return sketch.pieces[home].scope
+    return piece.scope
 
-    def _kind(self, last: Node) -> BoxKind:
-        if last.op.name == SUM:
-            return "sum"
-        return "loss" if last in self.losses else "op"
 
-    def _lines(self, last: Node) -> list[str]:
-        """The name - of a gradient, what it is by - then what the op's text says."""
-        value = self.cotangents.get(last)
-        name = [last.label] if last.label else []
-        if value is not None and value.label:
-            name = [f"∂{value.label}"]
-        if last in self.started:
-            loss = self.started[last].label or "loss"
-            name.insert(0, f"∂{loss}/∂{loss} = 1")
-        return [*name, *text.op_lines(self.folding.groups[last], self.folding.texts)]
+def _edge(sketch: Sketch, link: Link) -> Edge:
+    nodes = sketch.flat.nodes
+    values = [nodes[value] for value in link.values if value in nodes]
+    if link.kind == "turn":
+        tooltip = "the gradient of the loss by itself is 1"
+    elif link.kind == "update":
+        tooltip = f"new value of {', '.join(map(value_text, values))}"
+    else:
+        tooltip = ", ".join(map(value_text, values))
+    total = sum(node.bytes for node in values)
+    computed = [n.bytes for n in values if n.kind not in ("parameter", "state", "input")]
+    saved = link.kind == "saved" and computed and sketch.pieces[link.target].kind != "update"
+    label = readable_bytes(sum(computed)) if saved else ""
+    return Edge(link.source, link.target, link.kind, clean(tooltip, 400), label, total, link.cut)
 
-    def _update(self, update: Update) -> Box:
-        parameter = update.parameter
-        column, row = self.lanes.places[parameter]
-        return Box(
-            id=update_id(self.folding, update),
-            kind="update",
-            lane="update",
-            title=text.clean(text.update_title(update)),
-            lines=tuple(map(text.clean, text.update_lines(update))),
-            tooltip=text.tooltip(update.nodes or (update.new,), self.names, self.folding),
-            scope=self._scope(parameter),
-            nodes=tuple(self.names[node] for node in (*update.nodes, *update.state)),
-            column=column,
-            row=row,
-            home=self.folding.ids[parameter],
-        )
 
-    def _scope(self, node: Node) -> tuple[str, ...]:
-        """The layers around a node; a parameter without any is in the layer that reads it."""
-        home = self.lanes.homes.get(node)
-        if not node.scope and isinstance(node, Parameter) and home is not None:
-            node = home
-        return tuple(node.scope.split(".")) if node.scope else ()
+def _notes(sketch: Sketch) -> list[str]:
+    """How much of the graph the picture shows."""
+    pieces, flat = sketch.pieces.values(), sketch.flat
+    notes = []
+    merged = [piece for piece in pieces if piece.kind == "layer"]
+    if merged:
+        inside = sum(piece.merged for piece in merged)
+        notes.append(f"{len(merged)} boxes stand for {inside} that are folded")
+    return [*notes, *(f"not drawn: {text}" for text in flat.left_out)]
 
 
 # Which part of the whole a picture shows.
@@ -159,7 +143,7 @@ def _shown(whole: Drawing, passes: Passes) -> Drawing:
     if passes == "backward":
         boxes = [_as_saved(box) for box in boxes]
         edges = [edge for edge in edges if edge.kind != "data"]
-    return Drawing(passes, tuple(boxes), tuple(edges))
+    return replace(whole, passes=passes, boxes=tuple(boxes), edges=tuple(edges))
 
 
 def _in_forward(whole: Drawing) -> set[str]:
@@ -172,7 +156,7 @@ def _in_forward(whole: Drawing) -> set[str]:
 
 
 def _in_backward(whole: Drawing) -> set[str]:
-    crossing = [edge for edge in whole.edges if edge.kind not in ("data", "gradient")]
+    crossing = [edge for edge in whole.edges if edge.kind in ("saved", "turn", "update")]
     ends = {end for edge in crossing for end in (edge.source, edge.target)}
     return ends | {box.id for box in whole.boxes if box.lane != "forward"}
 

@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from graphnn.graph import needed
-from graphnn.node import Constant, Input, Node, Parameter, Size
-from graphnn.op import Leaf
-from graphnn.render.model import Lane
-from graphnn.render.subject import Subject
+from graphnn.render.document.links import ADDED
+from graphnn.render.document.records import Id, Node, Pass
+from graphnn.render.document.records import Update as Updated
+from graphnn.render.flat import Flat, readers_of
 from graphnn.spec import FLOATS
 
-SUM = "accumulate"  # the op in which gradients meet
+SUM = ADDED  # the op in which gradients meet
+_LEAVES = ("input", "parameter", "state", "constant", "size")
 
 
 @dataclass(frozen=True)
@@ -28,29 +28,21 @@ class Update:
 
     Parameters
     ----------
-    parameter
-        What is updated.
-    new
-        The node of its new value.
+    parameter, new
+        What is updated, and the node of its new value.
     nodes
         The update nodes, in order; empty where ``new`` is computed for another purpose too.
     state
         Parameters of the optimizer: momenta, counters, the learning rate.
+    reads
+        Values from the other lanes.
     """
 
-    parameter: Parameter
-    new: Node
-    nodes: tuple[Node, ...]
-    state: tuple[Parameter, ...]
-
-    @property
-    def reads(self) -> tuple[Node, ...]:
-        """Values from the other lanes."""
-        if not self.nodes:
-            return (self.new,)
-        inside = {*self.nodes, *self.state, self.parameter}
-        found = dict.fromkeys(value for node in self.nodes for value in node.inputs)
-        return tuple(value for value in found if value not in inside and not is_number(value))
+    parameter: Id
+    new: Id
+    nodes: tuple[Id, ...]
+    state: tuple[Id, ...]
+    reads: tuple[Id, ...]
 
 
 @dataclass(frozen=True)
@@ -59,8 +51,8 @@ class Folding:
 
     Parameters
     ----------
-    lanes
-        The lane of each node.
+    flat
+        The graph.
     groups
         The boxes of ops: for the last node of each, all its nodes in order.
     owner
@@ -73,195 +65,156 @@ class Folding:
         Inputs and parameters that have a box.
     """
 
-    lanes: Mapping[Node, Lane]
-    groups: Mapping[Node, tuple[Node, ...]]
-    owner: Mapping[Node, Node]
-    texts: Mapping[Node, str]
+    flat: Flat
+    groups: Mapping[Id, tuple[Id, ...]]
+    owner: Mapping[Id, Id]
+    texts: Mapping[Id, str]
     updates: tuple[Update, ...]
-    leaves: tuple[Node, ...]
+    leaves: tuple[Id, ...]
 
     @cached_property
-    def drawn(self) -> tuple[Node, ...]:
-        """The nodes that name the boxes, in the order of declaration."""
-        return tuple(sorted([*self.leaves, *self.groups], key=lambda node: node.serial))
+    def drawn(self) -> tuple[Id, ...]:
+        """The nodes that name the boxes, in order."""
+        shown = {*self.leaves, *self.groups}
+        return tuple(node for node in self.flat.nodes if node in shown)
 
     @cached_property
-    def ids(self) -> Mapping[Node, str]:
-        """The id of the box that each of :attr:`drawn` names."""
-        return {node: f"box{i}" for i, node in enumerate(self.drawn)}
+    def _shown(self) -> frozenset[Id]:
+        return frozenset(self.drawn)
 
-    def shown_by(self, node: Node | None) -> Node | None:
+    def lane(self, node: Id) -> Pass:
+        """The pass of a node."""
+        return self.flat.nodes[node].pass_
+
+    def shown_by(self, node: Id | None) -> Id | None:
         """The node that names the box in which ``node`` is; None if it has none."""
         last = None if node is None else self.owner.get(node, node)
-        return last if last in self.ids else None
+        return last if last in self._shown else None
 
-    def ops(self, lane: Lane) -> list[Node]:
-        """The nodes that name the boxes of ops in a lane."""
-        return [node for node in self.groups if self.lanes[node] == lane]
-
-    def inputs(self, last: Node) -> list[Node]:
+    def inputs(self, last: Id) -> list[Id]:
         """Every value that a box of ops reads, once."""
-        return list(dict.fromkeys(value for node in self.groups[last] for value in node.inputs))
+        nodes = self.flat.nodes
+        return list(dict.fromkeys(v for node in self.groups[last] for v in nodes[node].inputs))
 
 
 def is_number(node: Node) -> bool:
     """Whether a node is a constant or a size."""
-    return isinstance(node, Constant | Size)
+    return node.kind in ("constant", "size")
 
 
 def is_leaf(node: Node) -> bool:
     """Whether a node is given, not computed."""
-    return isinstance(node.op.kernel, Leaf)
+    return node.kind in _LEAVES
 
 
-def fold(subject: Subject) -> Folding:
+def fold(flat: Flat) -> Folding:
     """Decide which nodes share a box."""
-    readers = _readers(subject.graph.nodes)
-    lanes = _lanes(subject)
-    texts = _numbers(subject.graph.nodes) | _draws(subject, lanes, readers)
-    updates = _updates(subject, lanes, texts)
-    owner = _owners(subject, lanes, readers, texts)
-    groups: dict[Node, list[Node]] = {}
-    for node in subject.graph.nodes:
+    readers = readers_of(flat.nodes)
+    texts = _numbers(flat) | _draws(flat, readers)
+    updates = _updates(flat, texts)
+    owner = _owners(flat, readers, texts)
+    groups: dict[Id, list[Id]] = {}
+    for node in flat.nodes:
         if node in owner and node not in texts:
             groups.setdefault(owner[node], []).append(node)
     return Folding(
-        lanes,
+        flat,
         {last: tuple(nodes) for last, nodes in groups.items()},
         owner,
         texts,
         updates,
-        _leaves(subject, lanes, texts, updates),
+        _leaves(flat, texts, updates),
     )
 
 
-def _readers(nodes: Sequence[Node]) -> dict[Node, list[Node]]:
-    readers: dict[Node, list[Node]] = {node: [] for node in nodes}
-    for node in nodes:
-        for value in dict.fromkeys(node.inputs):
-            readers[value].append(node)
-    return readers
+def _numbers(flat: Flat) -> dict[Id, str]:
+    return {
+        key: node.label or f"constant {node.dtype} {list(node.shape)}"
+        for key, node in flat.nodes.items()
+        if is_number(node)
+    }
 
 
-def _lanes(subject: Subject) -> dict[Node, Lane]:
-    """The lane of each node: what only new values need is an update, whoever declared it."""
-    reverse = [node for node in subject.graph.nodes if node.role == "backward"]
-    live = set(needed([*subject.results, *reverse]))
-    lanes: dict[Node, Lane] = {}
-    for node in subject.graph.nodes:
-        before = {lanes[value] for value in node.inputs}
-        if node.role == "backward":
-            lanes[node] = "backward"
-        elif isinstance(node, Input) or getattr(node, "trainable", False):
-            lanes[node] = "forward"
-        elif node not in live or "update" in before:
-            lanes[node] = "update"
-        else:
-            lanes[node] = "backward" if "backward" in before else "forward"
-    return lanes
-
-
-def _numbers(nodes: Sequence[Node]) -> dict[Node, str]:
-    return {node: node.label or f"constant {node.spec}" for node in nodes if is_number(node)}
-
-
-def _draws(
-    subject: Subject, lanes: Mapping[Node, Lane], readers: Mapping[Node, Sequence[Node]]
-) -> dict[Node, str]:
+def _draws(flat: Flat, readers: Mapping[Id, Sequence[Id]]) -> dict[Id, str]:
     """Generators, and the draws from them that one forward op applies."""
-    texts: dict[Node, str] = {}
-    for node in subject.graph.nodes:
-        if lanes[node] != "forward":
+    nodes, texts = flat.nodes, dict[Id, str]()
+    for key, node in nodes.items():
+        if node.pass_ != "forward":
             continue
         if is_leaf(node):
-            if _is_generator(node):
-                texts[node] = node.label or "state"
+            if node.kind == "state" and node.dtype not in FLOATS:
+                texts[key] = node.label or "state"
             continue
-        values = [value for value in node.inputs if not is_number(value)]
-        applied = [reader for reader in readers[node] if lanes[reader] == "forward"]
-        kept = node in subject.results or len(applied) != 1
+        values = [value for value in node.inputs if not is_number(nodes[value])]
+        applied = [reader for reader in readers[key] if nodes[reader].pass_ == "forward"]
+        kept = key in flat.outputs or len(applied) != 1
         if values and all(value in texts for value in values) and not kept:
-            texts[node] = ", ".join(texts[value] for value in values)
+            texts[key] = ", ".join(texts[value] for value in values)
     return texts
 
 
-def _is_generator(node: Node) -> bool:
-    return isinstance(node, Parameter) and not node.trainable and node.dtype not in FLOATS
-
-
-def _updates(
-    subject: Subject, lanes: Mapping[Node, Lane], texts: Mapping[Node, str]
-) -> tuple[Update, ...]:
+def _updates(flat: Flat, texts: Mapping[Id, str]) -> tuple[Update, ...]:
     """One update for each parameter; those of an optimizer's state lie within them."""
-    found = [_update(parameter, new, lanes) for parameter, new in subject.updates]
-    state = {one for update in found for one in update.state}
+    state = {one for update in flat.updates for one in update.state if update.nodes}
     return tuple(
-        update
-        for update in found
-        if update.parameter not in state and update.parameter not in texts
+        _update(flat, update)
+        for update in flat.updates
+        if update.within is None and update.parameter not in texts and update.parameter not in state
     )
 
 
-def _update(parameter: Parameter, new: Node, lanes: Mapping[Node, Lane]) -> Update:
-    before = needed([new])
-    nodes = tuple(node for node in before if lanes[node] == "update" and not is_leaf(node))
-    state = tuple(
-        node
-        for node in before
-        if isinstance(node, Parameter)
-        and lanes[node] == "update"
-        and node is not parameter
-        and not node.trainable
+def _update(flat: Flat, update: Updated) -> Update:
+    inside = {*update.nodes, *update.state, update.parameter}
+    read = dict.fromkeys(v for node in update.nodes for v in flat.nodes[node].inputs)
+    reads = [v for v in read if v not in inside and not is_number(flat.nodes[v])]
+    return Update(
+        update.parameter,
+        update.new,
+        update.nodes,
+        update.state,
+        tuple(reads) if update.nodes else (update.new,),
     )
-    return Update(parameter, new, nodes, state if nodes else ())
 
 
 def _owners(
-    subject: Subject,
-    lanes: Mapping[Node, Lane],
-    readers: Mapping[Node, Sequence[Node]],
-    texts: Mapping[Node, str],
-) -> dict[Node, Node]:
+    flat: Flat, readers: Mapping[Id, Sequence[Id]], texts: Mapping[Id, str]
+) -> dict[Id, Id]:
     """The last node of each node's box; the reverse pass is walked backwards."""
-    results = set(subject.results)
-    owner: dict[Node, Node] = {}
-    for node in reversed(subject.graph.nodes):
-        if is_leaf(node) or lanes[node] == "update":
+    nodes, results = flat.nodes, set(flat.outputs)
+    owner: dict[Id, Id] = {}
+    for key in reversed(list(nodes)):
+        node = nodes[key]
+        if is_leaf(node) or node.pass_ == "update":
             continue
-        if node in texts:
-            applied = next(reader for reader in readers[node] if lanes[reader] == "forward")
-            owner[node] = owner[applied]
+        if key in texts:
+            applied = next(one for one in readers[key] if nodes[one].pass_ == "forward")
+            owner[key] = owner[applied]
             continue
-        owner[node] = node
-        if lanes[node] != "backward" or node in results:
+        owner[key] = key
+        if node.pass_ != "backward" or key in results or node.kind == "slot":
             continue
-        boxes = {owner.get(reader) for reader in readers[node]}
+        boxes = {owner.get(reader) for reader in readers[key]}
         last = boxes.pop() if len(boxes) == 1 else None
-        if last is not None and _belong_together(subject, node, last):
-            owner[node] = last
+        if last is not None and _belong_together(node, nodes[last]):
+            owner[key] = last
     return owner
 
 
-def _belong_together(subject: Subject, node: Node, last: Node) -> bool:
+def _belong_together(one: Node, other: Node) -> bool:
     """Whether two reverse nodes serve one forward node; a sum joins only sums."""
-    one, other = subject.forward_of(node), subject.forward_of(last)
-    return one is not None and one is other and (node.op.name == SUM) == (last.op.name == SUM)
+    same = one.forward_of is not None and one.forward_of == other.forward_of
+    return same and one.scope == other.scope and (one.op == SUM) == (other.op == SUM)
 
 
-def _leaves(
-    subject: Subject,
-    lanes: Mapping[Node, Lane],
-    texts: Mapping[Node, str],
-    updates: Sequence[Update],
-) -> tuple[Node, ...]:
+def _leaves(flat: Flat, texts: Mapping[Id, str], updates: Sequence[Update]) -> tuple[Id, ...]:
     """Inputs and parameters with a box: those that are read outside of updates, or updated."""
     updated = {update.parameter for update in updates}
     state = {one for update in updates for one in update.state}
     return tuple(
-        node
-        for node in subject.graph.nodes
-        if isinstance(node, Input | Parameter)
-        and node not in texts
-        and node not in state
-        and (lanes[node] != "update" or node in updated)
+        key
+        for key, node in flat.nodes.items()
+        if node.kind in ("input", "parameter", "state")
+        and key not in texts
+        and key not in state
+        and (node.pass_ != "update" or key in updated)
     )

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from graphnn.node import Input, Node
-from graphnn.render.folding import Folding
 from graphnn.render.grid import Place, places
-from graphnn.render.model import Edge
-from graphnn.render.subject import Subject
+from graphnn.render.sketch import Sketch
 
 
 @dataclass(frozen=True)
 class Lanes:
-    """The place of every box that a node names.
+    """The place of every box.
 
     Parameters
     ----------
@@ -26,69 +23,59 @@ class Lanes:
         Inputs and parameters beside the road.
     """
 
-    places: Mapping[Node, Place]
-    homes: Mapping[Node, Node]
-    aside: frozenset[Node]
+    places: Mapping[str, Place]
+    homes: Mapping[str, str]
+    aside: frozenset[str]
 
 
-def lanes_of(
-    subject: Subject, folding: Folding, read: Sequence[Edge], losses: Sequence[Node]
-) -> Lanes:
+def lanes_of(sketch: Sketch) -> Lanes:
     """Give every box its column and row."""
-    nodes = {box: node for node, box in folding.ids.items()}
-    known = {nodes[box]: place for box, place in _forward(subject, folding, read, losses).items()}
-    aside = frozenset(leaf for leaf in folding.leaves if leaf not in known)
-    homes = _homes(folding, read, nodes, known)
-    for leaf in folding.leaves:
-        if leaf in aside:
-            known[leaf] = known[homes[leaf]] if leaf in homes else (0, 0)
+    pieces = sketch.pieces
+    known = _forward(sketch)
+    aside = frozenset(one for one, piece in pieces.items() if piece.given and one not in known)
+    homes = _homes(sketch, known)
+    for leaf in aside:
+        known[leaf] = known[homes[leaf]] if leaf in homes else (0, 0)
     last_column = max((column for column, _ in known.values()), default=0)
-    for last in folding.ops("backward"):
-        above = folding.shown_by(subject.forward_of(last))
-        place = None if above is None else known.get(above)
-        known[last] = place or (_column_by_inputs(folding, last, known, last_column), 0)
+    reads: dict[str, list[str]] = {one: [] for one in pieces}
+    for link in sketch.links_of("saved", "gradient", "turn"):
+        reads[link.target].append(link.source)
+    for one, piece in pieces.items():
+        if piece.lane == "backward":
+            place = known.get(piece.of) if piece.of is not None else None
+            columns = [known[value][0] for value in reads[one] if value in known]
+            known[one] = place or (min(columns, default=last_column), 0)
+    for one, piece in pieces.items():
+        if piece.lane == "update":
+            known[one] = known.get(piece.home or "", (last_column, 0))
     return Lanes(known, homes, aside)
 
 
-def _forward(
-    subject: Subject, folding: Folding, read: Iterable[Edge], losses: Sequence[Node]
-) -> dict[str, Place]:
+def _forward(sketch: Sketch) -> dict[str, Place]:
     """Places of forward ops, and of the input at which the main road starts."""
-    lane = folding.ops("forward")
-    sources = [node for node in folding.leaves if isinstance(node, Input)]
-    ends = [*losses, *(node for node in subject.results if node in lane), *lane[-1:]]
-    if not ends:
-        return {folding.ids[node]: (i, 0) for i, node in enumerate(sources)}
-    order = [folding.ids[node] for node in folding.drawn if node in {*sources, *lane}]
-    inputs: dict[str, list[str]] = {box: [] for box in order}
-    for edge in read:
-        if edge.kind == "data" and edge.source in inputs:
-            inputs[edge.target].append(edge.source)
-    return places(order, inputs, {folding.ids[node] for node in sources}, folding.ids[ends[0]])
+    pieces = sketch.pieces
+    lane = [one for one, piece in pieces.items() if piece.lane == "forward" and not piece.given]
+    sources = [one for one, piece in pieces.items() if piece.kind == "input"]
+    if not lane:
+        return {one: (i, 0) for i, one in enumerate(sources)}
+    losses = [one for one in lane if pieces[one].kind == "loss"]
+    results = [one for one in lane if set(pieces[one].nodes) & set(sketch.flat.outputs)]
+    inside = {*lane, *sources}
+    order = [one for one in pieces if one in inside]
+    inputs: dict[str, list[str]] = {one: [] for one in order}
+    for link in sketch.links_of("data"):
+        if link.source in inside and link.target in inside:
+            inputs[link.target].append(link.source)
+    return places(order, inputs, set(sources), [*losses, *results, *lane[-1:]][0])
 
 
-def _homes(
-    folding: Folding,
-    read: Iterable[Edge],
-    nodes: Mapping[str, Node],
-    known: Mapping[Node, Place],
-) -> dict[Node, Node]:
-    readers: dict[Node, list[Node]] = {}
-    for edge in read:
-        if edge.kind == "data":
-            readers.setdefault(nodes[edge.source], []).append(nodes[edge.target])
+def _homes(sketch: Sketch, known: Mapping[str, Place]) -> dict[str, str]:
+    readers: dict[str, list[str]] = {}
+    for link in sketch.links_of("data"):
+        if link.target in known:
+            readers.setdefault(link.source, []).append(link.target)
     return {
-        leaf: min(readers[leaf], key=lambda node: known[node][0])
-        for leaf in folding.leaves
-        if leaf in readers and leaf not in known
+        one: min(readers[one], key=lambda other: known[other][0])
+        for one, piece in sketch.pieces.items()
+        if piece.given and one in readers and one not in known
     }
-
-
-def _column_by_inputs(
-    folding: Folding, last: Node, known: Mapping[Node, Place], default: int
-) -> int:
-    """Where no forward node says it: the leftmost column from which the box reads."""
-    shown = [folding.shown_by(value) for value in folding.inputs(last)]
-    return min(
-        (known[node][0] for node in shown if node is not None and node in known), default=default
-    )

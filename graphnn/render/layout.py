@@ -19,6 +19,7 @@ from graphnn.render.routes import Route, routed
 from graphnn.render.typography import width_of
 
 TITLE, LINE, SMALL = 11.0, 9.0, 8.0  # font sizes in points
+BARS = 14.0  # height of a histogram
 _LEADING = 1.22  # distance of lines in font sizes
 _PAD_X, _PAD_Y = 7.0, 5.0  # around the text of a box
 _GAP_X, _GAP_Y = 22.0, 20.0  # between boxes
@@ -32,14 +33,15 @@ LEGEND: Mapping[EdgeKind, str] = {
     "gradient": "← gradients, in reverse",
     "saved": "- - - saved for the reverse pass",
     "update": "↑ updates",
+    "delay": "→ to the next step of the loop",
 }
 
 
 @dataclass(frozen=True)
 class Caption:
-    """A line of the legend, for one kind of edge."""
+    """A line of the legend, for one kind of edge, or of the notes."""
 
-    kind: EdgeKind
+    kind: EdgeKind | None
     words: str
     rect: Rect
 
@@ -53,6 +55,7 @@ class Layout:
     frames: tuple[Frame, ...]
     legend: tuple[Caption, ...]
     bounds: Rect
+    notes: tuple[Caption, ...] = ()
 
 
 Band: TypeAlias = tuple[int, int, int]  # sorted from top to bottom
@@ -78,7 +81,9 @@ def laid_out(drawing: Drawing) -> Layout:
     routes = routed(drawing.boxes, drawing.edges, rects)
     bends = [Rect(x, y, x, y) for route in routes.values() for x, y in route]
     bounds = around([picture, *bends, *(caption.rect for caption in legend)])
-    return Layout(rects, routes, frames, legend, bounds.grown(_MARGIN))
+    notes = tuple(_noted(drawing, bounds))
+    bounds = around([bounds, *(caption.rect for caption in notes)])
+    return Layout(rects, routes, frames, legend, bounds.grown(_MARGIN), notes)
 
 
 def size_of(box: Box) -> Size:
@@ -87,7 +92,12 @@ def size_of(box: Box) -> Size:
         return _SUM, _SUM
     title, line = (LINE, SMALL) if box.kind == "saved" else (TITLE, LINE)
     widths = [width_of(box.title, title, bold=True), *(width_of(t, line) for t in box.lines)]
-    height = _LEADING * (title + line * len(box.lines)) + 2 * _PAD_Y
+    small = [*box.figures, *(box.seen.lines if box.seen is not None else ())]
+    widths += [width_of(text, SMALL) for text in small]
+    height = _LEADING * (title + line * len(box.lines) + SMALL * len(small)) + 2 * _PAD_Y
+    if box.seen is not None and box.seen.bars:
+        height += BARS
+        widths.append(2.5 * len(box.seen.bars))
     return max(widths) + 2 * _PAD_X, height
 
 
@@ -206,3 +216,15 @@ def _legend(drawing: Drawing, bounds: Rect) -> Iterator[Caption]:
             x, y = bounds.left, y - 2 * LINE
         yield Caption(kind, words, Rect(x, y, x + width, y + 2 * LINE))
         x += width + _GAP_X
+
+
+def _noted(drawing: Drawing, bounds: Rect) -> Iterator[Caption]:
+    """What the picture does not show, a line each beneath all else."""
+    y = bounds.bottom - 2 * LINE
+    for words in drawing.notes:
+        yield Caption(
+            None,
+            words,
+            Rect(bounds.left, y, bounds.left + width_of(words, LINE) + _PAD_X, y + 2 * LINE),
+        )
+        y -= 2 * LINE

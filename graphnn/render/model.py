@@ -13,9 +13,13 @@ from graphnn.errors import GraphError
 
 Passes: TypeAlias = Literal["forward", "backward", "joint"]
 Lane: TypeAlias = Literal["forward", "backward", "update"]
-BoxKind: TypeAlias = Literal["input", "parameter", "state", "op", "loss", "sum", "update", "saved"]
-EdgeKind: TypeAlias = Literal["data", "saved", "gradient", "turn", "update"]
+BoxKind: TypeAlias = Literal[
+    "input", "parameter", "state", "op", "loss", "sum", "update", "saved", "delay", "layer"
+]
+EdgeKind: TypeAlias = Literal["data", "saved", "gradient", "turn", "update", "delay"]
+Theme: TypeAlias = Literal["light", "dark"]
 
+THEMES: tuple[Theme, ...] = ("light", "dark")
 PASSES: tuple[Passes, ...] = ("forward", "backward", "joint")
 
 
@@ -33,6 +37,8 @@ class Box:
         The pass that it belongs to.
     title, lines
         What is written in it: the op, then name, constants, shape.
+    figures
+        Number of its step, bytes, FLOPs.
     tooltip
         Equations, formula, and the user's line.
     scope
@@ -48,6 +54,8 @@ class Box:
     home
         For an update and for the gradient of a parameter: the box of that parameter, which a
         picture of one pass may leave out.
+    seen
+        What was captured of its value.
     """
 
     id: str
@@ -62,6 +70,30 @@ class Box:
     row: int = 0
     aside: bool = False
     home: str | None = None
+    figures: tuple[str, ...] = ()
+    seen: Seen | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a captured value looks like in a box.
+
+    Parameters
+    ----------
+    lines
+        Its elements, or mean and standard deviation, least and largest.
+    bars
+        Heights of its histogram, from 0 to 1.
+    tone
+        ``"zero"``, ``"lost"`` (NaN or infinite) or ``"value"``.
+    rms
+        Root mean square.
+    """
+
+    lines: tuple[str, ...]
+    bars: tuple[float, ...]
+    tone: Literal["zero", "lost", "value"]
+    rms: float
 
 
 @dataclass(frozen=True)
@@ -74,24 +106,39 @@ class Edge:
         Ids of boxes.
     kind
         ``data`` flows forward, ``gradient`` back, ``saved`` is a forward value that the reverse
-        pass reads, ``turn`` is where the loss becomes a gradient, ``update`` is a new value.
+        pass reads, ``turn`` is where the loss becomes a gradient, ``update`` is a new value,
+        ``delay`` a state that the next step of a loop reads.
     tooltip
         The values that flow.
+    label
+        What is written at it: the bytes of what is saved.
+    bytes
+        Of the values.
+    cut
+        Whether no gradient flows back along it: ``stop_gradient``.
     """
 
     source: str
     target: str
     kind: EdgeKind
     tooltip: str = ""
+    label: str = ""
+    bytes: int = 0
+    cut: bool = False
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """Boxes and edges, each in a fixed order."""
+    """Boxes and edges, each in a fixed order; ``notes`` say what is not shown.
+
+    ``captured``: values are shown, and edges are as wide as theirs are large.
+    """
 
     passes: Passes
     boxes: tuple[Box, ...]
     edges: tuple[Edge, ...]
+    notes: tuple[str, ...] = ()
+    captured: bool = False
 
     def check(self) -> None:
         """Prove that the drawing is whole.

@@ -47,8 +47,33 @@ def routed(
         way = _way(source.center, target.center, others)
         start = _border(source, way[1], edge.source in round_ids)
         end = _border(target, way[-2], edge.target in round_ids)
-        routes[edge.source, edge.target] = _curve([start, *way[1:-1], end])
+        routes[edge.source, edge.target] = _clear_curve([start, *way[1:-1], end], others)
     return routes
+
+
+def _clear_curve(way: Sequence[Point], others: _Rows) -> Route:
+    """The most bent curve through the turning points that no box is in the way of."""
+    if len(way) == 2:
+        return _curve(way, _BEND)
+    inner = others + np.array([_CLEAR, _CLEAR, -_CLEAR, -_CLEAR])
+    bends = (_BEND, _BEND / 2, _BEND / 4)
+    found = (_curve(way, bend) for bend in bends)
+    return next((curve for curve in found if not _meets(curve, inner)), _curve(way, 0.0))
+
+
+def _meets(curve: Route, rects: _Rows) -> bool:
+    """Whether a curve goes through a box."""
+    points = np.array(curve)
+    t = np.linspace(0, 1, 21)[:, None]
+    s = 1 - t
+    for i in range(0, len(points) - 1, 3):
+        a, b, c, d = points[i : i + 4]
+        on = s**3 * a + 3 * s**2 * t * b + 3 * s * t**2 * c + t**3 * d
+        x, y = on[:, :1], on[:, 1:]
+        left, bottom, right, top = rects.T
+        if ((left < x) & (x < right) & (bottom < y) & (y < top)).any():
+            return True
+    return False
 
 
 def _row(rect: Rect) -> tuple[float, float, float, float]:
@@ -137,12 +162,12 @@ def _border(rect: Rect, toward: Point, is_round: bool) -> Point:
     return x + share * dx, y + share * dy
 
 
-def _curve(way: Sequence[Point]) -> Route:
+def _curve(way: Sequence[Point], bend: float) -> Route:
     """Through all turning points, bulging away from the corners: Catmull-Rom with short handles."""
     ahead = [_direction(way[max(i - 1, 0)], way[min(i + 1, len(way) - 1)]) for i in range(len(way))]
     curve = [way[0]]
     for i, (a, b) in enumerate(pairwise(way)):
-        reach = _BEND * math.dist(a, b)
+        reach = bend * math.dist(a, b)
         curve.append((a[0] + reach * ahead[i][0], a[1] + reach * ahead[i][1]))
         curve.append((b[0] - reach * ahead[i + 1][0], b[1] - reach * ahead[i + 1][1]))
         curve.append(b)

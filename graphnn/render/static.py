@@ -10,34 +10,66 @@ import sysconfig
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
+from typing import Any
 
 from graphnn.errors import GraphError
 from graphnn.files import target_of, write_whole
+from graphnn.render.capture import Captured
+from graphnn.render.capture import capture as captured
+from graphnn.render.collapse import Level
+from graphnn.render.document import document_of
 from graphnn.render.dot import dot_of
-from graphnn.render.drawing import drawing_of
+from graphnn.render.drawing import Collapse, check_options, drawing_of
 from graphnn.render.layout import laid_out
-from graphnn.render.model import PASSES, Passes
-from graphnn.render.subject import subject_of
+from graphnn.render.model import THEMES, Passes, Theme
+from graphnn.render.page import write_page
 
 FORMATS = {".svg": "svg", ".png": "png", ".dot": "dot", ".gv": "dot"}
+PAGE = ".html"
 _PROGRAM = "graphviz-pure"  # the PyPI wheel, and the executable that it brings
 
 
 def render(
-    target: object, path: str | os.PathLike[str], passes: Passes = "joint", *, dpi: int = 144
+    target: object,
+    path: str | os.PathLike[str],
+    passes: Passes = "joint",
+    *,
+    level: Level = "op",
+    collapse: Collapse = "auto",
+    rolled: bool = True,
+    capture: Any = None,
+    theme: Theme = "light",
+    dpi: int = 144,
 ) -> Path:
     """Draw a graph and how backprop flows through it.
 
     Parameters
     ----------
     target
-        A node or several, a :class:`gn.Graph`, a :class:`gn.function`, or a compiled model.
+        A node or several, a :class:`gn.Graph`, a :class:`gn.function`, a model, or what
+        :func:`gn.capture` returned.
     path
-        File to write; its suffix chooses the format: ``.svg``, ``.png``, ``.dot`` or ``.gv``.
+        File to write; its suffix chooses the format: ``.svg``, ``.png``, ``.dot``, ``.gv``, or
+        ``.html``, one page without any network in which the schedule is stepped through.
     passes
         ``"forward"``; ``"backward"``, the reverse pass with the forward values that it reads; or
         ``"joint"``. Where a graph has no reverse pass, the gradients of its loss by all trainable
         parameters are derived for the picture.
+    level
+        ``"op"``; ``"layer"``: each scope is one box; ``"block"``: each outermost scope is one.
+    collapse
+        ``"auto"``: inner scopes become single boxes until no more than 150 are left, and a note
+        says so; ``"none"``; or a list of scopes that are drawn as single boxes.
+    rolled
+        Whether the body of a loop is drawn once, with an edge to its next step; else once for each
+        step (of more than 12 the first and the last six).
+    capture
+        Data of one batch, as for :func:`gn.capture`: boxes then show values, edges are as wide as
+        their values are large, gradients are coloured by log₁₀ of their root mean square, grey
+        where they are zero, striped where they are NaN or infinite. For a page also the
+        :class:`gn.Capture` of a training.
+    theme
+        ``"light"`` or ``"dark"``; a page follows the reader's settings.
     dpi
         Dots per inch of a PNG.
 
@@ -49,8 +81,8 @@ def render(
     Raises
     ------
     GraphError
-        For another target, suffix or pass, a missing folder, a graph without a loss, and where
-        Graphviz is missing.
+        For another target, suffix, pass or setting, a missing folder, a graph without a loss, and
+        where Graphviz is missing.
     DataError
         If the file cannot be written; an older one is kept.
 
@@ -66,32 +98,51 @@ def render(
     'backprop.svg'
     """
     file = Path(path)
+    if file.suffix.lower() == PAGE:
+        return write_page(target, file, passes, capture=capture)
     form, place = _format_of(file), target_of(file)
-    source = dot_source(target, passes)
+    source = dot_source(
+        target, passes, level=level, collapse=collapse, rolled=rolled, capture=capture, theme=theme
+    )
     data = source.encode() if form == "dot" else _drawn(source, form, dpi)
     write_whole(place, data)
     return file
 
 
-def dot_source(target: object, passes: Passes = "joint") -> str:
+def dot_source(
+    target: object,
+    passes: Passes = "joint",
+    *,
+    level: Level = "op",
+    collapse: Collapse = "auto",
+    rolled: bool = True,
+    capture: Any = None,
+    theme: Theme = "light",
+) -> str:
     """The picture in DOT.
 
     Parameters
     ----------
-    target, passes
+    target, passes, level, collapse, rolled, capture, theme
         As for :func:`render`.
     """
-    if passes not in PASSES:
-        raise GraphError(f"passes is 'forward', 'backward' or 'joint'; got {passes!r}")
-    drawing = drawing_of(subject_of(target, passes), passes)
-    return dot_of(drawing, laid_out(drawing))
+    check_options(passes, level, collapse)
+    if theme not in THEMES:
+        raise GraphError(f"theme is 'light' or 'dark'; got {theme!r}")
+    reverse = passes != "forward"
+    if capture is not None:
+        target = captured(target, capture, reverse=reverse)
+    described = target.document if isinstance(target, Captured) else None
+    document = described or document_of(target, reverse=reverse)
+    drawing = drawing_of(document, passes, level=level, collapse=collapse, rolled=rolled)
+    return dot_of(drawing, laid_out(drawing), theme)
 
 
 def _format_of(file: Path) -> str:
     form = FORMATS.get(file.suffix.lower())
     if form is None:
         raise GraphError(
-            f"the suffix of a picture is one of {', '.join(FORMATS)}; got {str(file)!r}. "
+            f"the suffix of a picture is one of {', '.join([*FORMATS, PAGE])}; got {str(file)!r}. "
             f"Did you mean {str(file.with_suffix('.svg')) if file.name else 'graph.svg'!r}?"
         )
     if not file.parent.is_dir():

@@ -2,5 +2,6 @@
 
 from graphnn.train.epochs import EpochRun
 from graphnn.train.history import History
+from graphnn.train.loops import loop
 
-__all__ = ["EpochRun", "History"]
+__all__ = ["EpochRun", "History", "loop"]

@@ -10,14 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphnn.backends.cpu import executor
-from graphnn.backends.cpu.binding import address_of
+from graphnn.backends.cpu.binding import Bound, address_of
 from graphnn.backends.cpu.executor import Job
 from graphnn.errors import GraphError
 from graphnn.function import Function
 from graphnn.fusion import is_computed, root
 from graphnn.node import Input, Node
 from graphnn.ops.random.generator import generator
+from graphnn.ops.training.tally import TALLY
 from graphnn.spec import BATCH, evaluate
+from graphnn.train.measures import Measures, Value
 
 
 class Run(Protocol):
@@ -28,6 +30,7 @@ class Run(Protocol):
     batches: int
     epochs: int
     sums: NDArray[np.float64]
+    measures: Measures
 
     @property
     def done(self) -> int:
@@ -37,15 +40,14 @@ class Run(Protocol):
     def progress(self) -> tuple[int, int]:
         """Epochs done, and batches done of the present one."""
 
-    @property
-    def so_far(self) -> tuple[NDArray[np.float64], int, float]:
-        """Of the epoch under way: sums over samples, how many samples, seconds."""
+    def part(self, epoch: int) -> tuple[NDArray[np.float64], int, float]:
+        """What an epoch brought so far: sums over samples, how many samples, seconds."""
 
-    def means(self, epoch: int = 0) -> list[float]:
-        """The outputs' means over an epoch that is done."""
+    def means(self, epoch: int = 0) -> list[Value]:
+        """The outputs' means over an epoch that is done, and what tallies come to."""
 
-    def brought(self, first: int, last: int) -> tuple[NDArray[np.float64], list[float]]:
-        """Means and seconds of epochs that are done."""
+    def brought(self, first: int, last: int) -> tuple[list[list[Value]], list[float]]:
+        """The same for each output, and the seconds, of epochs that are done."""
 
     def go_on_from(self, batch: int, sums: NDArray[np.float64], seconds: float) -> None:
         """Begin behind some batches of the first epoch."""
@@ -66,7 +68,7 @@ class EpochRun:
     Parameters
     ----------
     function
-        Its first outputs, all float scalars, are summed over each epoch.
+        Its outputs are summed over each epoch: float scalars, means over a batch, and tallies.
     data
         For each input an array that fits it, samples along the first axis.
     batch_size
@@ -81,7 +83,9 @@ class EpochRun:
     Attributes
     ----------
     sums
-        float64 (epochs, outputs): sums over samples so far.
+        float64 (epochs, elements of all outputs): sums over samples so far.
+    measures
+        What they mean.
     samples
         Number of samples.
     batches
@@ -103,7 +107,7 @@ class EpochRun:
         self.batch = min(batch_size, self.samples)
         self.batches = -(-self.samples // self.batch)
         self.epochs = epochs
-        _check_inputs(function)
+        check_inputs(function)
         data = {node: function.apart(array) for node, array in data.items()}
         tail = self.samples % self.batch
         _, sizes = function.checked([data[node] for node in function.inputs])
@@ -115,45 +119,20 @@ class EpochRun:
                 else None
             )
         self.job = Job(self.bound, small)
-        self.sums = np.zeros((epochs, len(function.outputs)))
+        self.measures = Measures(function.outputs)
+        self.sums = np.zeros((epochs, self.measures.width))
         self._ordered = False  # whether the order in memory is that of the epoch under way
         self._total = 0.0
         self._clock = np.zeros(epochs)
-        self._set_tables(data)
+        set_tables(self.job, function, self.bound, data, self.sums)
         self.job.set(EPOCHS=epochs, SAMPLES=self.samples, BATCH=self.batch)
         self.job.set(CLOCK=address_of(self._clock))
+        self.job.hold(self._clock)
         if shuffle:
             order = np.empty(self.samples, np.int64)
             self.job.hold(order)
             seed = int(generator().value[0])
             self.job.set(ORDER=address_of(order), SEED=seed, FIRST_EPOCH=first_epoch)
-
-    def _set_tables(self, data: Mapping[Input, NDArray[Any]]) -> None:
-        arena = address_of(self.bound.arena)
-        gathers = []
-        for node, array in data.items():
-            if node not in self.bound.offsets:
-                continue
-            width = evaluate(node.spec.nbytes, {**self.bound.plan.sizes, "N": 1})
-            gathers.append((address_of(array), arena + self.bound.offsets[node], width))
-            self.job.hold(array)
-        sources = [self._source(i) for i in range(len(self.function.outputs))]
-        table = np.array(gathers or [(0, 0, 0)], np.int64)
-        scalars = np.array(sources or [(0, 0)], np.int64)
-        self.job.hold(table, scalars, self.sums, self._clock)
-        self.job.set(GATHERS=address_of(table), GATHER_COUNT=len(gathers))
-        self.job.set(SUM_SOURCES=address_of(scalars), SUM_COUNT=len(sources))
-        self.job.set(SUMS=address_of(self.sums))
-
-    def _source(self, index: int) -> tuple[int, int]:
-        """Address and bytes of an output: a float scalar in the arena."""
-        node: Node = self.function.result(index)
-        if node.spec.shape != () or not is_computed(root(node)):
-            raise GraphError(
-                f"{node.name} must be a float scalar that depends on the inputs, to be summed over "
-                f"an epoch; it has shape {node.shape}. Declared at {node.origin}."
-            )
-        return address_of(self.function.view(node, self.bound)), node.spec.itemsize
 
     @property
     def done(self) -> int:
@@ -170,24 +149,20 @@ class EpochRun:
         """Time that each epoch that is done took inside the executor."""
         return self.brought(0, self.progress[0])[1]
 
-    def means(self, epoch: int = 0) -> list[float]:
-        """The outputs' means over an epoch that is done."""
-        return (self.sums[epoch] / self.samples).tolist()  # type: ignore[no-any-return]
+    def means(self, epoch: int = 0) -> list[Value]:
+        """The outputs' means over an epoch that is done, and what tallies come to."""
+        return self.measures.values(self.sums[epoch], self.samples)
 
-    def brought(self, first: int, last: int) -> tuple[NDArray[np.float64], list[float]]:
-        """Means (epochs, outputs) and seconds of the epochs from ``first`` to before ``last``."""
+    def brought(self, first: int, last: int) -> tuple[list[list[Value]], list[float]]:
+        """Each output's values, and the seconds, of epochs from ``first`` to before ``last``."""
         seconds = self._clock[first:last]
         if not seconds.any():  # a system without a clock: the total, shared out
             seconds = np.full(last - first, self._total / max(self.progress[0], 1))
-        return self.sums[first:last] / self.samples, seconds.tolist()
+        return self.measures.columns(self.sums[first:last], self.samples), seconds.tolist()
 
-    @property
-    def so_far(self) -> tuple[NDArray[np.float64], int, float]:
-        """Of the epoch under way: sums over samples, how many samples, seconds."""
-        epoch, batch = self.progress
-        if epoch == self.epochs:
-            return np.zeros(self.sums.shape[1]), 0, 0.0
-        seen = min(batch * self.batch, self.samples)
+    def part(self, epoch: int) -> tuple[NDArray[np.float64], int, float]:
+        """What an epoch brought so far: sums over samples, how many samples, seconds."""
+        seen = min(max(self.done - epoch * self.batches, 0) * self.batch, self.samples)
         return self.sums[epoch].copy(), seen, float(self._clock[epoch])
 
     def go_on_from(self, batch: int, sums: NDArray[np.float64], seconds: float) -> None:
@@ -231,7 +206,52 @@ class EpochRun:
         self._total += time.perf_counter() - started
 
 
-def _check_inputs(function: Function) -> None:
+def set_tables(
+    job: Job,
+    function: Function,
+    bound: Bound,
+    data: Mapping[Input, NDArray[Any]],
+    sums: NDArray[np.float64],
+) -> None:
+    """Say where batches are gathered from, and where the outputs are added up."""
+    arena = address_of(bound.arena)
+    gathers = []
+    for node, array in data.items():
+        if node not in bound.offsets:
+            continue
+        width = evaluate(node.spec.nbytes, {**bound.plan.sizes, "N": 1})
+        gathers.append((address_of(array), arena + bound.offsets[node], width))
+        job.hold(array)
+    sources = [_source(function, i, bound) for i in range(len(function.outputs))]
+    table = np.array(gathers or [(0, 0, 0)], np.int64)
+    scalars = np.array(sources or [(0, 0, 0, 0)], np.int64)
+    job.hold(table, scalars, sums)
+    job.set(GATHERS=address_of(table), GATHER_COUNT=len(gathers))
+    job.set(SUM_SOURCES=address_of(scalars), SUM_COUNT=len(sources))
+    job.set(SUMS=address_of(sums))
+
+
+def _source(function: Function, index: int, bound: Bound) -> tuple[int, int, int, int]:
+    """Address, bytes an element and elements of an output, and whether it is a mean."""
+    node: Node = function.result(index)
+    tallied = function.outputs[index].op is TALLY
+    if (node.spec.shape != () and not tallied) or not is_computed(root(node)):
+        raise GraphError(
+            f"{node.name} must be a float scalar that depends on the inputs, to be summed over "
+            f"an epoch; it has shape {node.shape}. Declared at {node.origin}."
+        )
+    found = function.view(node, bound)
+    return address_of(found), node.spec.itemsize, found.size, int(not tallied)
+
+
+def check_inputs(function: Function) -> None:
+    """Check that a data set can be cut into batches for all inputs.
+
+    Raises
+    ------
+    GraphError
+        Unless the batch is their first axis, and no other.
+    """
     for node in function.inputs:
         shape: Sequence[object] = node.spec.shape
         if not shape or shape[0] != BATCH or any(dim == BATCH for dim in shape[1:]):

@@ -18,13 +18,15 @@ from graphnn.context import declared_at
 from graphnn.errors import NotFiniteWarning
 from graphnn.function import Function
 from graphnn.ops.loss.binary import log_loss
+from graphnn.train.callbacks.callback import Callback
 from graphnn.train.callbacks.hooks import Hooks
 from graphnn.train.epochs import Run
 from graphnn.train.history import History
+from graphnn.train.measures import Measures, figures, is_array
 from graphnn.train.progress import Reporter, Silent
+from graphnn.train.stream_run import Open, run_over
 
-Validate: TypeAlias = Callable[[], Mapping[str, float]]
-Begin: TypeAlias = Callable[[int, int], Run]
+Validate: TypeAlias = Callable[[], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -43,45 +45,93 @@ class Fitting:
     ----------
     function
         The training step; its first outputs bear ``names``, the loss first.
-    begin
-        Makes the run of some epochs: ``begin(first, count)``.
     names
         Names of the outputs that are averaged over each epoch.
-    history
-        Filled epoch by epoch, also if the run is interrupted.
-    shown
-        What a person sees.
     hooks
         The callbacks.
+    batch_size, shuffle
+        How arrays become batches.
     validate
         Measures after each epoch, if there is validation data.
     judged
         Names of what validation measures.
+    before
+        How many epochs were trained by earlier fits: each has an order of its own.
+
+    Attributes
+    ----------
+    history
+        Filled epoch by epoch, also if the run is interrupted.
+    data
+        What is gone through; set before :meth:`run`.
+    shown
+        What a person sees.
     """
 
     def __init__(
         self,
         function: Function,
-        begin: Begin,
         names: Sequence[str],
-        history: History,
-        shown: Reporter,
         hooks: Hooks,
+        batch_size: int,
+        shuffle: bool = True,
         validate: Validate | None = None,
         judged: Sequence[str] = (),
+        before: int = 0,
     ) -> None:
-        self.function, self.begin, self.names = function, begin, list(names)
-        self.history, self.shown, self.hooks = history, shown, hooks
+        self.function, self.names, self.hooks = function, list(names), hooks
+        self.batch_size, self.shuffle = batch_size, shuffle
+        self.history = History()
+        self.data: Open = {}
+        self.shown: Reporter = Silent()
         self.validate, self.judged = validate, list(judged) if validate is not None else []
+        self.before = before
         self.first = Place()  # where training began, or goes on from
+        self.partial: tuple[NDArray[np.float64], float] | None = None  # of the first epoch
+        self.states: dict[Callback, dict[str, Any]] = {}
         self.active: Run | None = None
         self._finite = True
         self._told = 0  # of how many epochs of the run
+        self._closed = 0  # epochs of the run whose edge is behind it
 
     @property
     def measured(self) -> list[str]:
-        """Names of what the history has, and the logs of an epoch."""
+        """Names of what the history has."""
         return [*self.names, *(f"val_{name}" for name in self.judged)]
+
+    @property
+    def logged(self) -> list[str]:
+        """Names of what the logs of an epoch have: no arrays."""
+        arrays = {n for n, v in zip(self.names, self.function.outputs, strict=True) if is_array(v)}
+        return [name for name in self.measured if name.removeprefix("val_") not in arrays]
+
+    @property
+    def edges(self) -> bool:
+        """Whether Python runs between the epochs."""
+        return self.validate is not None or self.hooks.between
+
+    @property
+    def place(self) -> Place:
+        """Where training is: behind an epoch only when its edge is done too."""
+        if self.active is None:
+            return self.first
+        epoch, batch = self.active.progress
+        if self.edges and epoch > self._closed:
+            epoch, batch = self._closed, self.active.batches
+        step = self.first.step - self.first.batch + self.active.done
+        return Place(self.first.epoch + epoch, batch, step)
+
+    @property
+    def part(self) -> tuple[NDArray[np.float64], float]:
+        """Sums over samples and seconds of the epoch that :attr:`place` is in."""
+        nothing = np.zeros(Measures(self.function.outputs).width)
+        if self.active is None:
+            return self.partial or (nothing, 0.0)
+        row = self.place.epoch - self.first.epoch
+        if row == self.active.epochs:
+            return nothing, 0.0
+        sums, _, seconds = self.active.part(row)
+        return sums, seconds
 
     def run(self, epochs: int, params: Mapping[str, Any]) -> None:
         """Train: all epochs in one call of the executor, or in pieces with Python between them.
@@ -93,7 +143,8 @@ class Fitting:
         """
         logs: dict[str, float] = {}
         try:
-            with self.hooks.training({**params, "names": self.measured}, logs):
+            params = {**params, "names": self.logged}
+            with self.hooks.training(params, logs, lambda: self.place.step, self.states):
                 self._train(epochs, logs)
         finally:
             self.history.pad(self.measured)
@@ -101,8 +152,12 @@ class Fitting:
     def _train(self, epochs: int, logs: dict[str, float]) -> None:
         if self.first.epoch >= epochs or self.hooks.want_stop():
             return
-        run = self.active = self._prepared(epochs - self.first.epoch)
-        if self.validate is None and not self.hooks.between:
+        run = self._prepared(epochs - self.first.epoch)
+        if self.partial is not None:
+            run.go_on_from(self.first.batch, *self.partial)
+            self.history.extend(self.names, *run.brought(0, run.progress[0]))
+        self.active = run
+        if not self.edges:
             self._run(run)
             return
         for row in range(run.epochs):
@@ -128,24 +183,26 @@ class Fitting:
 
     def _so_far(self, run: Run, row: int) -> dict[str, float]:
         """The means of the epoch, also where it has just ended."""
-        if run.progress[0] > row:
-            return dict(zip(self.names, run.means(row), strict=True))
-        sums, seen, _ = run.so_far
-        return dict(zip(self.names, (sums / seen).tolist(), strict=True))
+        sums, seen, _ = run.part(row)
+        return figures(dict(zip(self.names, run.measures.values(sums, seen), strict=True)))
 
     def _edge(self, run: Run, row: int, logs: dict[str, float]) -> None:
         """What happens after an epoch: validation, the history's values to the callbacks."""
         epoch = self.first.epoch + row
         if self.validate is not None:
             self._validated(run, row, self.validate)
+        self._closed = row + 1
         logs.clear()
-        logs.update({name: self.history[name][-1] for name in self.measured})
+        logs.update({name: self.history[name][-1] for name in self.logged})
         self.hooks.epoch_end(epoch, logs)
 
     def _prepared(self, epochs: int) -> Run:
         """The run; what must be compiled for it is compiled here, and told apart."""
         before, started = counts["compiled"], time.perf_counter()
-        run = self.begin(self.first.epoch, epochs)
+        run = run_over(
+            self.function, self.data, self.batch_size, epochs,
+            shuffle=self.shuffle, first_epoch=self.before + self.first.epoch,
+        )  # fmt: skip
         executor.prepare()
         self.shown.begin(counts["compiled"] - before, time.perf_counter() - started)
         return run
@@ -171,10 +228,11 @@ class Fitting:
                 self.shown.epoch_done(
                     self.first.epoch + row, self.names, values, seconds[row - told]
                 )
-        self._check_finite(self.first.epoch + told, run.sums[told:done, 0])
+        self._check_finite(self.first.epoch + told, run.sums[told:done, :1].ravel())
 
     def _validated(self, run: Run, row: int, validate: Validate) -> None:
-        values = dict.fromkeys(self.judged, math.nan)  # if it is cut short: no column is shorter
+        # If it is cut short, no column shall be shorter.
+        values: dict[str, Any] = dict.fromkeys(self.judged, math.nan)
         try:
             values |= validate()
         finally:
@@ -194,9 +252,10 @@ class Fitting:
         epoch, loss = first + int(wrong[0]), losses[wrong[0]]
         here = declared_at()
         warnings.warn_explicit(
-            f"epoch {epoch + 1}: the loss is {loss}, and the weights will hardly recover. "
-            f"{self._suspect()}Look for NaN or Inf in the data (np.isfinite(x).all()) and for "
-            "logarithms and quotients at 0, or lower the learning rate. "
+            f"epoch {epoch + 1}: the {self.names[0]} is {loss}, and the weights will hardly "
+            f"recover. {self._suspect()}"
+            "Look for NaN or Inf in the data (np.isfinite(x).all()) and for logarithms and "
+            "quotients at 0, or lower the learning rate. "
             "warnings.simplefilter('error', gn.NotFiniteWarning) stops training there.",
             NotFiniteWarning,
             here.file,

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from graphnn.errors import DataError, GraphError
 from graphnn.node import Input
 from graphnn.optim.checks import check_share
+from graphnn.train.sources import Source
 
 Samples: TypeAlias = dict[Input, NDArray[Any]]
 
 
-def held_back(data: Samples, other: Samples | None, share: float) -> tuple[Samples, Samples]:
+def held_back(data: Samples | Source, other: object, share: float) -> tuple[Samples, Samples]:
     """The samples without the last ones, and those: the share ``share`` of all.
 
     Parameters
@@ -34,6 +35,11 @@ def held_back(data: Samples, other: Samples | None, share: float) -> tuple[Sampl
     check_share("validation_split", share)
     if other is not None:
         raise GraphError("give validation_data or validation_split, not both")
+    if isinstance(data, Source):
+        raise DataError(
+            "validation_split holds back samples of arrays, and batches come one after the other: "
+            "give validation_data"
+        )
     samples = len(next(iter(data.values())))
     kept = math.floor(samples * (1 - share))
     if not 0 < kept < samples:

@@ -8,10 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from graphnn.errors import DataError
 from graphnn.files import target_of, write_whole
@@ -32,7 +29,7 @@ class History:
     history
         Lists by name: ``loss``, each metric, and ``val_...`` where there was validation data. The
         training values are means over the epoch, weighted by batch, while the weights moved. A
-        validation that was interrupted is nan.
+        validation that was interrupted is nan. A metric that is an array stands as nested lists.
     seconds
         Time of each epoch inside the compiled loop, without validation and callbacks.
 
@@ -51,7 +48,7 @@ class History:
     True
     """
 
-    history: dict[str, list[float]] = field(default_factory=dict)
+    history: dict[str, list[Any]] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
 
     @property
@@ -59,7 +56,7 @@ class History:
         """How many epochs were trained."""
         return len(self.seconds)
 
-    def __getitem__(self, name: str) -> list[float]:
+    def __getitem__(self, name: str) -> list[Any]:
         """The values of a name, one an epoch: ``history["val_loss"]``."""
         if name not in self.history:
             raise KeyError(
@@ -83,13 +80,15 @@ class History:
         """Numbers of the epochs, from 0."""
         return list(range(len(self.seconds)))
 
-    def extend(self, names: list[str], values: NDArray[np.float64], seconds: list[float]) -> None:
-        """Add epochs: ``values`` has shape (epochs, names)."""
-        for name, column in zip(names, values.T, strict=True):
-            self.history.setdefault(name, []).extend(column.tolist())
+    def extend(
+        self, names: Sequence[str], columns: Sequence[Sequence[Any]], seconds: Sequence[float]
+    ) -> None:
+        """Add epochs: of each name the values."""
+        for name, column in zip(names, columns, strict=True):
+            self.history.setdefault(name, []).extend(column)
         self.seconds.extend(seconds)
 
-    def add_validation(self, values: Mapping[str, float]) -> None:
+    def add_validation(self, values: Mapping[str, Any]) -> None:
         """Add one epoch's validation values."""
         for name, value in values.items():
             self.history.setdefault(f"val_{name}", []).append(value)
@@ -111,7 +110,7 @@ class History:
             Most bars of a row; more epochs share one, by their mean.
         """
         check_count("width", width)
-        return sparkline(self.history, sum(self.seconds), width)
+        return sparkline(self._curves, sum(self.seconds), width)
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
         """Draw the curves by matplotlib: a panel for each measure; needs ``graphnn[plot]``.
@@ -133,7 +132,13 @@ class History:
         DataError
             If there is nothing to draw, or the file cannot be written.
         """
-        return plot(self.history, path)
+        return plot(self._curves, path)
+
+    @property
+    def _curves(self) -> dict[str, list[float]]:
+        """The columns without those of arrays."""
+        columns = self.history.items()
+        return {n: v for n, v in columns if not any(isinstance(one, list) for one in v)}
 
     def __str__(self) -> str:
         return self.sparkline()
@@ -191,13 +196,20 @@ class History:
         return cls.from_json(text)
 
     def __repr__(self) -> str:
-        last = ", ".join(f"{name}={values[-1]:.4g}" for name, values in self.history.items())
+        last = ", ".join(f"{name}={values[-1]:.4g}" for name, values in self._curves.items())
         return f"<History of {len(self.seconds)} epochs: {last}>"
 
 
-def _as_json(column: Sequence[float]) -> list[float | str]:
-    return [value if math.isfinite(value) else str(value) for value in column]
+def _as_json(column: Sequence[Any]) -> list[Any]:
+    return [
+        _as_json(value)
+        if isinstance(value, list)
+        else value
+        if math.isfinite(value)
+        else str(value)
+        for value in column
+    ]
 
 
-def _from_json(column: Iterable[float | str]) -> list[float]:
-    return [float(value) for value in column]
+def _from_json(column: Iterable[Any]) -> list[Any]:
+    return [_from_json(value) if isinstance(value, list) else float(value) for value in column]

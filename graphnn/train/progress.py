@@ -14,6 +14,7 @@ from rich.table import Column
 from rich.text import Text
 
 from graphnn.train.epochs import Run
+from graphnn.train.measures import Value, figures
 
 
 class Reporter(Protocol):
@@ -37,7 +38,7 @@ class Reporter(Protocol):
         """Say that training begins, and how many kernels were compiled for it, how long."""
 
     def epoch_done(
-        self, epoch: int, names: Sequence[str], values: Sequence[float], seconds: float
+        self, epoch: int, names: Sequence[str], values: Sequence[Value], seconds: float
     ) -> None:
         """Say what an epoch brought."""
 
@@ -90,7 +91,7 @@ class Silent:
         """Nothing."""
 
     def epoch_done(
-        self, epoch: int, names: Sequence[str], values: Sequence[float], seconds: float
+        self, epoch: int, names: Sequence[str], values: Sequence[Value], seconds: float
     ) -> None:
         """Nothing."""
 
@@ -116,11 +117,12 @@ class Lines:
             print(f"compiled {kernels} kernels in {seconds:.1f} s", flush=True)
 
     def epoch_done(
-        self, epoch: int, names: Sequence[str], values: Sequence[float], seconds: float
+        self, epoch: int, names: Sequence[str], values: Sequence[Value], seconds: float
     ) -> None:
         """Print the line."""
         if self.chosen is None or self.chosen.now(epoch):
-            facts = "  ".join(f"{n}={figure(v)}" for n, v in zip(names, values, strict=True))
+            shown = figures(dict(zip(names, values, strict=True)))
+            facts = "  ".join(f"{name}={figure(value)}" for name, value in shown.items())
             print(f"epoch {epoch + 1}/{self.epochs}  {seconds:.2f} s  {facts}", flush=True)
 
 
@@ -196,10 +198,10 @@ class Bar:
     def watch(self, run: Run, first_epoch: int) -> None:
         """Move the bar."""
         done, batch = run.progress
+        seen = run.part(done)[1] if done < run.epochs else 0
         if not batch and done:  # an epoch that has ended is shown until the next has a batch
-            done, batch = done - 1, run.batches
+            done, batch, seen = done - 1, run.batches, run.samples
         epoch = first_epoch + done
-        seen = min(batch * run.batch, run.samples)
         total = epoch * run.samples + seen
         seconds = time.perf_counter() - self.started
         speed = (total - first_epoch * run.samples) / seconds if seconds else 0.0
@@ -207,32 +209,35 @@ class Bar:
         self.bar.update(
             self.task,
             completed=batch,
-            total=run.batches,
-            place=f"{batch}/{run.batches}",
+            total=run.batches or None,  # of a stream whose end nobody knows
+            place=f"{batch}/{run.batches or '?'}",
             epoch=epoch + 1,
             facts=self._facts(run, epoch - first_epoch, seen),
             speed=speed,
-            left=rest / speed if speed else None,
+            left=rest / speed if speed and run.samples else None,
         )
         self.bar.tasks[0].finished_time = None  # an epoch is: the spinner turns for the next one
 
     def _facts(self, run: Run, row: int, seen: int) -> str:
         if not seen:
             return ""
-        values = run.sums[row] / seen
-        return "  ".join(f"{n} {figure(v)}" for n, v in zip(self.names, values, strict=False))
+        values = run.measures.values(run.sums[row], seen)
+        shown = figures(dict(zip(self.names, values, strict=False)))
+        return "  ".join(f"{name} {figure(value)}" for name, value in shown.items())
 
     def epoch_done(
-        self, epoch: int, names: Sequence[str], values: Sequence[float], seconds: float
+        self, epoch: int, names: Sequence[str], values: Sequence[Value], seconds: float
     ) -> None:
         """Leave a line for the epoch, each validation value beside that of training."""
         if not self.chosen.now(epoch):
             return
-        found = dict(zip(names, map(figure, values), strict=True))
+        shown = figures(dict(zip(names, values, strict=True)))
+        found = {name: figure(value) for name, value in shown.items()}
         facts = "  ".join(
             f"[dim]{name}[/] {found[name]}"
             + (f" [dim]val[/] {found[f'val_{name}']}" if f"val_{name}" in found else "")
             for name in self.names
+            if name in found
         )
         number = f"{epoch + 1:>{self.width}}/{self.epochs}"
         self.bar.console.print(f"epoch {number}  {seconds:6.2f} s  {facts}", highlight=False)

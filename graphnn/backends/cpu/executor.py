@@ -132,6 +132,22 @@ def prepare() -> None:
     _execute()
 
 
+def shuffled(samples: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """The order of an epoch, as the compiled loop draws it."""
+    source = "\n\n".join(
+        [
+            "@helper\n" + inspect.getsource(mulhilo),
+            "@helper\n" + inspect.getsource(loop.shuffle),
+            inspect.getsource(loop.shuffle_alone),
+        ]
+    )
+    address = kernel_address(source, "shuffle_alone", "executor")
+    order = np.empty(samples, np.int64)
+    asked = np.array([address_of(order), samples, seed, epoch], np.int64)
+    ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 3)(address)(address_of(asked), 0, 1)
+    return order
+
+
 def _loop_source() -> str:
     constants = [
         f"{name} = {value}"

@@ -30,8 +30,8 @@ CONTROL = 5  # address of the 32-bit words below
 EPOCHS, SAMPLES, BATCH = 6, 7, 8
 ORDER = 9  # address of the shuffled order, 0: as it is
 GATHERS, GATHER_COUNT = 10, 11  # rows: source, target, bytes a sample
-SUMS, SUM_COUNT = 12, 13  # address of float64 (epochs, count)
-SUM_SOURCES = 14  # rows: address, bytes an element
+SUMS, SUM_COUNT = 12, 13  # address of float64 (epochs, all elements), number of sources
+SUM_SOURCES = 14  # rows: address, bytes an element, elements, whether they are means
 SEED, FIRST_EPOCH = 15, 16
 PROGRESS = 17  # address of int64: batches done
 SPIN, SYSCALL, FUTEX, YIELD = 18, 19, 20, 21
@@ -175,15 +175,20 @@ def gather(job, start, size, thread, threads):
 
 
 def accumulate(job, epoch, size):
-    """Add the batch's loss and metrics, each a mean over ``size`` samples, to the epoch's sums."""
-    sums = pointer_f64(job[SUMS])
+    """Add what the batch brought to the epoch's sums; its means count for ``size`` samples."""
     table = pointer_i64(job[SUM_SOURCES])
+    width = 0
     for i in range(job[SUM_COUNT]):
-        if table[2 * i + 1] == 4:
-            value = pointer_f32(table[2 * i])[0] * 1.0
-        else:
-            value = pointer_f64(table[2 * i])[0]
-        sums[epoch * job[SUM_COUNT] + i] += value * size
+        width += table[4 * i + 2]
+    sums = pointer_f64(job[SUMS] + 8 * epoch * width)
+    at = 0
+    for i in range(job[SUM_COUNT]):
+        source, nbytes, count = table[4 * i], table[4 * i + 1], table[4 * i + 2]
+        times = size if table[4 * i + 3] != 0 else 1
+        for j in range(count):
+            value = pointer_f32(source)[j] * 1.0 if nbytes == 4 else pointer_f64(source)[j]
+            sums[at + j] += value * times
+        at += count
 
 
 def wait(job, control, threads):
@@ -232,3 +237,10 @@ def shuffle(order, samples, seed, epoch):
             k1 = (k1 + 0xBB67AE85) & 0xFFFFFFFF
         j = (c0 * (i + 1)) >> 32
         order[i], order[j] = order[j], order[i]
+
+
+def shuffle_alone(asked, thread, threads):
+    """The order of one epoch: (where to write it, samples, seed, epoch)."""
+    asked = pointer_i64(asked)
+    shuffle(asked[0], asked[1], asked[2], asked[3])
+    return 0

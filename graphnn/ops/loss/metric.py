@@ -20,7 +20,7 @@ from graphnn.ops.reduction.reduce import mean
 from graphnn.source import Body
 from graphnn.spec import FLOATS, DimLike, TensorSpec, format_shape
 
-__all__ = ["accuracy", "binary_accuracy"]
+__all__ = ["accuracy", "binary_accuracy", "top_k_accuracy"]
 
 
 def _flops(_out: TensorSpec, logits: TensorSpec, *_rest: TensorSpec, **_attrs: Any) -> DimLike:
@@ -57,6 +57,46 @@ CORRECT = register(
 )
 
 
+def _among_top_rows(start, stop, logits, labels, out, *, k):  # type: ignore[no-untyped-def]
+    for i in range(start, stop):
+        label = labels[i]
+        before, known = 0, 0
+        if 0 <= label < logits.shape[1]:
+            for j in range(logits.shape[1]):
+                other, own = logits[i, j], logits[i, label]
+                before += (other > own) | ((other == own) & (j < label))
+                known += other == other
+        out[i] = 1 if before < k and known == logits.shape[1] else 0
+
+
+def _among_top_reference(x: NDArray[Any], labels: NDArray[Any], *, k: int) -> NDArray[Any]:
+    known = ~np.isnan(x).any(-1)
+    best = np.argsort(-x, axis=-1, kind="stable")[..., :k]
+    return np.asarray((best == labels[..., None]).any(-1) & known, dtype=x.dtype)
+
+
+def _top_spec(logits: TensorSpec, labels: TensorSpec, *, k: int) -> TensorSpec:
+    return label_spec(logits, labels)
+
+
+AMONG_TOP = register(
+    Op(
+        name="among_top",
+        spec=_top_spec,
+        kernel=Rows(Body(_among_top_rows), ("rows", "each", "each")),
+        reference=_among_top_reference,
+        flops=_flops,
+        fits=lambda logits, _labels, **_attrs: [logits.shape[-1] - 1],
+        examples=(
+            Example((Draw((9, 6)), Draw((9,), 0, 6, "int64")), {"k": 2}),
+            Example((Draw((2, 5, 3)), Draw((2, 5), 0, 3, "int32")), {"k": 1}),
+        ),
+        formula="1[label among the k largest x]",
+        color=LOSS,
+    )
+)
+
+
 def accuracy(logits: NodeLike, labels: NodeLike, name: str | None = "accuracy") -> Node:
     """Share of rows whose largest logit is the label's; of several largest, the first counts.
 
@@ -84,6 +124,45 @@ def accuracy(logits: NodeLike, labels: NodeLike, name: str | None = "accuracy") 
     0.5
     """
     return mean(apply(CORRECT, as_nodes(logits, labels)), name=name)
+
+
+def top_k_accuracy(
+    logits: NodeLike, labels: NodeLike, k: int = 5, name: str | None = "top_k"
+) -> Node:
+    """Share of rows whose label is among the ``k`` largest logits; of equal ones the first count.
+
+    A row that holds a NaN is wrong. With k = 1 it is :func:`accuracy`.
+
+    Parameters
+    ----------
+    logits
+        Shape (..., classes), float.
+    labels
+        Shape (...,), int64 or int32.
+    k
+        A whole number >= 1.
+    name
+        Of the node.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If the labels are no whole numbers, one a row.
+    GraphError
+        If ``k`` is no such number.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> x, labels = gn.Constant([[0.1, 0.5, 0.4], [0.8, 0.1, 0.0]]), gn.Constant([2, 2])
+    >>> float(gn.function([], gn.top_k_accuracy(x, labels, k=2))())
+    0.5
+    """
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        raise GraphError(
+            f"top_k_accuracy: k is a whole number >= 1; got {k!r}. Declared at {declared_at()}."
+        )
+    return mean(apply(AMONG_TOP, as_nodes(logits, labels), {"k": int(k)}), name=name)
 
 
 def binary_accuracy(

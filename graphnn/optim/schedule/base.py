@@ -29,6 +29,11 @@ class EpochClock:
         self._given = (1.0, 0.0)
         self._nodes: tuple[Parameter, Parameter] | None = None
 
+    @property
+    def used(self) -> bool:
+        """Whether a schedule reads it."""
+        return self._nodes is not None
+
     def set(self, length: float, shift: float) -> None:
         """How many steps an epoch has; how many steps lie before the first that is counted."""
         self.told, self._given = True, (float(length), float(shift))

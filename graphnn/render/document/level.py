@@ -15,7 +15,7 @@ from graphnn.fusion import Group, root
 from graphnn.graph import Graph, equation
 from graphnn.loop import Slot
 from graphnn.node import Constant, Input, Node, Parameter, Size
-from graphnn.op import Alias, Leaf, Loop, Op, Part
+from graphnn.op import Alias, Leaf, Loop, Op, Part, Scalar
 from graphnn.pairing import pairs_of
 from graphnn.plan import KernelText
 from graphnn.render.document import records
@@ -89,6 +89,7 @@ class Scribe:
                 label=op.label,
                 formula=op.formula,
                 gradient=reverse_rule(node),
+                params=tuple(op.kernel.body.params) if isinstance(op.kernel, Scalar) else (),
                 source=source_of(op) if not isinstance(op.kernel, Leaf | Loop | Part) else "",
                 color=op.color,
             )

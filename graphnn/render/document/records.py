@@ -13,16 +13,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from graphnn.render.document.texts import Captures as Captures
+from graphnn.render.document.texts import Histogram as Histogram
+from graphnn.render.document.texts import Id as Id
+from graphnn.render.document.texts import Kernel as Kernel
+from graphnn.render.document.texts import Mode as Mode
+from graphnn.render.document.texts import OpText as OpText
+from graphnn.render.document.texts import Scope as Scope
+from graphnn.render.document.texts import Snapshot as Snapshot
+from graphnn.render.document.texts import Statistics as Statistics
+
 VERSION = 1
 FORMAT = "graphnn"
 
-Id: TypeAlias = str
 Pass: TypeAlias = Literal["forward", "backward", "update"]
 NodeKind: TypeAlias = Literal[
     "input", "parameter", "state", "constant", "size", "slot", "op", "view", "loop", "part"
 ]
 EdgeKind: TypeAlias = Literal["data", "saved", "gradient", "update", "turn", "write"]
-Mode: TypeAlias = Literal["stats", "values", "full"]
 
 
 @dataclass(frozen=True)
@@ -340,94 +348,6 @@ class Loop:
     outers: tuple[Read, ...] = ()
     stacks: tuple[Stacked, ...] = ()
     body: Level = Level()
-
-
-@dataclass(frozen=True)
-class OpText:
-    """What there is to tell of an op.
-
-    Parameters
-    ----------
-    label
-        How it is drawn, if not by its name.
-    form
-        Form of its CPU kernel: ``Scalar``, ``Gemm``, ``Reduction``, ...
-    formula
-        The op as on the blackboard.
-    gradient
-        Its reverse rule as equations of ``dy``, ``y`` and ``x0``, ``x1``, ...
-    source
-        Its body, or else its NumPy reference, in Python.
-    """
-
-    form: str
-    label: str = ""
-    formula: str = ""
-    gradient: tuple[str, ...] = ()
-    source: str = ""
-    color: str = ""
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """A compiled kernel: its name and its source, once for all steps that run it."""
-
-    name: str
-    source: str
-
-
-@dataclass(frozen=True)
-class Scope:
-    """A module, or a ``gn.scope``: dotted path, and the class of the module."""
-
-    path: str
-    layer: str | None = None
-
-
-@dataclass(frozen=True)
-class Histogram:
-    """How many finite elements fall into each of some equal bins between ``low`` and ``high``."""
-
-    low: float
-    high: float
-    counts: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """What a captured value looks like; of its finite elements, but for the counts.
-
-    ``data`` are the elements in C order: of small values, or of all if that was asked for. NaN and
-    infinities are the texts ``"NaN"``, ``"Infinity"`` and ``"-Infinity"`` in JSON.
-    """
-
-    count: int
-    mean: float = 0.0
-    std: float = 0.0
-    min: float = 0.0
-    max: float = 0.0
-    rms: float = 0.0
-    zeros: int = 0
-    nans: int = 0
-    infs: int = 0
-    histogram: Histogram | None = None
-    data: tuple[float, ...] | None = None
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """All values of one step of training, by node; ``step`` counts from the start."""
-
-    step: int
-    values: dict[Id, Statistics] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Captures:
-    """What was looked at while the graph ran."""
-
-    mode: Mode
-    snapshots: tuple[Snapshot, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from graphnn.train.callbacks.early_stopping import EarlyStopping
 from graphnn.train.callbacks.finite import TerminateOnNaN
 from graphnn.train.callbacks.functions import LambdaCallback
 from graphnn.train.callbacks.loggers import CSVLogger, JSONLogger
+from graphnn.train.callbacks.model_checkpoint import ModelCheckpoint
 from graphnn.train.callbacks.plateau import ReduceLROnPlateau
 from graphnn.train.callbacks.tensorboard import TensorBoard
 
@@ -14,6 +15,7 @@ __all__ = [
     "EarlyStopping",
     "JSONLogger",
     "LambdaCallback",
+    "ModelCheckpoint",
     "ReduceLROnPlateau",
     "TensorBoard",
     "TerminateOnNaN",

@@ -39,6 +39,8 @@ class Callback:
     params
         ``"epochs"``, ``"steps"`` (an epoch), ``"batch_size"``, and ``"names"``: what the logs have
         at the end of an epoch.
+    step
+        How many steps are done, of all epochs.
     every
         How many steps lie between two calls of :meth:`on_step_end`; None: it is not called.
     stop
@@ -67,6 +69,7 @@ class Callback:
 
     model: Model
     params: dict[str, Any]
+    step: int = 0
     every: int | None = 1
     stop: bool = False
     last: bool = False
@@ -105,9 +108,6 @@ class Callback:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up what :meth:`state_dict` gave; after ``on_train_begin``."""
-
-    def resumed(self, epoch: int, step: int) -> None:
-        """Training goes on from a checkpoint: in that epoch, after so many steps in all."""
 
     def overrides(self, hook: str) -> bool:
         """Whether a hook does something."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -56,10 +56,10 @@ class Hooks:
     callbacks
         See :func:`as_callbacks`.
     model
-        What they see as theirs.
+        What they see as theirs; None in a loop of one's own, which has none.
     """
 
-    def __init__(self, callbacks: Sequence[Callback], model: Model) -> None:
+    def __init__(self, callbacks: Sequence[Callback], model: Model | None = None) -> None:
         self.callbacks, self.model = callbacks, model
         edges = ("on_epoch_begin", "on_epoch_end")
         self._stepping = [
@@ -73,49 +73,85 @@ class Hooks:
 
     def want_stop(self) -> bool:
         """Whether one of them wants training to end."""
-        return self.model.stop_training or any(one.stop for one in self.callbacks)
+        stopped = self.model is not None and self.model.stop_training
+        return stopped or any(one.stop for one in self.callbacks)
 
     def next_step(self, step: int) -> int | None:
         """After how many steps in all a hook is called next, once ``step`` are done."""
         return min(((step // k + 1) * k for _, k in self._stepping), default=None)
 
     @contextmanager
-    def training(self, params: Mapping[str, Any], logs: Logs) -> Iterator[None]:
-        """Between the hooks around all of training; ``logs`` are filled while it runs."""
+    def training(
+        self,
+        params: Mapping[str, Any],
+        logs: Logs,
+        count: Callable[[], int],
+        states: Mapping[Callback, dict[str, Any]],
+    ) -> Iterator[None]:
+        """Between the hooks around all of training.
+
+        Parameters
+        ----------
+        params
+            What callbacks have as theirs.
+        logs
+            Filled while it runs.
+        count
+            How many steps are done.
+        states
+            What callbacks had kept, if training goes on from a checkpoint.
+        """
         begun: list[Callback] = []
-        self.model.stop_training = False
+        self.count = count
+        if self.model is not None:
+            self.model.stop_training = False
         try:
             for one in self.callbacks:
-                one.model, one.params, one.stop = self.model, dict(params), False
+                if self.model is not None:
+                    one.model = self.model
+                one.params, one.stop, one.step = dict(params), False, count()
                 begun.append(one)
                 one.on_train_begin({})
+            for one, state in states.items():
+                one.load_state_dict(state)
             yield
-        finally:
-            self._end(begun, logs)
+        except BaseException as error:
+            self._end(begun, logs, error)
+            raise
+        failed = self._end(begun, logs)
+        if failed is not None:
+            raise failed
 
-    def _end(self, begun: Sequence[Callback], logs: Logs) -> None:
-        """Every callback that has begun ends; the first exception goes on behind the last."""
-        error: BaseException | None = None
-        for one in begun:
+    def _end(
+        self, begun: Sequence[Callback], logs: Logs, error: BaseException | None = None
+    ) -> BaseException | None:
+        """Every callback that has begun ends, the last one first; the first exception of all."""
+        for one in reversed(begun):
+            one.step = self.count()
             try:
                 one.on_train_end(dict(logs))
             except BaseException as raised:
-                error = error or raised
-        if error is not None:
-            raise error
+                if error is None:
+                    error = raised
+                else:
+                    error.add_note(f"{one!r}.on_train_end raised {raised!r}")
+        return error
 
     def epoch_begin(self, epoch: int) -> None:
         """Before an epoch."""
         for one in self.callbacks:
+            one.step = self.count()
             one.on_epoch_begin(epoch, {})
 
     def epoch_end(self, epoch: int, logs: Logs) -> None:
         """After an epoch and its validation."""
         for one in self.callbacks:
+            one.step = self.count()
             one.on_epoch_end(epoch, logs)
 
     def step_end(self, step: int, logs: Logs) -> None:
         """After a step, for those whose turn it is."""
         for one, every in self._stepping:
             if step % every == 0:
+                one.step = step
                 one.on_step_end(step, logs)

@@ -42,12 +42,13 @@ class TensorBoard(Callback):
     def __init__(self, folder: str | os.PathLike[str] = "logs", every: int | None = None) -> None:
         self.folder, self.every = Path(folder), every
         self._writers: dict[str, Any] = {}
-        self._purge: dict[str, int] = {}
+        self._purge: dict[str, int] = {}  # from where on older points are hidden
+        self._reached: dict[str, int] = {}
 
     def on_train_begin(self, logs: Logs) -> None:
         """Look for the package before anything is trained."""
         self._kind = _summary_writer()
-        self._writers, self._purge = {}, {}
+        self._writers, self._purge, self._reached = {}, {}, {}
 
     def _write(self, run: str, logs: Logs, place: int) -> None:
         try:
@@ -58,6 +59,7 @@ class TensorBoard(Callback):
             for name, value in logs.items():
                 self._writers[run].add_scalar(name, value, place)
             self._writers[run].flush()
+            self._reached[run] = place
         except OSError as error:
             raise DataError(f"{self.folder}: cannot be written: {error}") from error
 
@@ -78,9 +80,14 @@ class TensorBoard(Callback):
             writer.close()
         self._writers = {}
 
-    def resumed(self, epoch: int, step: int) -> None:
-        """What was written from there on is hidden by TensorBoard."""
-        self._purge = {"train": epoch, "validation": epoch, "steps": step + 1}
+    def state_dict(self) -> dict[str, Any]:
+        """How far the curves go."""
+        return dict(self._reached)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there: what was written behind it is hidden by TensorBoard."""
+        self._reached = dict(state)
+        self._purge = {run: place + 1 for run, place in state.items()}
 
     def __repr__(self) -> str:
         return f"TensorBoard({str(self.folder)!r})"

@@ -1,0 +1,226 @@
+"""A document as one flat graph: the bodies of loops stand where the loops stood.
+
+Rolled, a body is there once, and an edge of kind "delay" leads from each state after a step to the
+state before the next. Unrolled, it is there once for each step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from graphnn.render.document.records import Document, Edge, Id, Level, Loop, Node, Update
+
+MOST_STEPS = 12  # of an unrolled loop; of a longer one the first and the last half of them
+
+
+@dataclass(frozen=True)
+class Flat:
+    """Nodes without levels.
+
+    Parameters
+    ----------
+    document
+        Where they come from: texts of ops, buffers, captured values.
+    nodes
+        By id, each after those that it reads.
+    delays
+        From a state after a step to the state before the next.
+    outputs, losses, updates, turns
+        As in the document.
+    left_out
+        What the picture does not show, in words.
+    """
+
+    document: Document
+    nodes: Mapping[Id, Node]
+    delays: tuple[tuple[Id, Id], ...] = ()
+    outputs: tuple[Id, ...] = ()
+    losses: tuple[Id, ...] = ()
+    updates: tuple[Update, ...] = ()
+    turns: tuple[Edge, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+def flat_of(document: Document, *, rolled: bool = True) -> Flat:
+    """The flat graph of a document."""
+    made = _Flattened(rolled)
+    made.add(document.graph, {}, "", "")
+    new = made.now
+    return Flat(
+        document,
+        {key: made.linked(node) for key, node in made.nodes.items()},
+        tuple(made.delays),
+        tuple(dict.fromkeys(new(one) for one in document.outputs)),
+        tuple(dict.fromkeys(new(one) for one in document.losses)),
+        document.updates,
+        tuple(edge for edge in document.graph.edges if edge.kind == "turn"),
+        tuple(made.left_out),
+    )
+
+
+class _Flattened:
+    """Nodes in order, and what stands for those that are gone."""
+
+    def __init__(self, rolled: bool) -> None:
+        self.rolled = rolled
+        self.nodes: dict[Id, Node] = {}
+        self.became: dict[Id, Id] = {}
+        self.at_step: dict[Id, list[Id]] = {}  # of a part of an unrolled loop, the value by step
+        self.delays: list[tuple[Id, Id]] = []
+        self.left_out: list[str] = []
+
+    def now(self, node: Id) -> Id:
+        """What stands for a node."""
+        while node in self.became:
+            node = self.became[node]
+        return node
+
+    def linked(self, node: Node) -> Node:
+        """The node with references to nodes that are there."""
+        of = None if node.forward_of is None else self.now(node.forward_of)
+        pairs = [replace(one, node=self.now(one.node)) for one in node.gradient_of]
+        return replace(
+            node,
+            forward_of=of if of in self.nodes else None,
+            gradient_of=tuple(one for one in pairs if one.node in self.nodes),
+        )
+
+    def add(self, level: Level, given: Mapping[Id, Id], frame: str, suffix: str) -> None:
+        """Add the nodes of a level; ``given`` says what stands for its slots."""
+        loops = {loop.node: loop for loop in level.loops}
+        ends: dict[Id, Id] = {}
+
+        def new(node: Id) -> Id:
+            return self.now(ends.get(node, node))
+
+        for node in level.nodes:
+            if node.kind == "slot" and node.id in given:
+                ends[node.id] = given[node.id]
+                continue
+            if node.id in loops:
+                loop = loops[node.id]
+                first = {c.slot: new(c.first) for c in loop.carries}
+                read = {r.slot: new(r.value) for r in (*loop.slices, *loop.outers)}
+                self._loop(loop, node, first, read, frame)
+                continue
+            if node.kind == "part" or (node.op == "view" and new(node.inputs[0]) in self.at_step):
+                if node.kind != "part":
+                    self.became[node.id] = new(node.inputs[0])
+                continue
+            key = node.id + suffix
+            if suffix:
+                ends[node.id] = key
+            scope = _joined(frame, node.scope) if frame else node.scope
+            inputs = tuple(self._whole(new(value), node) for value in node.inputs)
+            self.nodes[key] = replace(node, id=key, inputs=inputs, scope=scope)
+        self.ends = ends
+
+    def _whole(self, value: Id, reader: Node) -> Id:
+        """A value that is there; what an unrolled loop leaves at all steps is one stack."""
+        if value not in self.at_step:
+            return value
+        steps = self.at_step[value]
+        if value not in self.nodes:
+            like = self.nodes[steps[0]]
+            self.nodes[value] = replace(
+                like, id=value, name=f"{like.name} of all steps", op="stack", kind="op",
+                inputs=tuple(dict.fromkeys(steps)), scope=reader.scope, label=None, step=None,
+                dims=(len(steps), *like.dims), equation="stack(...)", gradient_of=(),
+            )  # fmt: skip
+        return value
+
+    def _loop(
+        self, loop: Loop, node: Node, first: Mapping[Id, Id], read: Mapping[Id, Id], frame: str
+    ) -> None:
+        outside = _joined(frame, node.scope) if frame else node.scope
+        name = node.label or node.name.rpartition(".")[2]
+        back = " ←" if loop.reverse else ""
+        inside = f"{outside}.{name} × {loop.length_text}{back}".lstrip(".")
+        if self.rolled or not loop.length:
+            self._rolled(loop, first, read, inside)
+        else:
+            self._unrolled(loop, first, read, inside)
+
+    def _rolled(
+        self, loop: Loop, first: Mapping[Id, Id], read: Mapping[Id, Id], inside: str
+    ) -> None:
+        slots = {node.id: node for node in loop.body.nodes if node.kind == "slot"}
+        for carry in loop.carries:
+            slot = slots[carry.slot]
+            self.nodes[slot.id] = replace(
+                slot, inputs=(first[slot.id],), scope=inside, kind="slot", op="delay"
+            )
+        own = {carry.slot: carry.slot for carry in loop.carries}
+        own.update(read)
+        self.add(loop.body, own, inside, "")
+        for carry in loop.carries:
+            after = self.now(own.get(carry.next, carry.next))
+            self.delays.append((after, carry.slot))
+            for part in (carry.trail, carry.last):
+                if part is not None:
+                    self.became[part] = after
+        for stacked in loop.stacks:
+            self.became[stacked.part] = self.now(own.get(stacked.node, stacked.node))
+
+    def _unrolled(
+        self, loop: Loop, first: Mapping[Id, Id], read: Mapping[Id, Id], inside: str
+    ) -> None:
+        places = _places(loop.length)
+        if len(places) < loop.length:
+            less = loop.length - len(places)
+            self.left_out.append(f"{less} of {loop.length} steps of {inside.rpartition('.')[2]}")
+        states = dict(first)
+        kept: dict[Id, dict[int, Id]] = {}
+        for place in reversed(places) if loop.reverse else places:
+            given = dict(states)
+            for slot, value in read.items():
+                found = self.at_step.get(value)
+                given[slot] = value if found is None else found[places.index(place)]
+            self.add(loop.body, given, f"{inside}.t={place}", f"@{place}")
+            ends = {**given, **self.ends}
+            states = {carry.slot: ends[carry.next] for carry in loop.carries}
+            for carry in loop.carries:
+                if carry.trail is not None:
+                    kept.setdefault(carry.trail, {})[place] = states[carry.slot]
+            for stacked in loop.stacks:
+                kept.setdefault(stacked.part, {})[place] = ends[stacked.node]
+        for carry in loop.carries:
+            if carry.last is not None:
+                self.became[carry.last] = states[carry.slot]
+        for part, by_place in kept.items():
+            self.at_step[part] = [by_place[place] for place in places]
+
+
+def _places(length: int) -> list[int]:
+    half = MOST_STEPS // 2
+    if length <= MOST_STEPS:
+        return list(range(length))
+    return [*range(half), *range(length - half, length)]
+
+
+def _joined(frame: str, scope: str) -> str:
+    """A scope within the frame of a loop: what both begin with stands there once."""
+    outer, inner = frame.split("."), scope.split(".") if scope else []
+    while outer and inner and outer[0] == inner[0]:
+        outer, inner = outer[1:], inner[1:]
+    return ".".join([frame, *inner])
+
+
+def scope_of(node: Node) -> tuple[str, ...]:
+    """The names of the layers around a node."""
+    return tuple(node.scope.split(".")) if node.scope else ()
+
+
+def readers_of(nodes: Mapping[Id, Node]) -> dict[Id, list[Id]]:
+    """Who reads each node."""
+    found: dict[Id, list[Id]] = {key: [] for key in nodes}
+    for key, node in nodes.items():
+        for value in dict.fromkeys(node.inputs):
+            found[value].append(key)
+    return found
+
+
+def known(values: Sequence[Id], nodes: Mapping[Id, Node]) -> list[Id]:
+    """Those of some ids that are there."""
+    return [value for value in values if value in nodes]
