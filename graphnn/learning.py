@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from graphnn.errors import DataError, GraphError
 from graphnn.function import Function
@@ -26,9 +27,15 @@ from graphnn.train.given import Whole
 from graphnn.train.model_data import ModelData
 from graphnn.train.rates import RateTable, rate_table
 from graphnn.train.resume import Training
-from graphnn.train.sources import Source
+from graphnn.train.sources import Extended, Source
 from graphnn.train.stream_run import opened, run_over, samples_of
-from graphnn.weighting import ClassWeight, updates_going_on, weighted_loss, weights_of_samples
+from graphnn.weighting import (
+    ClassWeight,
+    check_class_weight,
+    updates_going_on,
+    weighted_loss,
+    weights_of_samples,
+)
 
 INFERENCE_BATCH = 1024
 
@@ -127,21 +134,41 @@ class Learning:
         given = class_weight is not None or sample_weight is not None
         if not given and self.weight is None:
             return data
-        if isinstance(data, Source):
-            raise DataError(
-                "weights are for arrays in memory: in batches let them be an input of the loss"
-                if given
-                else "this model was trained with weights: for batches, compile it again"
-            )
         weight = self.weight
         if weight is None:
             weight = Input((None,), self.loss.dtype, name="sample_weight")
-        targets = {node: data[node] for node in self.targets}
-        samples = len(next(iter(data.values())))
-        weights = weights_of_samples(weight, samples, targets, class_weight, sample_weight)
+        if isinstance(data, Source):
+            if sample_weight is not None:
+                raise DataError(
+                    "sample_weight is for arrays in memory, a weight for each of their samples: in "
+                    "batches let it be an input of the loss"
+                )
+            if class_weight is not None:
+                check_class_weight(class_weight)  # at once, and not in a thread
+
+            def more(arrays: Sequence[ArrayLike]) -> list[NDArray[Any]]:
+                return [self._weights(weight, arrays, class_weight)]
+
+            weighted: Whole = Extended(data, more)
+        else:
+            arrays = [data[node] for node in self.evaluation.inputs]
+            weighted = {**data, weight: self._weights(weight, arrays, class_weight, sample_weight)}
         if self.weight is None:
             self._take(weight)
-        return {**data, weight: weights}
+        return weighted
+
+    def _weights(
+        self,
+        weight: Input,
+        arrays: Sequence[ArrayLike],
+        class_weight: ClassWeight | None,
+        sample_weight: ArrayLike | None = None,
+    ) -> NDArray[Any]:
+        """Those of some samples."""
+        held = dict(zip(self.evaluation.inputs, map(np.asarray, arrays), strict=True))
+        targets = {node: held[node] for node in self.targets}
+        samples = len(next(iter(held.values())))
+        return weights_of_samples(weight, samples, targets, class_weight, sample_weight)
 
     def _take(self, weight: Input) -> None:
         """Make the training step one of weighted samples."""

@@ -149,18 +149,29 @@ def weights_of_samples(
     return np.asarray(found * _of_classes(class_weight, targets), weight.dtype)
 
 
+def check_class_weight(given: object) -> None:
+    """Raise for class weights that are none.
+
+    Raises
+    ------
+    GraphError
+        Unless they are a dict of whole numbers and finite weights.
+    """
+    if not isinstance(given, Mapping) or not all(
+        isinstance(k, int | np.integer) and is_number(v) and np.isfinite(v)
+        for k, v in given.items()
+    ):
+        raise GraphError(
+            "class_weight is a dict of classes and finite weights, {0: 1.0, 1: 5.0}; got "
+            f"{given!r}"
+        )
+
+
 def _of_classes(
     class_weight: ClassWeight, targets: Mapping[Input, NDArray[Any]]
 ) -> NDArray[np.float64]:
     """The weight of each sample's class; of a class that is not named 1, as in Keras."""
-    if not isinstance(class_weight, Mapping) or not all(
-        isinstance(k, int | np.integer) and is_number(v) and np.isfinite(v)
-        for k, v in class_weight.items()
-    ):
-        raise GraphError(
-            "class_weight is a dict of classes and finite weights, {0: 1.0, 1: 5.0}; got "
-            f"{class_weight!r}"
-        )
+    check_class_weight(class_weight)
     labels = _labels(targets)
     found = np.ones(len(labels))
     for label, weight in class_weight.items():

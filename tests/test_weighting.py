@@ -218,16 +218,45 @@ def test_callbacks_split_and_the_rest_of_a_model_work_beside_weights(on_each_num
     on_each_number_of_threads(run)
 
 
+@pytest.mark.parametrize("steps", [None, 3])
+def test_classes_of_a_stream_have_weights(steps):
+    """The bits of arrays in the same order; with steps_per_epoch, too."""
+    X, Y, _ = drawn(24)
+    found = []
+    for data in ((X, Y), (lambda: ((X[i : i + 8], Y[i : i + 8]) for i in range(0, 24, 8)),)):
+        model, layer = classifier()
+        options = {"steps_per_epoch": steps} if len(data) == 1 else {"shuffle": False}
+        history = model.fit(
+            *data, epochs=2, batch_size=8, class_weight={0: 3.0, 2: 0.5}, verbose=0, **options
+        )
+        found.append((layer.weight.value.tobytes(), history.history))
+    assert found[0] == found[1]
+
+
+def test_class_weights_of_a_stream_are_checked_at_once():
+    model, _ = classifier()
+    asked = []
+
+    def batches():
+        asked.append(1)
+        yield drawn()[:2]
+
+    with pytest.raises(GraphError, match="class_weight is a dict of classes"):
+        model.fit(batches, class_weight=[1, 2], verbose=0)
+    assert not asked
+    assert [node.name for node in model.training.inputs] == ["x", "y"]
+
+
 def test_a_new_compile_forgets_weights():
     X, Y, weights = drawn()
     model, _ = classifier()
     parts = [(X[:20], Y[:20]), (X[20:], Y[20:])]
     batches = lambda: iter(parts)  # noqa: E731
-    with pytest.raises(DataError, match="weights are for arrays in memory"):
+    with pytest.raises(DataError, match="sample_weight is for arrays in memory"):
         model.fit(batches, sample_weight=weights, verbose=0)
     model.fit(X, Y, sample_weight=weights, verbose=0)
-    with pytest.raises(DataError, match="trained with weights: for batches, compile it again"):
-        model.fit(batches, verbose=0)
+    model.fit(batches, verbose=0)
+    assert [node.name for node in model.training.inputs] == ["x", "y", "sample_weight"]
     assert set(model.evaluate(batches)) == {"loss"}
     model.compile("sgd", "cross_entropy")
     assert [node.name for node in model.training.inputs] == ["x", "y"]

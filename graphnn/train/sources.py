@@ -181,6 +181,42 @@ class Samples(Source):
         return len(self.given)
 
 
+class Extended(Source):
+    """Batches of another source, each with arrays that are made of its own.
+
+    Parameters
+    ----------
+    source
+        Where the batches come from.
+    more
+        The arrays that stand behind those of a batch.
+    """
+
+    def __init__(
+        self, source: Source, more: Callable[[Sequence[ArrayLike]], Sequence[ArrayLike]]
+    ) -> None:
+        self.source, self.more, self.once = source, more, source.once
+
+    def batches(self, epoch: int) -> Iterator[Any]:
+        """Those of the source."""
+        return self.source.batches(epoch)
+
+    def read(self, batch: Any) -> Sequence[ArrayLike]:
+        """The arrays of the source, and those made of them."""
+        arrays = self.source.read(batch)
+        return [*arrays, *self.more(arrays)]
+
+    @property
+    def steps(self) -> int | None:
+        """As many as the source has."""
+        return self.source.steps
+
+    @property
+    def samples(self) -> int | None:
+        """As many as the source has."""
+        return self.source.samples
+
+
 def _stacked(samples: Sequence[Any]) -> Any:
     """Samples as a batch of the same form: dicts, tuples and lists of arrays stay such."""
     first = samples[0]
