@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 import graphnn as gn
+from graphnn.backends.cpu import loop
 from graphnn.errors import GraphError, ShapeError
+from graphnn.train.epochs import EpochRun
 
 AVERAGES = ["micro", "macro", "weighted"]
 
@@ -258,6 +260,17 @@ def test_the_sums_are_the_same_bits_on_any_number_of_threads(on_each_number_of_t
         return [np.array(history["f1_macro"]), np.array(history["confusion_matrix"])]
 
     on_each_number_of_threads(run)
+
+
+def test_what_other_threads_write_is_whole_when_it_is_added_up(many_lanes):
+    gn.set_num_threads(3)
+    x = gn.Input((None, 1), name="x")
+    each = gn.sum(gn.exp(x * np.zeros(999, np.float32)), 0)  # a third of it by each thread
+    whole = gn.metrics.Metric(lambda output, _: output, np.array, array=True)(each, x)
+    run = EpochRun(gn.function([x], [whole]), {x: np.ones((9000, 1), np.float32)}, 3)
+    assert run.job.fields[loop.MEET]
+    run.run()
+    assert np.all(np.array(run.means()[0]) == 9000)
 
 
 @pytest.mark.parametrize("verbose", [1, 2])

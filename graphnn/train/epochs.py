@@ -228,7 +228,7 @@ def set_tables(
     job.hold(table, scalars, sums)
     job.set(GATHERS=address_of(table), GATHER_COUNT=len(gathers))
     job.set(SUM_SOURCES=address_of(scalars), SUM_COUNT=len(sources))
-    job.set(SUMS=address_of(sums))
+    job.set(SUMS=address_of(sums), MEET=int(not _by_first_thread(function, bound)))
 
 
 def _source(function: Function, index: int, bound: Bound) -> tuple[int, int, int, int]:
@@ -242,6 +242,13 @@ def _source(function: Function, index: int, bound: Bound) -> tuple[int, int, int
         )
     found = function.view(node, bound)
     return address_of(found), node.spec.itemsize, found.size, int(not tallied)
+
+
+def _by_first_thread(function: Function, bound: Bound) -> bool:
+    """Whether the thread that adds the outputs up has written all of them: a single part each."""
+    results = {root(function.result(i)) for i in range(len(function.outputs))}
+    accesses = [access for step in bound.plan.steps for access in step.accesses]
+    return results <= {access.node for access in accesses if access.writes and access.parts == 1}
 
 
 def check_inputs(function: Function) -> None:

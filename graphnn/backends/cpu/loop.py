@@ -39,7 +39,8 @@ CLOCK, NOW = 22, 23  # address of float64 (epochs,): seconds; of the system's cl
 APART, TAIL_APART = 24, 25  # bytes from the table of one thread to that of the next
 BEGIN, UNTIL = 26, 27  # batches of all epochs: how many are done, and with how many to return
 ORDERED = 28  # whether the order is that of the epoch in whose middle a run begins
-FIELDS = 29
+MEET = 29  # whether other threads than the first write what is added up over an epoch
+FIELDS = 30
 
 # The fields of a loop in a plan, one for each thread.
 COUNT_TO, TURN, FIRST_ROW, ROW_BEHIND, PATCHES, PATCH_COUNT = 0, 1, 2, 3, 4, 5
@@ -89,6 +90,8 @@ def execute(job, thread, threads):
             tail = job[TAIL_TABLE] + thread * job[TAIL_APART]
             run(job, tail, job[TAIL_STEPS], thread, threads)
         done += 1
+        if job[MEET] != 0:
+            wait(job, control, threads)
         if thread == 0:
             accumulate(job, epoch, size)
             if b == batches - 1 or done == until or atomic_load(control + STOP) != 0:
