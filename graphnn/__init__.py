@@ -11,6 +11,8 @@ from graphnn import _loading
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from graphnn import callbacks as callbacks
+from graphnn import datasets as datasets
 from graphnn import debug as debug
 from graphnn import metrics as metrics
 from graphnn import nn as nn
@@ -23,7 +25,6 @@ from graphnn.backends.cpu.executor import get_num_threads as get_num_threads
 from graphnn.backends.cpu.executor import set_num_threads as set_num_threads
 from graphnn.checkpoint import checkpoint as checkpoint
 from graphnn.context import scope as scope
-from graphnn.data import datasets as datasets
 from graphnn.decode import Decoder as Decoder
 from graphnn.errors import DataError as DataError
 from graphnn.errors import DTypeError as DTypeError
@@ -58,7 +59,6 @@ from graphnn.render import capture as capture
 from graphnn.render import render as render
 from graphnn.render import to_json as to_json
 from graphnn.scan import scan as scan
-from graphnn.train import callbacks as callbacks
 from graphnn.train.arrow import Columns as Columns
 from graphnn.train.history import History as History
 
@@ -126,6 +126,8 @@ else:
             return importlib.import_module(f"graphnn.{name}")
         known = {own: f"gn.{own}" for own in __all__}
         known |= {layer: f"nn.{layer}" for layer in nn.__all__}
+        known |= {one: f"optim.schedule.{one}" for one in optim.schedule.__all__}
+        known |= {one: f"gn.callbacks.{one}" for one in callbacks.__all__}
         known |= {rule: f"optim.{rule}" for rule in optim.__all__}
         raise missing_name(__name__, name, known)
 

@@ -35,6 +35,29 @@ def places_of(function: Callable[..., Any], kind: str) -> dict[str, tuple[int, b
     }
 
 
+def check_twice(
+    called: str,
+    function: Callable[..., Any],
+    args: Sequence[object],
+    options: Mapping[str, object],
+) -> None:
+    """Raise where an argument is given both by its place and by its name.
+
+    Raises
+    ------
+    TypeError
+        Names it, and what the places are for.
+    """
+    names = list(inspect.signature(function).parameters)
+    for name, value in zip(names, args, strict=False):
+        if name in options:
+            takes = ", ".join(own for own in names if own != "self")
+            raise TypeError(
+                f"{called} takes {takes}: {name} is given twice, by its name and, in its place, as "
+                f"a {type(value).__name__}"
+            )
+
+
 def check_flags(
     called: str, function: Callable[..., Any], args: Sequence[object], options: Mapping[str, object]
 ) -> None:

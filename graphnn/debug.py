@@ -127,7 +127,8 @@ class _Origin:
         if isinstance(node, Input):
             rows = list(dict.fromkeys(int(one[0]) for one in wrong if one.size))
             shown = ", ".join(map(str, rows[:MOST_ROWS])) + ", …" * (len(rows) > MOST_ROWS)
-            lines.append(f"  The data itself is not finite: rows {shown} of the batch.")
+            which = f"row{'s' * (len(rows) > 1)} {shown}"
+            lines.append(f"  The data itself is not finite: {which} of the batch.")
         elif isinstance(node, Parameter):
             lines.append("  It was so before the step: an earlier one, or who set it, made it so.")
         elif self.again:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
-from graphnn.calls import check_flags, places_of
+from graphnn.calls import check_flags, check_twice, places_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -106,6 +106,8 @@ OF_MODEL: Mapping[str, str] = {
     "add": "nn.Sequential(...).append(module), before the model is made",
     "to": "everything runs on the CPU",
     "cuda": "everything runs on the CPU",
+    "load_checkpoint": "model.fit(..., resume=path) goes on; model.load(path) takes its weights",
+    "predict_classes": "model.predict(x).argmax(axis=-1)",
     "train_on_batch": "model.fit(x, y, batch_size=len(x)), or gn.function(..., updates)",
 }
 OF_OPTIMIZER: Mapping[str, str] = {
@@ -263,6 +265,9 @@ ELSEWHERE: Mapping[str, str] = {
 
 # Arguments that are needed elsewhere or nowhere.
 KEYWORDS: Mapping[str, str] = {
+    "filepath": "The first argument is a folder: ModelCheckpoint('run1')",
+    "save_best_only": "monitor= keeps the weights of the best epoch too, as best.safetensors",
+    "save_weights_only": "model.save(path) writes weights alone; a checkpoint is all of a run",
     "class_weight": "The loss takes it: gn.cross_entropy(logits, y, weight=...)",
     "sample_weight": "Declare it as an input, and multiply the losses by it",
     "inplace": "Leave it out: the memory planner decides what is overwritten",
@@ -334,6 +339,7 @@ def teaches(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **options)
         except TypeError:
             check_keywords(name, function, options)
+            check_twice(name, function, args, options)
             _check_count(function, args)
             raise
 

@@ -258,7 +258,7 @@ class Model(Describable):
             held = learning.reader.validation(validation_data, INFERENCE_BATCH)
         data = learning.weighted(data, class_weight, sample_weight)
         if validation_split:
-            data, held = held_back(data, held, validation_split)
+            data, held = held_back(data, held, validation_split, INFERENCE_BATCH)
         looks = [] if capture is None else as_callbacks(capture.look_at(data, batch_size))
         called = [*as_callbacks(callbacks), *looks]
         terms = {"batch_size": int(batch_size), "shuffle": bool(shuffle), "steps": steps_per_epoch}
@@ -420,7 +420,10 @@ class Model(Describable):
         return save_weights(path, self.state_dict())
 
     def load(self, path: str | os.PathLike[str]) -> None:
-        """Set the parameters from a safetensors file; nothing is changed if it does not fit."""
+        """Set the parameters from a safetensors file; nothing is changed if it does not fit.
+
+        Of a checkpoint the weights are taken; ``fit(resume=path)`` goes on with all of it.
+        """
         self.load_state_dict(load_weights(path))
 
     # Looking.

@@ -25,6 +25,8 @@ from graphnn.values import is_number
 
 ClassWeight: TypeAlias = Mapping[int, float]
 
+MOST_CLASSES = 10  # that a message names
+
 _N = symbol_name(BATCH)
 
 # Ops through which weights pass to what they read.
@@ -173,6 +175,10 @@ def _of_classes(
     """The weight of each sample's class; of a class that is not named 1, as in Keras."""
     check_class_weight(class_weight)
     labels = _labels(targets)
+    if not np.isin(labels, list(class_weight)).any():
+        there = np.unique(labels)
+        shown = ", ".join(map(str, there[:MOST_CLASSES])) + ", …" * (len(there) > MOST_CLASSES)
+        raise GraphError(f"class_weight={class_weight!r} weighs no sample: the classes are {shown}")
     found = np.ones(len(labels))
     for label, weight in class_weight.items():
         found[labels == label] = weight

@@ -15,6 +15,7 @@ from safetensors.numpy import load, save
 
 from graphnn.errors import DataError
 from graphnn.files import target_of, write_whole
+from graphnn.train.checkpoint import FORMAT, read_checkpoint
 
 # How the names of those dtypes of the format begin that NumPy lacks.
 FOREIGN = ("BF16", "F8_", "F6_", "F4")
@@ -67,7 +68,7 @@ def save_weights(path: str | os.PathLike[str], state: Mapping[str, NDArray[Any]]
 
 
 def load_weights(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
-    """The arrays of a file by name, in the order of the names.
+    """The arrays of a file by name, in the order of the names; of a checkpoint the weights alone.
 
     Raises
     ------
@@ -78,22 +79,31 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
         data = Path(path).read_bytes()
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
-    _check_dtypes(path, data)
+    header = _header(data)
+    if header.get("__metadata__", {}).get("format") == FORMAT:
+        return read_checkpoint(path).part("weights")
+    _check_dtypes(path, header)
     try:
         return dict(sorted(load(data).items()))
     except (SafetensorError, ValueError, KeyError) as error:
         raise DataError(f"{path}: not a whole safetensors file: {error}") from error
 
 
-def _check_dtypes(path: str | os.PathLike[str], data: bytes) -> None:
-    """Say which dtype it is that NumPy lacks; what is damaged is said by safetensors itself."""
+def _header(data: bytes) -> dict[str, dict[str, Any]]:
+    """What a file says of its arrays; nothing where it is damaged: safetensors says that itself."""
     try:
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        kinds = {name: entry["dtype"] for name, entry in header.items() if name != "__metadata__"}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return
-    for name, kind in kinds.items():
-        if str(kind).startswith(FOREIGN):
+    except ValueError:
+        return {}
+    whole = isinstance(header, dict) and all(isinstance(one, dict) for one in header.values())
+    return header if whole else {}
+
+
+def _check_dtypes(path: str | os.PathLike[str], header: Mapping[str, Mapping[str, Any]]) -> None:
+    """Say which dtype it is that NumPy lacks."""
+    for name, entry in header.items():
+        kind = entry.get("dtype", "")
+        if name != "__metadata__" and str(kind).startswith(FOREIGN):
             raise DataError(
                 f"{path}: {name} is {kind}, a dtype that NumPy and graphnn do not have. Convert it "
                 "where it was written, for instance with tensor.float()."

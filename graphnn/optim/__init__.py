@@ -69,4 +69,5 @@ if not TYPE_CHECKING:
     teach(globals(), __all__)
 
     def __getattr__(name: str) -> NoReturn:
-        raise missing_name(__name__, name, {n: f"optim.{n}" for n in __all__})
+        known = {n: f"optim.schedule.{n}" for n in schedule.__all__}
+        raise missing_name(__name__, name, known | {n: f"optim.{n}" for n in __all__})

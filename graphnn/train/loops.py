@@ -42,6 +42,11 @@ def loop(
     """What :meth:`Function.loop` does, and says."""
     if on_epoch is not None and not callable(on_epoch):
         raise GraphError(f"on_epoch is a function on_epoch(epoch, logs); got {on_epoch!r}")
+    if np.ndim(batch_size) > 0:
+        raise GraphError(
+            f"loop takes all arrays as one argument, and {np.ndim(batch_size)}-dimensional data "
+            "where batch_size stands. Write loop([x, y], batch_size=32)."
+        )
     check_count("batch_size", batch_size)
     check_count("epochs", epochs, 1, MOST_EPOCHS)
     check_verbose(verbose)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -42,7 +43,7 @@ class ModelData:
         """
         if is_stream(x) or is_arrow(x):
             if y is not None:
-                raise DataError("batches bring their own targets, (x, y): leave y out")
+                raise DataError(_no_array(x))
             return as_data(self.function, x, self._of_batch, batch_size, shuffle)
         named = self._named(x, y)
         arrays = [named[node] for node in self.function.inputs]
@@ -85,3 +86,16 @@ class ModelData:
             raise DataError("the loss has no target: fit and evaluate take x alone; got a y")
         named = by_input(x, self.inputs)
         return named if y is None else named | by_input(y, self.targets)
+
+
+def _no_array(x: Any) -> str:
+    """What is said where targets are given beside what is no array."""
+    kind = type(x).__name__
+    if hasattr(x, "toarray"):
+        return f"x is a {kind}, which is no NumPy array. Give x.toarray()."
+    if isinstance(x, str | os.PathLike):
+        return (
+            f"x is the name of a file, {str(x)!r}: a Parquet file brings its own targets, so leave "
+            "y out; read others first, as in np.load(path, mmap_mode='r')"
+        )
+    return f"x is a {kind}, and batches bring their own targets, (x, y): leave y out"

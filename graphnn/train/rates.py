@@ -24,7 +24,7 @@ LOST = 4.0  # times the best loss: nothing is learned from there on
 MOST_ROWS = 20  # of the printed table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RateTable:
     """Learning rates, and the losses that training had at them; ``print`` shows it.
 
@@ -48,6 +48,13 @@ class RateTable:
         first = min(SETTLED, len(self.rates) - 2)  # before, the mean is that of few batches
         slopes = np.gradient(self.smoothed[first:])
         return float(self.rates[first + int(np.argmin(slopes))])
+
+    def __repr__(self) -> str:
+        first, last = self.rates[0], self.rates[-1]
+        return (
+            f"<RateTable of {len(self.rates)} rates from {first:.3g} to {last:.3g}: the loss falls "
+            f"fastest at lr = {self.steepest:.2g}>"
+        )
 
     def __str__(self) -> str:
         every = max(1, -(-len(self.rates) // MOST_ROWS))

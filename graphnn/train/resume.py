@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from graphnn.errors import DataError
+from graphnn.errors import DataError, GraphError
 from graphnn.graph import Graph
 from graphnn.node import Parameter
 from graphnn.ops.random.generator import generator
@@ -32,6 +32,11 @@ def checkpoint_at(path: str | os.PathLike[str], callbacks: Sequence[Callback]) -
     DataError
         If there is none, or it is damaged.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise GraphError(
+            f"resume is the folder of a run's checkpoints, or one of its files; got {path!r}. "
+            "callbacks=[gn.callbacks.ModelCheckpoint('run')] writes them, resume='run' reads them."
+        )
     place = Path(path)
     found = latest(place) if place.is_dir() or not place.exists() else read_checkpoint(place)
     own = [one.folder.resolve() for one in callbacks if isinstance(one, ModelCheckpoint)]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graphnn.hints import teaches
 from graphnn.optim.checks import check_count
 from graphnn.train.callbacks.callback import Callback, Logs
 from graphnn.train.callbacks.monitor import Mode, Monitor
@@ -58,6 +59,7 @@ class EarlyStopping(Callback):
     True
     """
 
+    @teaches
     def __init__(
         self,
         monitor: str = "val_loss",

@@ -13,6 +13,7 @@ from typing import Any
 
 from graphnn.errors import DataError
 from graphnn.files import target_of
+from graphnn.hints import teaches
 from graphnn.train.callbacks.callback import Callback, Logs
 
 
@@ -89,6 +90,7 @@ class CSVLogger(_Lines):
     1,0.25
     """
 
+    @teaches
     def __init__(self, path: str | os.PathLike[str], append: bool = False) -> None:
         super().__init__(path, append)
 
@@ -146,6 +148,7 @@ class JSONLogger(_Lines):
     {"epoch": 1, "loss": 0.25}
     """
 
+    @teaches
     def __init__(
         self, path: str | os.PathLike[str], every: int | None = None, append: bool = False
     ) -> None:

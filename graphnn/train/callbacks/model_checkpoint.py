@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from graphnn.errors import GraphError
+from graphnn.hints import teaches
 from graphnn.optim.checks import check_count
 from graphnn.train import checkpoint
 from graphnn.train.callbacks.callback import Callback, Logs
 from graphnn.train.callbacks.monitor import Mode, Monitor
 
 BEST = "best.safetensors"
+FILES = (".h5", ".hdf5", ".keras", ".pt", ".pth", ".ckpt", ".safetensors")  # not folders
 
 
 class ModelCheckpoint(Callback):
@@ -68,6 +70,7 @@ class ModelCheckpoint(Callback):
     last = True
     passive = True
 
+    @teaches
     def __init__(
         self,
         folder: str | os.PathLike[str],
@@ -83,6 +86,11 @@ class ModelCheckpoint(Callback):
         if per not in ("epoch", "step"):
             raise GraphError(f"per is 'epoch' or 'step'; got {per!r}")
         self.folder, self.keep = Path(folder), keep
+        if self.folder.suffix in FILES:
+            raise GraphError(
+                f"ModelCheckpoint writes into a folder; got {str(folder)!r}, the name of a file. "
+                f"Give ModelCheckpoint({str(self.folder.with_suffix(''))!r})."
+            )
         self.epochs = every if per == "epoch" else None
         self.every = every if per == "step" else None
         self.monitor = None if monitor is None else Monitor(monitor, mode)
