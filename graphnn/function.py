@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -43,6 +45,18 @@ inspecting: ContextVar[Inspector | None] = ContextVar("graphnn_inspecting", defa
 
 # What a function does with the rooms above it: they enter themselves here.
 methods: dict[str, Callable[..., Any]] = {}
+
+# Of all functions that there are. After a fork nobody is left who would release what is held.
+_all: WeakSet[Function] = WeakSet()
+
+
+def _released() -> None:
+    for function in _all:
+        function.lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_released)
 
 
 @dataclass
@@ -137,6 +151,7 @@ class Function(Describable):
         self._calls: dict[Shapes, _Call] = {}
         self._last: Plan | None = None
         self.lock = threading.RLock()
+        _all.add(self)
         self.epochs = 0
         self.history: History | None = None
         self._signature = Signature(self.inputs, self.graph)

@@ -25,6 +25,7 @@ from graphnn.ops.random.generator import Generator
 from graphnn.optim.checks import check_count
 from graphnn.render import Capture, render
 from graphnn.summary import print_summary
+from graphnn.train.alone import Turns, alone
 from graphnn.train.callbacks import Callback
 from graphnn.train.callbacks.hooks import Hooks, as_callbacks
 from graphnn.train.checkpoint import write_checkpoint
@@ -85,6 +86,7 @@ class Model(Describable):
         self._prediction = Function(self.inputs, outputs, training=False)
         self._epochs_done = 0
         self._last: Training | None = None
+        self._turns = Turns()
 
     # Declaring how it is trained.
 
@@ -156,6 +158,7 @@ class Model(Describable):
     # Training and asking.
 
     @teaches
+    @alone
     def fit(
         self,
         x: Any,
@@ -224,6 +227,8 @@ class Model(Describable):
         ------
         DataError, ShapeError, DTypeError
             For data that does not fit, and a checkpoint of another run; nothing is trained then.
+        GraphError
+            While the model is being trained, as from a callback.
         KeyboardInterrupt
             After Ctrl-C; the parameters are those of the last whole step.
 
@@ -307,6 +312,7 @@ class Model(Describable):
             )
         return write_checkpoint(path, self._last.checkpoint())
 
+    @alone
     def find_lr(
         self,
         x: Data,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graphnn.errors import DataError, GraphnnError
-from graphnn.files import target_of
+from graphnn.files import target_of, write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -130,11 +132,12 @@ def _panel(panel: Axes, name: str, columns: Columns) -> None:
 
 
 def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    target = target_of(path)
+    target, drawn = target_of(path if Path(path).suffix else f"{os.fspath(path)}.png"), io.BytesIO()
     try:
-        figure.savefig(target, dpi=150)
-    except (OSError, ValueError) as error:  # ValueError: a suffix that matplotlib does not know
+        figure.savefig(drawn, dpi=150, format=target.suffix.removeprefix("."))
+    except ValueError as error:  # a suffix that matplotlib does not know
         raise DataError(f"{path}: cannot be written: {error}") from error
+    write_whole(target, drawn.getvalue())
 
 
 def _matplotlib() -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -10,6 +11,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from graphnn.errors import DataError
 from graphnn.files import target_of
@@ -36,12 +39,20 @@ class _Lines(Callback):
 
     def write(self, text: str) -> None:
         """Add some text, in place of whatever stands behind what this run knows of."""
+        known = self._size or 0
         try:
             with open(self.path, "r+b" if self.path.exists() else "wb") as file:
-                file.truncate(self._size or 0)
-                self._size = file.seek(0, os.SEEK_END) + file.write(text.encode())
+                file.truncate(known)
+                size = file.seek(0, os.SEEK_END) + file.write(text.encode())
+            self._size = size
         except OSError as error:
+            self._cut(known)
             raise DataError(f"{self.path}: cannot be written: {error}") from error
+
+    def _cut(self, size: int) -> None:
+        """On a full disk half a line may stand there, whose last number is a wrong one."""
+        with contextlib.suppress(OSError):
+            os.truncate(self.path, size)
 
     def state_dict(self) -> dict[str, Any]:
         """How long the file is."""
@@ -164,6 +175,12 @@ class JSONLogger(_Lines):
         self.write(_json({"step": step, **logs}))
 
 
-def _json(values: Mapping[str, float]) -> str:
-    finite = {n: v if math.isfinite(v) else str(float(v)) for n, v in values.items()}
-    return json.dumps(finite) + "\n"
+def _json(values: Mapping[str, Any]) -> str:
+    """A line; what other callbacks have put into the logs may be NumPy's, or no number at all."""
+    plain = {name: np.asarray(value).tolist() for name, value in values.items()}
+    finite = {n: str(v) if _is_odd(v) else v for n, v in plain.items()}
+    return json.dumps(finite, default=str) + "\n"
+
+
+def _is_odd(value: object) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
