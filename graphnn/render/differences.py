@@ -35,6 +35,8 @@ def measured_gradients(
             fits = value in values and gradient in values and value.spec == gradient.spec
             if not one.whole or one.loss is None or not fits or values[value].size > FEW:
                 continue
+            if by_id[one.loss].spec.shape != ():  # what gn.checkpoint pulls back is not a loss's
+                continue
             key = one.node, one.loss
             if key not in known:
                 known[key] = _measured(by_id[one.loss], value, forward, values, sizes)

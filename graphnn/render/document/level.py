@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -41,14 +42,15 @@ class Scribe:
     sizes
         The size of each symbol.
     ids
-        Of every node, also of those in the bodies of loops.
+        Of every node, also of those in the bodies of loops. Of one that several levels have, as a
+        constant, or the body of a loop that is run again in the reverse pass: that of the first.
     ops, kernels
         The texts that were met so far.
     """
 
     ancestry: Ancestry
     sizes: Mapping[str, int]
-    ids: dict[Node, Id] = field(default_factory=dict)
+    ids: ChainMap[Node, Id] = field(default_factory=ChainMap)
     ops: dict[str, records.OpText] = field(default_factory=dict)
     kernels: dict[Id, records.Kernel] = field(default_factory=dict)
     _known_ops: dict[Op, str] = field(default_factory=dict)
@@ -57,9 +59,18 @@ class Scribe:
 
     def enter(self, nodes: Iterable[Node], prefix: str = "") -> None:
         """Give ids to the nodes of a level."""
-        for i, node in enumerate(nodes):
-            self.ids[node] = f"{prefix}n{i}"
+        for node, name in _numbered(nodes, prefix).items():
+            self.ids.setdefault(node, name)
             self._origins.setdefault(id(node.origin), node)
+
+    def within(self, nodes: Iterable[Node], prefix: str) -> Scribe:
+        """The same for one level, whose nodes have the ids of that level."""
+        return replace(self, ids=self.ids.new_child(_numbered(nodes, prefix)))
+
+    def first(self, node: Node) -> Id | None:
+        """The id of a node on the first level that has it, if this is another."""
+        found = self.ids.maps[-1].get(node)
+        return None if found == self.ids[node] else found
 
     def find(self, node: Node | None) -> Id | None:
         """The id of what a declared node has become, on any level."""
@@ -113,6 +124,10 @@ class Scribe:
         return self.size(node.op.flops(node.spec, *specs, **node.attrs))
 
 
+def _numbered(nodes: Iterable[Node], prefix: str) -> dict[Node, Id]:
+    return {node: f"{prefix}n{i}" for i, node in enumerate(nodes)}
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a level lies in the whole: the prefix of its ids and of the numbers of its steps."""
@@ -131,6 +146,7 @@ def level_of(
     place: Place,
 ) -> records.Level:
     """The records of a level whose nodes have their ids."""
+    scribe = scribe.within(graph.nodes, place.ids)
     made_by = {n: f"{place.steps}{i}" for i, step in enumerate(steps) for n in step.group.nodes}
     slots = {n: i for i, buffer in enumerate(layout.buffers) for n in buffer.nodes}
     homes = {
@@ -151,7 +167,7 @@ def level_of(
         for node, record in zip(graph.nodes, nodes, strict=True)
     ]
     loops = [
-        _loop(scribe, step.inner, kernel, layout.inner[i], f"{place.steps}{i}.")
+        _loop(scribe, step.inner, lanes, kernel, layout.inner[i], f"{place.steps}{i}.")
         for i, (step, kernel) in enumerate(zip(steps, kernels, strict=True))
         if step.inner is not None
     ]
@@ -187,7 +203,7 @@ def _node(scribe: Scribe, node: Node, names: Mapping[Node, str], lane: Pass) -> 
         at=line_of(node.origin if of is None else of.origin),
         equation=equation(node, names),
         attrs=_attrs(node),
-        forward_of=scribe.find(of) if lane == "backward" else None,
+        forward_of=(scribe.find(of) or scribe.first(node)) if lane == "backward" else None,
         gradient_of=_gradients(scribe, node) if lane == "backward" else (),
         view_of=scribe.ids.get(root(node)) if isinstance(node.op.kernel, Alias) else None,
         text=_text(node),
@@ -326,11 +342,18 @@ def body_graph(inner: Inner) -> Graph:
 
 
 def _loop(
-    scribe: Scribe, inner: Inner, kernel: KernelText, layout: Layout, number: str
+    scribe: Scribe,
+    inner: Inner,
+    lanes: Mapping[Node, Pass],
+    kernel: KernelText,
+    layout: Layout,
+    number: str,
 ) -> records.Loop:
     body, loop = inner.body, inner.loop
     graph = body_graph(inner)
-    ids = scribe.ids
+    ids, prefix = scribe.ids, f"{scribe.ids[loop]}/"
+    own = scribe.within(graph.nodes, prefix).ids
+    again = lanes[loop] == "backward"  # also what the forward pass has computed before
     states, sequences, others = body.shares(loop.inputs)
     carried = zip(body.carries, states, inner.nexts, inner.trails, inner.lasts, strict=True)
     within: Sequence[KernelText] = getattr(kernel, "kernels", ())
@@ -341,28 +364,28 @@ def _loop(
         reverse=body.reverse,
         carries=tuple(
             records.Carried(
-                ids[slot],
+                own[slot],
                 ids[first],
-                ids[new],
+                own[new],
                 None if trail is None else ids[trail],
                 None if last is None else ids[last],
             )
             for slot, first, new, trail, last in carried
         ),
         slices=tuple(
-            records.Read(ids[s], ids[v]) for s, v in zip(body.slices, sequences, strict=True)
+            records.Read(own[s], ids[v]) for s, v in zip(body.slices, sequences, strict=True)
         ),
         outers=tuple(
-            records.Read(ids[s], ids[v]) for s, v in zip(body.outers, others, strict=True)
+            records.Read(own[s], ids[v]) for s, v in zip(body.outers, others, strict=True)
         ),
-        stacks=tuple(records.Stacked(ids[n], ids[part]) for n, part in inner.stacks.items()),
+        stacks=tuple(records.Stacked(own[n], ids[part]) for n, part in inner.stacks.items()),
         body=level_of(
             scribe,
             graph,
-            {node: node.role for node in graph.nodes},
+            {node: lanes[loop] if again else node.role for node in graph.nodes},
             inner.steps,
             within,
             layout,
-            Place(f"{ids[loop]}/", number),
+            Place(prefix, number),
         ),
     )

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from graphnn.autodiff import grad
+from graphnn.autodiff import vjp
 from graphnn.backends.cpu import executor
 from graphnn.backends.cpu.kernels import kernel_of
+from graphnn.context import role
 from graphnn.errors import GraphError
 from graphnn.function import SHOWN_BATCH, Function
 from graphnn.graph import Graph
 from graphnn.loop import with_bodies
-from graphnn.node import Input, Node, Parameter
+from graphnn.node import Constant, Input, Node, Parameter
 from graphnn.plan import Plan
 from graphnn.program import Program, program_of
 from graphnn.spec import FLOATS, symbols_in
@@ -160,4 +161,12 @@ def _gradients(results: Sequence[Node]) -> list[Node]:
             f"{loss.name} depends on no trainable parameter and on no float input, so that there "
             "is no reverse pass to draw. Use passes='forward'."
         )
-    return grad(loss, wrt)
+    with role("backward", forward_of=loss):
+        one = Constant(1, dtype=loss.dtype)
+    found = [node for node in vjp(loss, wrt, one) if node is not None]
+    if not found:
+        raise GraphError(
+            f"no gradient flows from {loss.name} to {', '.join(node.name for node in wrt)}: "
+            "gn.stop_gradient or ops without a gradient lie between. Use passes='forward'."
+        )
+    return found

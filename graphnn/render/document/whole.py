@@ -80,7 +80,7 @@ def described(found: Planned) -> tuple[Document, dict[Node, Id]]:
     graph = Graph([*program.graph.outputs, *_beside(found, ancestry)])
     scribe = Scribe(ancestry, plan.sizes)
     scribe.enter(graph.nodes)
-    _enter_bodies(scribe, plan.steps)
+    _enter_bodies(scribe, plan.steps, scribe.ids)
     lanes = _lanes(found, graph)
     level = level_of(scribe, graph, lanes, plan.steps, plan.kernels, plan.layout, Place())
     losses = _losses(level)
@@ -101,7 +101,7 @@ def described(found: Planned) -> tuple[Document, dict[Node, Id]]:
         ops=scribe.ops,
         kernels=scribe.kernels,
     )
-    return document, scribe.ids
+    return document, dict(scribe.ids)
 
 
 PASSES: tuple[Pass, ...] = ("forward", "backward", "update")
@@ -115,11 +115,12 @@ def _beside(found: Planned, ancestry: Ancestry) -> list[Node]:
     return [] if apart else lost
 
 
-def _enter_bodies(scribe: Scribe, steps: Sequence[Step]) -> None:
+def _enter_bodies(scribe: Scribe, steps: Sequence[Step], ids: Mapping[Node, Id]) -> None:
     for step in steps:
         if step.inner is not None:
-            scribe.enter(body_graph(step.inner).nodes, f"{scribe.ids[step.inner.loop]}/")
-            _enter_bodies(scribe, step.inner.steps)
+            nodes, prefix = body_graph(step.inner).nodes, f"{ids[step.inner.loop]}/"
+            scribe.enter(nodes, prefix)
+            _enter_bodies(scribe, step.inner.steps, scribe.within(nodes, prefix).ids)
 
 
 def _lanes(found: Planned, graph: Graph) -> dict[Node, Pass]:

@@ -223,9 +223,9 @@ function loopPath(graph, id) {
 }
 
 function pathOf(graph, box) {
-  if (box.last.loop) return loopPath(graph, box.last.loop);
-  const loop = box.nodes.find((node) => graph.loops.has(node.id));
-  return loop ? loopPath(graph, loop.id) : scopePath(box.last.scope);
+  const own = box.nodes.find((node) => graph.loops.has(node.id)); // before the loop that it is in
+  const loop = own ? own.id : box.last.loop;
+  return loop ? loopPath(graph, loop) : scopePath(box.last.scope);
 }
 
 // Long scopes without layers inside fold into runs, so that any graph has a short picture.
