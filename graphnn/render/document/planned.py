@@ -163,10 +163,10 @@ def _gradients(results: Sequence[Node]) -> list[Node]:
         )
     with role("backward", forward_of=loss):
         one = Constant(1, dtype=loss.dtype)
-    found = [node for node in vjp(loss, wrt, one) if node is not None]
-    if not found:
+    gradients = [node for node in vjp(loss, wrt, one) if node is not None]
+    if not gradients:
         raise GraphError(
             f"no gradient flows from {loss.name} to {', '.join(node.name for node in wrt)}: "
             "gn.stop_gradient or ops without a gradient lie between. Use passes='forward'."
         )
-    return found
+    return gradients
