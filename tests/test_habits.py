@@ -70,6 +70,9 @@ def test_names_that_stand_elsewhere(asked, meant):
         (lambda: ModelCheckpoint("a", save_weights_only=True), r"model.save\(path\) writes"),
         (lambda: EarlyStopping(patient=1), "Did you mean patience="),
         (lambda: CSVLogger("a", separator=";"), "CSVLogger has no argument 'separator'"),
+        (lambda: gn.callbacks.ReduceLROnPlateau(min_delta=1), "Did you mean threshold="),
+        (lambda: gn.callbacks.TensorBoard(log_dir="a"), "Did you mean folder="),
+        (lambda: gn.callbacks.TerminateOnNaN(each=1), "it takes every"),
         (lambda: gn.callbacks.JSONLogger("a", filename="b"), "JSONLogger has no argument"),
     ],
 )
