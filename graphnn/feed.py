@@ -150,7 +150,10 @@ def _plain(node: Input, value: ArrayLike) -> NDArray[Any]:
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise ShapeError(f"input {node.name}: {error}") from None
+        fix = ""
+        if "inhomogeneous" in str(error):
+            fix = " Pad sequences to one length, and give the lengths to a layer: lengths=."
+        raise ShapeError(f"input {node.name}: {error}.{fix}".replace("..", ".")) from None
     leaf: Any = value
     while isinstance(leaf, list | tuple) and leaf:
         leaf = leaf[0]
@@ -246,9 +249,16 @@ def check_fits(graph: Graph, sizes: Mapping[str, int]) -> None:
                 fix = "a larger batch, or slice less" if more else "less, or slice what is longer"
                 raise ShapeError(
                     f"{node.name}: {node.op.name} of {format_shape(node.inputs[0].spec.shape)} "
-                    f"needs {dim} >= 0; got {known}. Declared at {node.origin}. "
+                    f"needs {_room(dim)}; got {known}. Declared at {node.origin}. "
                     f"Give {fix}."
                 )
+
+
+def _room(dim: DimLike) -> str:
+    """That a size is not below 0, without minus signs: ``9 >= T`` of ``9 - T``."""
+    terms = dim.terms if isinstance(dim, Dim) else (((), dim),)
+    sides = [Dim(tuple((m, abs(c)) for m, c in terms if c * sign > 0)) for sign in (1, -1)]
+    return " >= ".join(str(side) or "0" for side in sides).replace("None", "N")  # as sizes say it
 
 
 Limits: TypeAlias = tuple[int, DimLike, Node]

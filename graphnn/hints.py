@@ -226,6 +226,8 @@ ALIASES: Mapping[str, str] = {
     "PiecewiseConstantDecay": "MultiStepLR",
     "PolynomialDecay": "PolynomialLR",
     "epsilon": "eps",
+    "min_delta": "threshold",
+    "log_dir": "folder",
     "beta_1": "betas",
     "beta_2": "betas",
 }

@@ -390,7 +390,10 @@ class Model(Describable):
 
     def _compiled(self) -> Learning:
         if self._learning is None:
-            raise GraphError("call model.compile(optimizer, loss) before training or evaluating")
+            raise GraphError(
+                "call model.compile(optimizer, loss) before training, evaluating, or drawing more "
+                "than the forward pass: render(path, passes='forward')"
+            )
         return self._learning
 
     # Parameters.

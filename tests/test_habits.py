@@ -70,6 +70,9 @@ def test_names_that_stand_elsewhere(asked, meant):
         (lambda: ModelCheckpoint("a", save_weights_only=True), r"model.save\(path\) writes"),
         (lambda: EarlyStopping(patient=1), "Did you mean patience="),
         (lambda: CSVLogger("a", separator=";"), "CSVLogger has no argument 'separator'"),
+        (lambda: gn.callbacks.ReduceLROnPlateau(min_delta=1), "Did you mean threshold="),
+        (lambda: gn.callbacks.TensorBoard(log_dir="a"), "Did you mean folder="),
+        (lambda: gn.callbacks.TerminateOnNaN(each=1), "it takes every"),
         (lambda: gn.callbacks.JSONLogger("a", filename="b"), "JSONLogger has no argument"),
     ],
 )
@@ -144,3 +147,18 @@ def test_a_table_of_rates_is_short_where_it_is_shown():
     table = model().find_lr(X, Y)
     assert repr(table).startswith(f"<RateTable of {len(table.rates)} rates from 1e-06 to ")
     assert len(repr(table)) < 120
+
+
+def test_what_is_to_be_done_first():
+    x = gn.Input((None, 3), name="x")
+    with pytest.raises(
+        gn.GraphError, match=r"than the forward pass: render\(path, passes='forward'"
+    ):
+        gn.Model(x, gn.relu(x)).render("backprop.svg")
+
+    class Called(nn.Module):
+        def call(self, x):
+            return x
+
+    with pytest.raises(NotImplementedError, match="Called has no forward: name its method call f"):
+        Called()(x)

@@ -466,7 +466,7 @@ OTHERS = {
     "width": (
         lambda: declared(width=9), {}, r"parameter 0\.weight was float32 \(8, 5\), and is .*\(9, 5\)"
     ),
-    "optimizer": (lambda: declared(optim.SGD(0.1)), {}, r"the parameter lr was not there, and is float64 \(\)"),
+    "optimizer": (lambda: declared(optim.SGD(0.1)), {}, r"the optimizer\'s lr was not there, and is float64 \(\)"),
     "dropout": (lambda: declared(p=0.4), {}, "another training step.*: 3.dropout_mask = drop"),
     "its settings": (
         lambda: declared(optim.Adam(optim.schedule.StepLR(0.05, 3, per="epoch"))),

@@ -48,7 +48,7 @@ def test_positions_of_a_length_that_comes_with_the_call(kind):
         wanted = reference.evaluate(results(fixed), {fixed: given})
         for one, two in zip(f(given), wanted, strict=True):
             np.testing.assert_allclose(one, two, rtol=1e-10, atol=1e-13)
-    with pytest.raises(ShapeError, match=r"of \(9, \d\) needs 9 \+ -1\*T >= 0; got T = 10"):
+    with pytest.raises(ShapeError, match=r"of \(9, \d\) needs 9 >= T; got T = 10"):
         f(drawn(3, 10, WIDTH))
 
 
@@ -83,7 +83,7 @@ def test_a_part_longer_than_the_whole_for_every_size_is_refused_at_once():
     cut = gn.narrow(gn.Constant(np.arange(6.0)), 0, 2, size)
     f = gn.function(x, [cut, gn.sum(x)])
     np.testing.assert_array_equal(f(np.zeros((4, 3), np.float32))[0], [2, 3, 4, 5])
-    with pytest.raises(ShapeError, match=r"needs 4 \+ -1\*N >= 0; got N = 5.*Give less, or slice"):
+    with pytest.raises(ShapeError, match=r"needs 4 >= N; got N = 5.*Give less, or slice"):
         f(np.zeros((5, 3), np.float32))
     table = gn.Parameter(drawn(6), name="table")
 

@@ -83,7 +83,8 @@ class Module:
 
     def forward(self, *inputs: Any) -> Any:
         """Declare the nodes that the module computes; subclasses write this."""
-        raise NotImplementedError(f"{type(self).__name__} has no forward")
+        fix = ": name its method call forward" if hasattr(type(self), "call") else ""
+        raise NotImplementedError(f"{type(self).__name__} has no forward{fix}")
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Declare the module's nodes in its scope."""

@@ -123,7 +123,7 @@ class Training:
             if own.get(name) != then.get(name):
                 there = "not there"
                 raise _other(
-                    found, f"the parameter {_told(name)}",
+                    found, _told(name),
                     then.get(name, there), own.get(name, there),
                 )  # fmt: skip
         self._check_graph(found)
@@ -194,9 +194,12 @@ def _other(found: Checkpoint, what: str, then: object, now: object) -> DataError
 
 
 def _told(name: str) -> str:
-    """The name of a parameter, without its place in a checkpoint."""
+    """Which parameter it is, without its place in a checkpoint."""
     kind, own = name.split("/", 1)
-    return own if kind == "weights" else own.split(".", 1)[1]
+    if kind == "weights":
+        return f"the parameter {own}"
+    own = own.split(".", 1)[1]
+    return "the generator of random numbers" if own == "rng" else f"the optimizer's {own}"
 
 
 def _spec(array: Any) -> str:

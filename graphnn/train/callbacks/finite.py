@@ -7,6 +7,7 @@ import warnings
 
 from graphnn.context import declared_at
 from graphnn.errors import NotFiniteWarning
+from graphnn.hints import teaches
 from graphnn.optim.checks import check_count
 from graphnn.train.callbacks.callback import Callback, Logs
 
@@ -45,6 +46,7 @@ class TerminateOnNaN(Callback):
 
     passive = True
 
+    @teaches
     def __init__(self, every: int | None = 100) -> None:
         if every is not None:
             check_count("every", every)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from graphnn import optim
 from graphnn.errors import GraphError
+from graphnn.hints import teaches
 from graphnn.optim.plateau import check_settings
 from graphnn.train.callbacks.callback import Callback, Logs
 from graphnn.train.callbacks.monitor import Mode, Monitor
@@ -48,6 +49,7 @@ class ReduceLROnPlateau(Callback):
     ([1.0, 1.0, 1.0, 1.0, 0.0], 0.5)
     """
 
+    @teaches
     def __init__(
         self,
         monitor: str = "val_loss",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from graphnn.errors import DataError, GraphnnError
+from graphnn.hints import teaches
 from graphnn.train.callbacks.callback import Callback, Logs
 
 
@@ -39,6 +40,7 @@ class TensorBoard(Callback):
 
     passive = True
 
+    @teaches
     def __init__(self, folder: str | os.PathLike[str] = "logs", every: int | None = None) -> None:
         self.folder, self.every = Path(folder), every
         self._writers: dict[str, Any] = {}
