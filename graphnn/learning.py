@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from graphnn.errors import DataError, GraphError
+from graphnn.feed import limits_of
 from graphnn.function import Function
 from graphnn.graph import Graph
 from graphnn.node import Input, Node, Parameter
@@ -138,7 +139,8 @@ class Learning:
             weight = Input((None,), self.loss.dtype, name="sample_weight")
         targets = {node: data[node] for node in self.targets}
         samples = len(next(iter(data.values())))
-        weights = weights_of_samples(weight, samples, targets, class_weight, sample_weight)
+        limits = limits_of(Graph(self.loss))
+        weights = weights_of_samples(weight, samples, targets, class_weight, sample_weight, limits)
         if self.weight is None:
             self._take(weight)
         return {**data, weight: weights}

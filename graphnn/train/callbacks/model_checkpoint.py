@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any, Literal
 
 from graphnn.errors import GraphError
+from graphnn.files import as_path
 from graphnn.optim.checks import check_count
 from graphnn.train import checkpoint
 from graphnn.train.callbacks.callback import Callback, Logs
@@ -82,7 +82,7 @@ class ModelCheckpoint(Callback):
             check_count("keep", keep)
         if per not in ("epoch", "step"):
             raise GraphError(f"per is 'epoch' or 'step'; got {per!r}")
-        self.folder, self.keep = Path(folder), keep
+        self.folder, self.keep = as_path(folder), keep
         self.epochs = every if per == "epoch" else None
         self.every = every if per == "step" else None
         self.monitor = None if monitor is None else Monitor(monitor, mode)
