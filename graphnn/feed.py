@@ -90,7 +90,7 @@ def fitting(node: Input, value: ArrayLike) -> NDArray[Any]:
     if not lossless(array.dtype, np.dtype(node.dtype)):
         raise DTypeError(
             f"input {node.name} is declared {node.dtype} at {node.origin}; got an array of "
-            f"{array.dtype}. Convert it: array.astype({node.dtype!r})."
+            f"{array.dtype}. {_other_dtype(node, array)}"
         )
     if array.ndim != node.ndim:
         raise ShapeError(_declared(node, array) + _other_rank(node, array))
@@ -114,6 +114,23 @@ def _declared(node: Input, array: NDArray[Any]) -> str:
         f"input {node.name} is declared {format_shape(node.spec.shape)} at {node.origin}; "
         f"got an array of shape {format_shape(array.shape)}."
     )
+
+
+def _other_dtype(node: Input, array: NDArray[Any]) -> str:
+    """What to do with an array of another dtype."""
+    kind, own = array.dtype.kind, np.dtype(node.dtype).kind
+    if array.dtype == object and not array.ndim:
+        return f"{type(array.item()).__name__} is no array."
+    fix = f"Convert it: array.astype({node.dtype!r})."
+    if kind == "O":
+        return f"{fix} It must hold numbers alone: no None, no text, no rows of other lengths."
+    if kind in "US":
+        return f"{fix} Words become numbers by np.unique(array, return_inverse=True)[1]."
+    if kind == "f" and own in "iu":
+        return f"{fix} That cuts off what is behind the point."
+    if kind == "c":
+        return f"{fix} That leaves the imaginary part out; array.real says so."
+    return fix
 
 
 def _other_rank(node: Input, array: NDArray[Any]) -> str:
@@ -154,6 +171,8 @@ def _plain(node: Input, value: ArrayLike) -> NDArray[Any]:
         if "inhomogeneous" in str(error):
             fix = " Pad sequences to one length, and give the lengths to a layer: lengths=."
         raise ShapeError(f"input {node.name}: {error}.{fix}".replace("..", ".")) from None
+    except RuntimeError as error:  # a tensor of torch that wants a gradient
+        raise DataError(f"input {node.name} is no array: {error}") from None
     leaf: Any = value
     while isinstance(leaf, list | tuple) and leaf:
         leaf = leaf[0]

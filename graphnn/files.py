@@ -11,19 +11,35 @@ from graphnn.errors import DataError
 PART = ".writing-"  # how the names of files begin that are not whole yet
 
 
+def as_path(path: object) -> Path:
+    """What a person gives as a path.
+
+    Raises
+    ------
+    DataError
+        If it is none.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise DataError(f"a path is a text or a pathlib.Path, such as 'run1'; got {path!r}")
+    return Path(path)
+
+
 def target_of(path: str | os.PathLike[str]) -> Path:
     """The file that ``path`` means: a link stays one, and what it points to is written.
 
     Raises
     ------
     DataError
-        If it is a folder, a device or a pipe, or there is no way to it.
+        If it is no path, a folder, a device or a pipe, or there is no way to it.
     """
     try:
-        target = Path(path).resolve()
+        target = as_path(path).resolve()
+        other = target.exists() and not target.is_file()
     except (OSError, RuntimeError, ValueError) as error:  # links in a circle; a zero byte
+        if isinstance(error, DataError):
+            raise
         raise DataError(f"{path}: cannot be written: {error}") from None
-    if target.exists() and not target.is_file():
+    if other:
         raise DataError(f"{target}: is no regular file, and is not replaced by one")
     return target
 

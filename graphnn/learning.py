@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from graphnn.errors import DataError, GraphError
+from graphnn.feed import limits_of
 from graphnn.function import Function
 from graphnn.graph import Graph
 from graphnn.node import Input, Node, Parameter
@@ -168,7 +169,8 @@ class Learning:
         held = dict(zip(self.evaluation.inputs, map(np.asarray, arrays), strict=True))
         targets = {node: held[node] for node in self.targets}
         samples = len(next(iter(held.values())))
-        return weights_of_samples(weight, samples, targets, class_weight, sample_weight)
+        limits = limits_of(Graph(self.loss))
+        return weights_of_samples(weight, samples, targets, class_weight, sample_weight, limits)
 
     def _take(self, weight: Input) -> None:
         """Make the training step one of weighted samples."""

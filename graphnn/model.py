@@ -24,6 +24,7 @@ from graphnn.objectives import Given, chosen_optimizer
 from graphnn.ops.random.generator import Generator
 from graphnn.optim.checks import check_count
 from graphnn.render import Capture, render
+from graphnn.render.recording import looking
 from graphnn.summary import print_summary
 from graphnn.train.alone import Turns, alone
 from graphnn.train.callbacks import Callback
@@ -258,13 +259,15 @@ class Model(Describable):
         check_count("epochs", epochs, 1, MOST_EPOCHS)
         check_count("batch_size", batch_size)
         check_verbose(verbose)
+        if steps_per_epoch is not None:
+            check_count("steps_per_epoch", steps_per_epoch)
         data, held = learning.reader.read(x, y, batch_size, shuffle), None
         if validation_data is not None:
             held = learning.reader.validation(validation_data, INFERENCE_BATCH)
         data = learning.weighted(data, class_weight, sample_weight)
         if validation_split:
             data, held = held_back(data, held, validation_split, INFERENCE_BATCH)
-        looks = [] if capture is None else as_callbacks(capture.look_at(data, batch_size))
+        looks = as_callbacks(looking(capture, data, batch_size))
         called = [*as_callbacks(callbacks), *looks]
         terms = {"batch_size": int(batch_size), "shuffle": bool(shuffle), "steps": steps_per_epoch}
         hooks = Hooks(called, self)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from graphnn.errors import DataError, GraphError
-from graphnn.feed import fitting
+from graphnn.feed import Limits, fitting
 from graphnn.graph import Graph
 from graphnn.node import Input, Node, Parameter, rebuilt
 from graphnn.op import Alias, Reduction
@@ -25,7 +25,6 @@ from graphnn.values import is_number
 
 ClassWeight: TypeAlias = Mapping[int, float]
 
-MOST_CLASSES = 10  # that a message names
 
 _N = symbol_name(BATCH)
 
@@ -126,8 +125,11 @@ def weights_of_samples(
     targets: Mapping[Input, NDArray[Any]],
     class_weight: ClassWeight | None,
     sample_weight: ArrayLike | None,
+    limits: Mapping[Node, Sequence[Limits]] | None = None,
 ) -> NDArray[Any]:
     """One weight a sample: that of its class times its own; 1 where none is given.
+
+    ``limits``: the ranges in which labels lie, where they are known.
 
     Raises
     ------
@@ -148,7 +150,7 @@ def weights_of_samples(
             raise DataError("sample_weight has NaN or Inf")
     if class_weight is None:
         return found
-    return np.asarray(found * _of_classes(class_weight, targets), weight.dtype)
+    return np.asarray(found * _of_classes(class_weight, targets, limits or {}), weight.dtype)
 
 
 def check_class_weight(given: object) -> None:
@@ -170,19 +172,40 @@ def check_class_weight(given: object) -> None:
 
 
 def _of_classes(
-    class_weight: ClassWeight, targets: Mapping[Input, NDArray[Any]]
+    class_weight: ClassWeight,
+    targets: Mapping[Input, NDArray[Any]],
+    limits: Mapping[Node, Sequence[Limits]],
 ) -> NDArray[np.float64]:
     """The weight of each sample's class; of a class that is not named 1, as in Keras."""
     check_class_weight(class_weight)
     labels = _labels(targets)
-    if not np.isin(labels, list(class_weight)).any():
-        there = np.unique(labels)
-        shown = ", ".join(map(str, there[:MOST_CLASSES])) + ", …" * (len(there) > MOST_CLASSES)
-        raise GraphError(f"class_weight={class_weight!r} weighs no sample: the classes are {shown}")
+    _check_classes(class_weight, targets, limits)
     found = np.ones(len(labels))
     for label, weight in class_weight.items():
         found[labels == label] = weight
     return found
+
+
+def _check_classes(
+    class_weight: ClassWeight,
+    targets: Mapping[Input, NDArray[Any]],
+    limits: Mapping[Node, Sequence[Limits]],
+) -> None:
+    """A class that there cannot be is a slip; one that no sample has is none."""
+    ((node, labels),) = targets.items()
+    classes: set[object] = set(range(labels.shape[1])) if labels.ndim == 2 else set()
+    for _, high, reader in limits.get(node, ()):
+        if isinstance(high, int):
+            classes = {*range(high), reader.attrs.get("ignore_index")}
+    if len(classes) < 2:  # nothing says which there are
+        return
+    unknown = [one for one in class_weight if one not in classes]
+    if unknown:
+        whole = [one for one in classes if one in range(len(classes))]
+        raise GraphError(
+            f"class_weight has the class {unknown[0]}; the target {node.name} has the classes "
+            f"{whole[0]} to {whole[-1]}"
+        )
 
 
 def _labels(targets: Mapping[Input, NDArray[Any]]) -> NDArray[Any]:

@@ -12,7 +12,14 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.train.callbacks import CSVLogger, JSONLogger, LambdaCallback
+from graphnn.train.callbacks import (
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    JSONLogger,
+    LambdaCallback,
+    ModelCheckpoint,
+)
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(20, 3)).astype(np.float32)
@@ -134,3 +141,155 @@ def test_logs_that_other_callbacks_have_filled(tmp_path):
     found = json.loads(log.read_text())
     del found["loss"]
     assert found == {"epoch": 0, "a": 0.5, "b": "inf", "c": "word", "d": [0, 1], "e": None}
+
+
+# ---------------------------------------------------------------------------- checkpoints
+
+
+class Keeps(Callback):
+    """Has a state."""
+
+    passive = True
+
+    def __init__(self, state):
+        self.state = state
+
+    def state_dict(self):
+        return self.state
+
+    def load_state_dict(self, state):
+        self.state = state
+
+
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [
+        (None, "got None"),
+        ({"a": object()}, r"'a' is <object .*not JSON serializable"),
+        ({"a": np.array([object()])}, "'a' is array"),
+        ({"a": np.array(["x"])}, "'a' is array"),
+        ({3: 4}, "the name 3 is no text"),
+        ({"a": 1j}, r"'a' is 1j"),
+    ],
+)
+def test_states_that_no_file_can_hold(state, why, tmp_path):
+    keep = [Keeps(state), ModelCheckpoint(tmp_path)]
+    with pytest.raises(gn.DataError, match=rf"^<Keeps>: a callback's state_dict .*; {why}"):
+        classifier().fit(X, Y, verbose=0, callbacks=keep)
+
+
+def test_states_of_numpys_numbers(tmp_path):
+    state = {"a": np.float32(0.5), "b": np.int64(3), "c": np.bool_(True), "d": np.arange(3)}
+    classifier().fit(X, Y, verbose=0, callbacks=[Keeps(state), ModelCheckpoint(tmp_path)])
+    found = Keeps({})
+    keep = [found, ModelCheckpoint(tmp_path)]
+    classifier().fit(X, Y, verbose=0, epochs=2, callbacks=keep, resume=tmp_path)
+    np.testing.assert_array_equal(found.state.pop("d"), [0, 1, 2])
+    assert found.state == {"a": 0.5, "b": 3, "c": True}
+
+
+# ---------------------------------------------------------------------------- odd arguments
+
+
+@pytest.mark.parametrize(
+    ("attempt", "said"),
+    [
+        (lambda m: m.save(None), "a path is a text or .*; got None"),
+        (lambda m: m.save(b"w.safetensors"), "a path is a text"),
+        (lambda m: m.save("a" * 300), "cannot be written: .*File name too long"),
+        (lambda m: m.load(3), "a path is a text or .*; got 3"),
+        (lambda m: m.fit(X, Y, resume=3), "resume is the folder .*; got 3"),
+        (lambda m: ModelCheckpoint(None), "a path is a text or .*; got None"),
+        (lambda m: CSVLogger(None), "a path is a text or .*; got None"),
+        (lambda m: m.fit(X, Y, capture="page"), r"capture is gn\.Capture\(.*; got 'page'"),
+        (lambda m: gn.Capture("a"), "every is a whole number >= 1; got 'a'"),
+        (lambda m: m.find_lr(X, Y, lowest="a"), "lowest='a' is no number"),
+        (lambda m: m.fit([(X, Y)].__iter__, steps_per_epoch="3"), "steps_per_epoch is a whole"),
+        (lambda m: EarlyStopping(None), "monitor is the name of a measure.*; got None"),
+        (lambda m: m.fit(X, Y, class_weight={7: 2.0}), "the class 7; .* y has the classes 0 to 1"),
+        (lambda m: m.fit(X, Y, class_weight={-1: 2.0}), "has the class -1"),
+        (lambda m: m.fit(None, Y), "NoneType is no array"),
+        (lambda m: m.fit([[1, None, 2]], [0]), "hold numbers alone"),
+        (lambda m: m.fit([[1, 2, 3], [1, 2]], [0, 1]), "Pad sequences to one length"),
+        (lambda m: m.fit(X, ["a"] * 20), "Words become numbers by np.unique"),
+        (lambda m: m.fit(X, Y + 0.5), "cuts off what is behind the point"),
+    ],
+)
+def test_what_is_said_of_odd_arguments(attempt, said):
+    with pytest.raises(gn.GraphnnError, match=said):
+        attempt(classifier())
+
+
+def test_tensors_that_want_a_gradient():
+    torch = pytest.importorskip("torch")
+    with pytest.raises(gn.DataError, match=r"input x is no array: .*detach\(\)"):
+        classifier().predict(torch.ones(2, 3, requires_grad=True))
+
+
+def test_weights_of_classes_that_no_sample_has():
+    """They are no slip, nor is the label that is ignored."""
+    model = classifier()
+    plain = model.evaluate(X, 0 * Y)["loss"]
+    history = model.fit(X, 0 * Y, class_weight={1: 5.0}, verbose=0)
+    np.testing.assert_allclose(history["loss"], [plain], rtol=1e-6)
+    x, y = gn.Input((None, 3), name="x"), gn.Input((None,), dtype="int64", name="y")
+    model = gn.Model(x, nn.Linear(3, 2)(x))
+    loss = gn.sum(gn.cross_entropy(model.outputs[0], y, ignore_index=9, reduction="none"))
+    model.compile("sgd", loss=loss)
+    model.fit(X, Y, class_weight={9: 0.0, 1: 2.0}, verbose=0)
+
+
+# ---------------------------------------------------------------------------- samples
+
+
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [
+        ((X[0, :2], 0), r"sample 0 is an array of shape \(3,\), and sample 2 .* shape \(2,\)"),
+        ({"x": X[0], "y": 0}, r"sample 0 is a sequence of 2, and sample 2 is a dict with \['x',"),
+        ((X[0],), "sample 2 is a sequence of 1"),
+    ],
+)
+def test_samples_of_several_forms(odd, said):
+    class Data:
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, i):
+            return odd if i == 2 else (X[i], Y[i])
+
+    with pytest.raises(gn.DataError, match=said):
+        classifier().fit(Data(), shuffle=False, verbose=0)
+
+
+def test_a_length_that_no_machine_counts():
+    class Endless:
+        def __len__(self):
+            return 10**30
+
+        def __iter__(self):
+            while True:
+                yield X, Y
+
+    assert classifier().fit(Endless(), steps_per_epoch=2, verbose=0).epochs == 1
+
+
+def test_what_is_said_of_odd_files(tmp_path):
+    pa = pytest.importorskip("pyarrow", reason="needs graphnn[arrow]")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs graphnn[arrow]")
+    columns = {"x": ["a", "b", "c"], "y": "y"}
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(gn.DataError, match="no Parquet file"):
+        classifier().fit(gn.Columns(tmp_path / "empty", columns), verbose=0)
+    folder = tmp_path / "two"
+    folder.mkdir()
+    whole = pa.table({"a": X[:, 0], "b": X[:, 1], "c": X[:, 2], "y": Y})
+    parquet.write_table(whole, folder / "0.parquet")
+    parquet.write_table(whole.rename_columns(["a", "b", "z", "y"]), folder / "1.parquet")
+    with pytest.raises(gn.DataError, match=r"1\.parquet cannot be read: .* columns are a, b, z, y"):
+        classifier().fit(gn.Columns(folder, columns), verbose=0)
+    damaged = bytearray((folder / "0.parquet").read_bytes())
+    damaged[30:60] = b"\xff" * 30
+    (folder / "1.parquet").write_bytes(damaged)
+    with pytest.raises(gn.DataError, match=r"1\.parquet cannot be read"):
+        classifier().fit(gn.Columns(folder, columns), verbose=0)

@@ -561,9 +561,13 @@ def test_a_folder_that_cannot_be_written_is_found_before_training(tmp_path, monk
 
 
 def test_what_a_killed_process_left_is_cleared_away(tmp_path):
-    (tmp_path / ".writing-abc").write_bytes(b"half")
+    left, young = tmp_path / ".writing-abc", tmp_path / ".writing-def"
+    left.write_bytes(b"half")
+    os.utime(left, (1.0, 1.0))
+    young.write_bytes(b"half")  # another process may be writing it
     fitted(declared(), [ModelCheckpoint(tmp_path)], epochs=1)
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-000000000003.safetensors"]
+    whole = "checkpoint-000000000003.safetensors"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [young.name, whole]
 
 
 # --------------------------------------------------------------------------- SIGKILL

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from graphnn.errors import DataError
-from graphnn.files import target_of, write_whole
+from graphnn.files import as_path, target_of, write_whole
 from graphnn.train.checkpoint import FORMAT, read_checkpoint
 
 # How the names of those dtypes of the format begin that NumPy lacks.
@@ -75,8 +75,9 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     DataError
         If the file is missing or damaged.
     """
+    place = as_path(path)
     try:
-        data = Path(path).read_bytes()
+        data = place.read_bytes()
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
     header = _header(data)

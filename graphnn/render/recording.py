@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from graphnn.errors import DataError, GraphError
+from graphnn.optim.checks import check_count
 from graphnn.render.capture import MODES, capture
 from graphnn.render.document.records import Captures, Document, Mode, Snapshot
 from graphnn.train.callbacks import Callback
@@ -55,6 +56,7 @@ class Capture(Callback):
     def __init__(self, every: int = 50, *, data: Any = None, mode: Mode = "values") -> None:
         if mode not in MODES:
             raise GraphError(f"mode is one of {', '.join(MODES)}; got {mode!r}")
+        check_count("every", every)
         self.every, self.mode = every, mode
         self.given, self._data = data, data
         self._document: Document | None = None
@@ -108,3 +110,18 @@ class Capture(Callback):
     def __repr__(self) -> str:
         steps = ", ".join(str(one.step) for one in self._snapshots) or "none yet"
         return f"<Capture: steps {steps}>"
+
+
+def looking(given: Capture | None, data: Whole, rows: int) -> list[Capture]:
+    """What looks at training, made ready for the data.
+
+    Raises
+    ------
+    GraphError
+        If something else was given.
+    """
+    if given is None:
+        return []
+    if not isinstance(given, Capture):
+        raise GraphError(f"capture is gn.Capture(every=50); got {given!r}")
+    return [given.look_at(data, rows)]

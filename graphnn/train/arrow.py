@@ -151,6 +151,8 @@ def _pieces(table: Any, columns: Mapping[str, Chosen]) -> list[Any]:
         raise DataError(
             f"a table is a pyarrow.Table, a pyarrow.dataset.Dataset, or a path; got {table!r}"
         )
+    if getattr(table, "files", None) == []:
+        raise DataError("there is no Parquet file in that folder")
     names = table.schema.names
     _check_there(columns, names)
     found: list[Any] = []
@@ -165,6 +167,23 @@ def _rows_of(piece: Any) -> int:
     groups = getattr(piece, "row_groups", None)
     rows = piece.count_rows() if groups is None else sum(group.num_rows for group in groups)
     return int(rows)
+
+
+def _table_of(piece: Any, columns: list[str]) -> Any:
+    """The rows of a fragment.
+
+    Raises
+    ------
+    DataError
+        For a file that is damaged, or lacks a column that the first one has.
+    """
+    where = getattr(piece, "path", piece)
+    try:
+        return piece.to_table(columns=columns)
+    except (OSError, ValueError) as error:  # what pyarrow raises for what is damaged or not there
+        there = ", ".join(piece.physical_schema.names)
+        said = str(error).partition("\n")[0].rstrip(". ")
+        raise DataError(f"{where} cannot be read: {said}. Its columns are {there}.") from None
 
 
 class Files(Source):
@@ -216,7 +235,7 @@ class Files(Source):
         numbers = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, 0, epoch]))
         order = np.arange(len(self.pieces))
         for place in numbers.permutation(order) if self.shuffle else order:
-            table = self.pieces[place].to_table(columns=_flat(self.columns))
+            table = _table_of(self.pieces[place], _flat(self.columns))
             arrays = [as_array(table, self.columns[node.name], node) for node in self.inputs]
             if self.shuffle:
                 rows = numbers.permutation(len(table))

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from graphnn.errors import DataError
-from graphnn.files import PART, target_of, write_whole
+from graphnn.files import PART, as_path, target_of, write_whole
 
 FORMAT = "graphnn checkpoint 1"
+WRITING_SECONDS = 60.0  # without a byte more, after which the writer of a file is dead
 NAME = re.compile(r"checkpoint-(\d{12})\.safetensors")
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
@@ -64,15 +66,10 @@ def write_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Pa
     Raises
     ------
     DataError
-        If the file cannot be written, or a state has something that JSON has not.
+        If the file cannot be written.
     """
     target = target_of(path)
-    try:
-        text = json.dumps(checkpoint.facts)
-    except TypeError as error:
-        raise DataError(
-            f"{target}: a callback's state_dict has numbers, texts, lists and NumPy arrays: {error}"
-        ) from None
+    text = json.dumps(checkpoint.facts)
     # safetensors writes the bytes of a transposed array as they lie, in the wrong order.
     arrays = {name: np.asarray(array, order="C") for name, array in checkpoint.arrays.items()}
     about = {"format": FORMAT, "facts": text, "digest": _digest(text, arrays)}
@@ -92,9 +89,10 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     DataError
         If the file is missing, damaged, or something else.
     """
+    place = as_path(path)
     try:
-        data = Path(path).read_bytes()
-    except OSError as error:
+        data = place.read_bytes()
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
     try:
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
@@ -160,6 +158,14 @@ def latest(folder: Path) -> Checkpoint | None:
     return None
 
 
+def _is_left(part: Path) -> bool:
+    """Whether nobody writes a file any more: another process may use the same folder."""
+    try:
+        return time.time() - part.stat().st_mtime > WRITING_SECONDS
+    except FileNotFoundError:  # it has its name by now
+        return False
+
+
 def prepare(folder: Path, step: int) -> None:
     """Make a folder for checkpoints behind ``step`` steps.
 
@@ -171,10 +177,11 @@ def prepare(folder: Path, step: int) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob(f"{PART}*"):  # by a process that was killed while it wrote
-            left.unlink(missing_ok=True)
+            if _is_left(left):
+                left.unlink(missing_ok=True)
         probe = folder / f"{PART}probe"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another process may do the same
     except OSError as error:
         raise DataError(f"{folder}: cannot be written: {error}") from error
     for number, path in steps_in(folder).items():

@@ -15,6 +15,7 @@ from graphnn.function import Function
 from graphnn.node import Input, Node, Parameter
 from graphnn.ops.random.generator import generator
 from graphnn.optim import Optimizer
+from graphnn.optim.checks import check_positive
 from graphnn.optim.schedule import ExponentialLR
 from graphnn.plan import aligned_table
 
@@ -91,6 +92,8 @@ def rate_table(
     GraphError
         Unless 0 < lowest < highest and there are at least 3 steps.
     """
+    check_positive("lowest", lowest)
+    check_positive("highest", highest)
     if not 0 < lowest < highest < math.inf or steps < 3:
         raise GraphError(
             "the rates go from lowest > 0 to a higher one, in 3 steps or more; got "

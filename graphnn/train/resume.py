@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from graphnn.errors import DataError, GraphError
+from graphnn.files import as_path
 from graphnn.graph import Graph
 from graphnn.node import Parameter
 from graphnn.ops.random.generator import generator
@@ -37,7 +38,7 @@ def checkpoint_at(path: str | os.PathLike[str], callbacks: Sequence[Callback]) -
             f"resume is the folder of a run's checkpoints, or one of its files; got {path!r}. "
             "callbacks=[gn.callbacks.ModelCheckpoint('run')] writes them, resume='run' reads them."
         )
-    place = Path(path)
+    place = as_path(path)
     found = latest(place) if place.is_dir() or not place.exists() else read_checkpoint(place)
     own = [one.folder.resolve() for one in callbacks if isinstance(one, ModelCheckpoint)]
     if found is None and place.resolve() not in own:
@@ -227,8 +228,32 @@ def _states(callbacks: Sequence[Callback]) -> tuple[dict[str, Any], Arrays]:
         if type(one).state_dict is Callback.state_dict:
             continue
         state = one.state_dict()
-        plain = {name: value for name, value in state.items() if not isinstance(value, np.ndarray)}
+        if not isinstance(state, Mapping):
+            raise _no_state(one, f"got {state!r}")
+        plain: dict[str, Any] = {}
+        for name, value in state.items():
+            if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+                arrays[f"callback/{key}/{name}"] = value
+            else:
+                plain[name] = _plain(one, name, value)
         states[key] = (one.passive, plain)
-        for name in state.keys() - plain.keys():
-            arrays[f"callback/{key}/{name}"] = state[name]
     return states, arrays
+
+
+def _plain(one: Callback, name: object, value: Any) -> Any:
+    """What JSON holds and gives back."""
+    value = value.item() if isinstance(value, np.generic) else value
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError) as error:
+        raise _no_state(one, f"{name!r} is {value!r}: {error}") from None
+    if not isinstance(name, str):
+        raise _no_state(one, f"the name {name!r} is no text")
+    return value
+
+
+def _no_state(one: Callback, why: str) -> DataError:
+    return DataError(
+        f"{one!r}: a callback's state_dict has numbers, texts, lists and NumPy arrays of numbers "
+        f"by name; {why}"
+    )

@@ -87,7 +87,7 @@ class Batches(Source):
         """What ``len`` says."""
         try:
             return len(self.given) or None
-        except (TypeError, NotImplementedError):  # a loader over an endless stream has no length
+        except (TypeError, NotImplementedError, OverflowError):  # endless streams have no length
             return None
 
 
@@ -164,7 +164,7 @@ class Samples(Source):
             order = executor.shuffled(count, self.seed, epoch)
         for start in range(0, count, self.batch_size):
             rows = order[start : start + self.batch_size]
-            yield _stacked([self.given[int(row)] for row in rows])
+            yield _stacked([self.given[int(row)] for row in rows], rows)
 
     def read(self, batch: Any) -> Sequence[ArrayLike]:
         """The arrays of a batch."""
@@ -217,14 +217,35 @@ class Extended(Source):
         return self.source.samples
 
 
-def _stacked(samples: Sequence[Any]) -> Any:
-    """Samples as a batch of the same form: dicts, tuples and lists of arrays stay such."""
+def _stacked(samples: Sequence[Any], numbers: NDArray[Any]) -> Any:
+    """Samples as a batch of the same form: dicts, tuples and lists of arrays stay such.
+
+    Raises
+    ------
+    DataError
+        Names a sample of another form than the first.
+    """
+    forms = [_form(sample) for sample in samples]
+    for number, form in zip(numbers, forms, strict=True):
+        if form != forms[0]:
+            raise DataError(
+                f"samples of one form make a batch: sample {numbers[0]} is {forms[0]}, and sample "
+                f"{number} is {form}"
+            )
     first = samples[0]
     if isinstance(first, Mapping):
-        return {key: _stacked([sample[key] for sample in samples]) for key in first}
+        return {key: _stacked([sample[key] for sample in samples], numbers) for key in first}
     if isinstance(first, tuple | list):
-        return tuple(_stacked(parts) for parts in zip(*samples, strict=True))
+        return tuple(_stacked(parts, numbers) for parts in zip(*samples, strict=True))
     return np.stack([np.asarray(sample) for sample in samples])
+
+
+def _form(sample: Any) -> str:
+    if isinstance(sample, Mapping):
+        return f"a dict with {sorted(sample, key=str)}"
+    if isinstance(sample, tuple | list):
+        return f"a sequence of {len(sample)}"
+    return f"an array of shape {np.shape(sample)}"
 
 
 def is_function(given: object) -> bool:

@@ -9,13 +9,12 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from graphnn.errors import DataError
-from graphnn.files import target_of
+from graphnn.files import as_path, target_of
 from graphnn.hints import teaches
 from graphnn.train.callbacks.callback import Callback, Logs
 
@@ -26,7 +25,7 @@ class _Lines(Callback):
     passive = True
 
     def __init__(self, path: str | os.PathLike[str], append: bool) -> None:
-        self.path, self.append = Path(path), append
+        self.path, self.append = as_path(path), append
         self._size: int | None = None  # of what this run has written and found
 
     def on_train_begin(self, logs: Logs) -> None:

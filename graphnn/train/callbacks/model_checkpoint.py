@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any, Literal
 
 from graphnn.errors import GraphError
+from graphnn.files import as_path
 from graphnn.hints import teaches
 from graphnn.optim.checks import check_count
 from graphnn.train import checkpoint
@@ -85,7 +85,7 @@ class ModelCheckpoint(Callback):
             check_count("keep", keep)
         if per not in ("epoch", "step"):
             raise GraphError(f"per is 'epoch' or 'step'; got {per!r}")
-        self.folder, self.keep = Path(folder), keep
+        self.folder, self.keep = as_path(folder), keep
         if self.folder.suffix in FILES:
             raise GraphError(
                 f"ModelCheckpoint writes into a folder; got {str(folder)!r}, the name of a file. "

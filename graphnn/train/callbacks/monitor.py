@@ -31,6 +31,8 @@ class Monitor:
     def __init__(self, name: str, mode: Mode = "auto", min_delta: float = 0.0) -> None:
         if mode not in get_args(Mode):
             raise GraphError(f"mode is one of {get_args(Mode)}; got {mode!r}")
+        if not isinstance(name, str):
+            raise GraphError(f"monitor is the name of a measure, such as 'val_loss'; got {name!r}")
         check_at_least_0("min_delta", min_delta)
         grows = mode == "max" or (mode == "auto" and any(part in name for part in LARGER))
         self.name, self.mode, self.min_delta = name, "max" if grows else "min", float(min_delta)
