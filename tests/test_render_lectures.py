@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
+
 import numpy as np
 import pytest
 
@@ -100,4 +102,77 @@ def test_a_loop_within_a_loop_on_a_page(visit):
         "[...graphnn.graph.loops.keys()].map(id => graphnn.graph.groups.get("
         "loopPath(graphnn.graph, id)).loop === id)"
     )
-    assert inside == [True] * 4
+    assert inside == [True] * 5
+
+
+# What goes wrong.
+
+
+def dense(name="w"):
+    x = gn.Input((None, 2), name="x")
+    w = gn.Parameter(np.ones((2, 2), np.float32), name=name)
+    return gn.mean(gn.tanh(x @ w))
+
+
+def test_control_characters_in_names(tmp_path):
+    with gn.scope("a\tb\0c\nd"):
+        loss = dense("a\0b\n\tc\x1b[31m")
+    for suffix in (".svg", ".png"):
+        assert render(loss, tmp_path / f"odd{suffix}").stat().st_size > 1000
+    ET.parse(tmp_path / "odd.svg")
+
+
+def test_values_without_elements_are_drawn(tmp_path):
+    file = render(dense(), tmp_path / "empty.svg", capture=np.zeros((0, 2), np.float32))
+    text = file.read_text("utf-8")
+    assert "no elements" in text
+    assert "1 NaN" in text  # the mean of nothing
+    assert "0 infinite" not in text
+
+
+@pytest.mark.parametrize("dpi", [0, -1, "high", True, 100_000, 1.5])
+def test_dpi_that_is_none(tmp_path, dpi):
+    with pytest.raises(GraphError, match="dpi is a whole number from 1 to 2,400"):
+        render(dense(), tmp_path / "a.png", dpi=dpi)
+
+
+def test_a_page_takes_no_folding_of_pictures(tmp_path):
+    for more in ({"level": "layer"}, {"collapse": "none"}, {"rolled": False}):
+        with pytest.raises(
+            GraphError, match=r"leave out level, collapse and rolled, or write an .svg"
+        ):
+            render(dense(), tmp_path / "a.html", **more)
+    with pytest.raises(GraphError, match="theme is 'light' or 'dark'; got 'blue'"):
+        render(dense(), tmp_path / "a.html", theme="blue")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_captures_as_pictures(tmp_path):
+    loss, data = dense(), np.ones((3, 2), np.float32)
+    render(loss, tmp_path / "a.svg", capture=gn.capture(loss, data))
+    render(loss, tmp_path / "b.svg", capture=data)
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+    with pytest.raises(GraphError, match=r"many steps of a training, .* draw a page"):
+        render(loss, tmp_path / "c.svg", capture=gn.Capture())
+
+
+def test_what_to_do_instead(tmp_path):
+    x = gn.Input((None, 2), name="x")
+    net = nn.Linear(2, 2)
+    model = gn.Model(x, net(x))
+    with pytest.raises(GraphError, match=r"no reverse pass to draw: .* passes='forward'"):
+        model.render(tmp_path / "a.svg")
+    with pytest.raises(GraphError, match=r"got Linear. Call it, net\(x\)"):
+        render(net, tmp_path / "a.svg")
+    with pytest.raises(GraphError, match="no scope 'encoder' to collapse; this graph has none"):
+        render(dense(), tmp_path / "a.svg", collapse=["encoder"])
+
+
+def test_one_is_singular(tmp_path):
+    text = render(distilled(), tmp_path / "a.dot", level="layer").read_text("utf-8")
+    assert ">1 op<" not in text  # both are linear layers of two
+    x = gn.Input((None, 2), name="x")
+    with gn.scope("act"):
+        y = gn.tanh(x * gn.Parameter(1.0, name="w"))
+    text = render(gn.mean(y), tmp_path / "b.dot", "forward", level="layer").read_text("utf-8")
+    assert "1 parameter<" in text

@@ -16,7 +16,7 @@ from graphnn.render.model import Box, BoxKind, Drawing, Edge, EdgeKind, Theme
 from graphnn.render.palette import THEMES, Palette, Scale, fill_of, scale_of
 from graphnn.render.routes import Route
 from graphnn.render.systems import PORT
-from graphnn.render.text import clean
+from graphnn.render.text import LONGEST_TOOLTIP, clean
 from graphnn.render.typography import width_of
 
 FONT = "Helvetica"
@@ -182,7 +182,8 @@ def _html(lines: list[str], size: float) -> str:
 
 def _tooltip(lines: tuple[str, ...] | list[str]) -> str:
     r"""Plain text: backslashes mean nothing in it, and lines end with ``\n``."""
-    escaped = "\\n".join(graphviz.escape(line) for line in lines)
+    shown = (clean(line, LONGEST_TOOLTIP) for line in lines)
+    escaped = "\\n".join(graphviz.escape(line) for line in shown)
     return cast(str, graphviz.nohtml(escaped))  # else <b> would be taken for markup
 
 

@@ -182,8 +182,8 @@ class Writer:
         ops = [node for node in nodes if node.kind in _COMPUTED]
         return [
             *([kind] if kind else []),
-            f"{len(ops)} ops",
-            *([f"{readable_count(held)} parameters"] if held else []),
+            f"{len(ops)} op{'s' * (len(ops) != 1)}",
+            *([f"{readable_count(held)} parameter{'s' * (held != 1)}"] if held else []),
             shape_of(_result(nodes)),
         ]
 
