@@ -176,3 +176,29 @@ def test_one_is_singular(tmp_path):
         y = gn.tanh(x * gn.Parameter(1.0, name="w"))
     text = render(gn.mean(y), tmp_path / "b.dot", "forward", level="layer").read_text("utf-8")
     assert "1 parameter<" in text
+
+
+def test_nothing_to_draw(tmp_path):
+    for name in ("a.svg", "a.mmd", "a.html"):
+        with pytest.raises(GraphError, match="nothing to draw: the graph has no nodes"):
+            render([], tmp_path / name, "forward")
+    assert not [*tmp_path.iterdir()]
+    assert "<svg" in gn.Graph([])._repr_html_()
+
+
+@pytest.mark.browser
+def test_running_averages_stand_at_their_layer_on_a_page(visit):
+    x = gn.Input((None, 3), name="x")
+    net = nn.Sequential(nn.BatchNorm1d(3, name="norm"), nn.Linear(3, 2), nn.Tanh(), nn.Linear(2, 1))
+    model = gn.Model(x, net(x))
+    model.compile("sgd", loss="mse")
+    page = visit(model)
+    page.click("text=Expand all")
+    states, right = page.evaluate(
+        "(() => { const all = [...graphnn.view.units.values()];"
+        "const of = (kind) => all.filter(one => one.last?.name.includes(kind));"
+        "return [['running_mean', 'running_var'].map(of).map(some => some.map(one => one.x)),"
+        "Math.min(...of('tanh').map(one => one.x))]; })()"
+    )
+    assert all(len(some) >= 1 for some in states)
+    assert all(x < right for some in states for x in some)
