@@ -178,10 +178,9 @@ def test_one_is_singular(tmp_path):
     assert "1 parameter<" in text
 
 
-def test_nothing_to_draw(tmp_path):
-    for name in ("a.svg", "a.mmd", "a.html"):
-        with pytest.raises(GraphError, match="nothing to draw: the graph has no nodes"):
-            render([], tmp_path / name, "forward")
+def test_a_page_of_nothing(tmp_path):
+    with pytest.raises(GraphError, match="nothing to step through: the graph has no nodes"):
+        render([], tmp_path / "a.html", "forward")
     assert not [*tmp_path.iterdir()]
     assert "<svg" in gn.Graph([])._repr_html_()
 
@@ -202,3 +201,28 @@ def test_running_averages_stand_at_their_layer_on_a_page(visit):
     )
     assert all(len(some) >= 1 for some in states)
     assert all(x < right for some in states for x in some)
+
+
+def test_a_sum_tells_what_no_arrow_does():
+    x, y = gn.Input((), name="x"), gn.Parameter(2.0, name="y")
+    z = gn.tanh(x * y)
+    drawing = drawing_of(document_of(z * z + gn.exp(z), reverse=True))
+    (total,) = [box.id for box in drawing.boxes if box.kind == "sum"]
+    labels = {edge.label for edge in drawing.edges if edge.target == total}
+    assert "2 ×" in labels
+    drawing = drawing_of(document_of(z + gn.exp(z), reverse=True))
+    (total,) = [box.id for box in drawing.boxes if box.kind == "sum"]
+    assert [edge.label for edge in drawing.edges if edge.target == total] == ["+ 1"]
+
+
+def test_what_is_computed_again_is_no_gradient():
+    seen = gn.capture(checkpointed(), {"x": np.float32([[1, 2, 3], [0, -1, 1]])})
+    drawing = drawing_of(seen.document)
+    again = {box.title: box for box in drawing.boxes if "computed again" in box.lines}
+    assert {"matmul", "add"} <= set(again)
+    assert {box.seen.tone for box in again.values()} == {"again"}
+    kept = [box.lines[0] for box in drawing.boxes if box.title == "after"]
+    assert "x, kept for it" in kept
+    for box in drawing.boxes:
+        whole = box.lane == "backward" and box.seen is not None and box.seen.tone == "again"
+        assert whole == (box in again.values() or box.title == "after")

@@ -158,7 +158,8 @@ def _label(box: Box, colors: Palette) -> str:
     if box.figures:
         parts.append(_lines(box.figures, SMALL, colors.figures))
     if box.seen is not None:
-        tone = colors.gradient if box.lane == "backward" else colors.value
+        gradient = box.lane == "backward" and box.seen.tone != "again"
+        tone = colors.gradient if gradient else colors.value
         parts.append(_lines(box.seen.lines, SMALL, tone))
         if box.seen.bars:
             parts.append(f'<font point-size="{BARS / 1.22:g}"> </font>')

@@ -119,8 +119,6 @@ def render(
         return write_page(target, file, passes, capture=capture)
     form, place = _format_of(file), target_of(file)
     found = _drawing(target, passes, level, collapse, rolled, capture, theme)
-    if not found.boxes:
-        raise GraphError("there is nothing to draw: the graph has no nodes")
     if form == "mermaid":
         data = mermaid_of(found, theme).encode()
     else:

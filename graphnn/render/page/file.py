@@ -36,7 +36,7 @@ def write_page(
     place = target_of(file)
     document = shown(target, passes != "forward", capture)
     if not document.graph.nodes:
-        raise GraphError("there is nothing to draw: the graph has no nodes")
+        raise GraphError("there is nothing to step through: the graph has no nodes")
     data = page_of(document, file.stem)
     write_whole(place, data)
     print(f"{file}: {_size(len(data))}", file=sys.stderr)
