@@ -446,7 +446,7 @@ class Model(Describable):
         return () if self.training is None else self.training.updates
 
     def render(self, path: str | os.PathLike[str], passes: Pass = "joint", **options: Any) -> Path:
-        """Draw the graph: SVG, PNG or DOT by the suffix of ``path``.
+        """Draw the graph as SVG, PNG, PDF, DOT, Mermaid or a page, by the suffix of ``path``.
 
         Parameters
         ----------
@@ -458,7 +458,12 @@ class Model(Describable):
             Those of :func:`gn.render`: ``level``, ``collapse``, ``rolled``, ``capture``, ``theme``.
         """
         if passes in ("backward", "joint"):  # any other is complained of in render
-            return render(self._compiled().training, path, passes=passes, **options)
+            if self._learning is None:
+                raise GraphError(
+                    "before model.compile(optimizer, loss) a model has no reverse pass to draw: "
+                    "compile it, or draw the forward pass alone, passes='forward'"
+                )
+            return render(self._learning.training, path, passes=passes, **options)
         return render(self.graph, path, passes=passes, **options)
 
     def summary(self) -> None:

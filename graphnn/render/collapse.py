@@ -64,9 +64,8 @@ def closed(sketch: Sketch, scopes: tuple[str, ...]) -> Sketch:
     }
     for scope in scopes:
         if scope not in known:
-            raise GraphError(
-                f"there is no scope {scope!r} to collapse; there are {', '.join(sorted(known))}"
-            )
+            there = f"there are {', '.join(sorted(known))}" if known else "this graph has none"
+            raise GraphError(f"there is no scope {scope!r} to collapse; {there}")
     parts = [tuple(scope.split(".")) for scope in scopes]
 
     def key(piece: Piece) -> _Key:

@@ -16,7 +16,7 @@ from graphnn.render.model import Box, BoxKind, Drawing, Edge, EdgeKind, Theme
 from graphnn.render.palette import THEMES, Palette, Scale, fill_of, scale_of
 from graphnn.render.routes import Route
 from graphnn.render.systems import PORT
-from graphnn.render.text import clean
+from graphnn.render.text import LONGEST_TOOLTIP, clean
 from graphnn.render.typography import width_of
 
 FONT = "Helvetica"
@@ -158,7 +158,8 @@ def _label(box: Box, colors: Palette) -> str:
     if box.figures:
         parts.append(_lines(box.figures, SMALL, colors.figures))
     if box.seen is not None:
-        tone = colors.gradient if box.lane == "backward" else colors.value
+        gradient = box.lane == "backward" and box.seen.tone != "again"
+        tone = colors.gradient if gradient else colors.value
         parts.append(_lines(box.seen.lines, SMALL, tone))
         if box.seen.bars:
             parts.append(f'<font point-size="{BARS / 1.22:g}"> </font>')
@@ -182,7 +183,8 @@ def _html(lines: list[str], size: float) -> str:
 
 def _tooltip(lines: tuple[str, ...] | list[str]) -> str:
     r"""Plain text: backslashes mean nothing in it, and lines end with ``\n``."""
-    escaped = "\\n".join(graphviz.escape(line) for line in lines)
+    shown = (clean(line, LONGEST_TOOLTIP) for line in lines)
+    escaped = "\\n".join(graphviz.escape(line) for line in shown)
     return cast(str, graphviz.nohtml(escaped))  # else <b> would be taken for markup
 
 

@@ -12,7 +12,7 @@ from graphnn.render.document.records import Document
 from graphnn.render.flat import flat_of
 from graphnn.render.folding import fold
 from graphnn.render.lanes import Lanes, lanes_of
-from graphnn.render.model import PASSES, Box, Drawing, Edge, Passes
+from graphnn.render.model import PASSES, Box, Drawing, Edge, Passes, Seen
 from graphnn.render.seen import seen_of
 from graphnn.render.sketch import Link, Piece, Sketch, sketch_of
 from graphnn.render.text import Writer, clean, names_of, value_text
@@ -91,8 +91,15 @@ def _box(sketch: Sketch, lanes: Lanes, writer: Writer, piece: Piece) -> Box:
         row=row,
         aside=piece.id in lanes.aside,
         home=piece.home,
-        seen=seen_of(sketch.flat.document, piece),
+        seen=_seen(sketch, writer, piece),
     )
+
+
+def _seen(sketch: Sketch, writer: Writer, piece: Piece) -> Seen | None:
+    seen = seen_of(sketch.flat.document, piece)
+    if seen is None or seen.tone != "value" or not writer.again(sketch.flat.nodes[piece.last]):
+        return seen
+    return replace(seen, tone="again")
 
 
 def _scope(sketch: Sketch, lanes: Lanes, piece: Piece) -> tuple[str, ...]:
@@ -116,8 +123,21 @@ def _edge(sketch: Sketch, link: Link) -> Edge:
     total = sum(node.bytes for node in values)
     computed = [n.bytes for n in values if n.kind not in ("parameter", "state", "input")]
     saved = link.kind == "saved" and computed and sketch.pieces[link.target].kind != "update"
-    label = readable_bytes(sum(computed)) if saved else ""
+    label = readable_bytes(sum(computed)) if saved else _terms(sketch, link)
     return Edge(link.source, link.target, link.kind, clean(tooltip, 400), label, total, link.cut)
+
+
+def _terms(sketch: Sketch, link: Link) -> str:
+    """What an arrow into a Σ does not say: that a value counts twice, that a constant is added."""
+    target = sketch.pieces[link.target]
+    if target.kind != "sum" or link.kind != "gradient":
+        return ""
+    nodes, texts = sketch.flat.nodes, sketch.folding.texts
+    read = [value for node in target.nodes for value in nodes[node].inputs]
+    times = max(read.count(value) for value in link.values)
+    first = next(one for one in sketch.links_of("gradient") if one.target == link.target)
+    constants = [f"+ {texts[value]}" for value in read if value in texts and link is first]
+    return " ".join([*([f"{times} ×"] if times > 1 else []), *constants])
 
 
 def _notes(sketch: Sketch) -> list[str]:

@@ -85,14 +85,15 @@ class Seen:
     bars
         Heights of its histogram, from 0 to 1.
     tone
-        ``"zero"``, ``"lost"`` (NaN or infinite) or ``"value"``.
+        ``"zero"``, ``"lost"`` (NaN or infinite) or ``"value"``; ``"again"`` for a forward value in
+        the reverse pass, which is no gradient.
     rms
         Root mean square.
     """
 
     lines: tuple[str, ...]
     bars: tuple[float, ...]
-    tone: Literal["zero", "lost", "value"]
+    tone: Literal["zero", "lost", "value", "again"]
     rms: float
 
 

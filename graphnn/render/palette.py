@@ -140,7 +140,8 @@ class Scale:
 
 def scale_of(boxes: tuple[Box, ...], palette: Palette) -> Scale | None:
     """The scale for all gradients of a picture; None where nothing was captured."""
-    sizes = [b.seen.rms for b in boxes if b.lane == "backward" and b.seen is not None]
+    seen = [b.seen for b in boxes if b.lane == "backward" and b.seen is not None]
+    sizes = [one.rms for one in seen if one.tone != "again"]
     logs = [math.log10(rms) for rms in sizes if rms > 0 and math.isfinite(rms)]
     if not logs:
         return None
@@ -153,6 +154,8 @@ def fill_of(box: Box, palette: Palette, scale: Scale | None) -> Pair:
         box.kind, palette.backward if box.lane == "backward" else palette.forward
     )
     if box.seen is None or (box.lane != "backward" and box.seen.tone != "lost"):
+        return fill, border
+    if box.seen.tone == "again":
         return fill, border
     if box.seen.tone == "lost":
         return palette.lost

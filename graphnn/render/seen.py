@@ -22,7 +22,9 @@ def _seen(found: Statistics) -> Seen:
     lost = found.nans + found.infs > 0
     tone = "lost" if lost else "zero" if found.zeros == found.count else "value"
     bars: tuple[float, ...] = ()
-    if found.data is not None and found.count <= 16:
+    if not found.count:
+        lines = ["no elements"]
+    elif found.data is not None and found.count <= 16:
         lines = _elements(found.data)
     else:
         lines = [
@@ -32,8 +34,9 @@ def _seen(found: Statistics) -> Seen:
         if found.histogram is not None:
             highest = max(found.histogram.counts)
             bars = tuple(count / highest for count in found.histogram.counts)
-    if found.nans or found.infs:
-        lines.append(f"{found.nans} NaN, {found.infs} infinite")
+    odd = [f"{found.nans} NaN"] * (found.nans > 0) + [f"{found.infs} infinite"] * (found.infs > 0)
+    if odd:
+        lines.append(", ".join(odd))
     return Seen(tuple(lines), bars, tone, found.rms)  # type: ignore[arg-type]
 
 
@@ -44,5 +47,5 @@ def _elements(data: tuple[float, ...]) -> list[str]:
 
 def _short(value: float) -> str:
     """Three digits."""
-    text = f"{value:.3g}"
+    text = f"{value:.3g}".replace("nan", "NaN").replace("inf", "Inf")
     return text.replace("e-0", "e-").replace("e+0", "e").replace("-", "−")

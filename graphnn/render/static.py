@@ -32,6 +32,7 @@ FORMATS = {
     ".mmd": "mermaid", ".mermaid": "mermaid",
 }  # fmt: skip
 PAGE = ".html"
+MOST_DPI = 2400
 _PROGRAM = "graphviz-pure"  # the PyPI wheel, and the executable that it brings
 
 
@@ -70,12 +71,13 @@ def render(
         ``"none"``; or a list of scopes that are drawn as single boxes.
     rolled
         Whether the body of a loop is drawn once, with an edge to its next step; else once for each
-        step (of more than 12 the first and the last six).
+        step (of more than 12 the first and the last six). A page folds by itself: it takes no
+        ``level``, ``collapse`` or ``rolled``.
     capture
         Data of one batch, as for :func:`gn.capture`: boxes then show values, edges are as wide as
         their values are large, gradients are coloured by log₁₀ of their root mean square, grey
-        where they are zero, striped where they are NaN or infinite. For a page also the
-        :class:`gn.Capture` of a training.
+        where they are zero, striped where they are NaN or infinite. Also what :func:`gn.capture`
+        returned, and for a page the :class:`gn.Capture` of a training.
     theme
         ``"light"`` or ``"dark"``; a page follows the reader's settings.
     dpi
@@ -106,7 +108,14 @@ def render(
     'backprop.svg'
     """
     file = Path(path)
+    check_options(passes, level, collapse)
+    _check_looks(theme, dpi)
     if file.suffix.lower() == PAGE:
+        if (level, collapse, rolled) != ("op", "auto", True):
+            raise GraphError(
+                "a page opens and closes scopes and loops itself: leave out level, collapse and "
+                "rolled, or write an .svg"
+            )
         return write_page(target, file, passes, capture=capture)
     form, place = _format_of(file), target_of(file)
     found = _drawing(target, passes, level, collapse, rolled, capture, theme)
@@ -153,14 +162,32 @@ def _drawing(
     theme: Theme,
 ) -> Drawing:
     check_options(passes, level, collapse)
-    if theme not in THEMES:
-        raise GraphError(f"theme is 'light' or 'dark'; got {theme!r}")
+    _check_looks(theme)
     reverse = passes != "forward"
-    if capture is not None:
+    if isinstance(capture, Captured):
+        target = capture
+    elif capture is not None:
+        _check_one_step(capture)
         target = captured(target, capture, reverse=reverse)
     described = target.document if isinstance(target, Captured) else None
     document = described or document_of(target, reverse=reverse)
     return drawing_of(document, passes, level=level, collapse=collapse, rolled=rolled)
+
+
+def _check_looks(theme: object, dpi: object = 144) -> None:
+    if theme not in THEMES:
+        raise GraphError(f"theme is 'light' or 'dark'; got {theme!r}")
+    if isinstance(dpi, bool) or not isinstance(dpi, int) or not 1 <= dpi <= MOST_DPI:
+        raise GraphError(f"dpi is a whole number from 1 to {MOST_DPI:,}; got {dpi!r}")
+
+
+def _check_one_step(capture: object) -> None:
+    """A picture has the values of one step, and not those of a training."""
+    if hasattr(type(capture), "document"):
+        raise GraphError(
+            "a gn.Capture has many steps of a training, and a picture shows one: draw a page, "
+            "'backprop.html', or give the data of one batch, capture=x"
+        )
 
 
 def _format_of(file: Path) -> str:

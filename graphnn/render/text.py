@@ -14,6 +14,7 @@ from graphnn.render.sketch import Piece
 LONGEST = 24  # characters of a line in a box; the rest is in the tool-tip
 LONGEST_TOOLTIP = 400
 _COMPUTED = ("op", "view", "part", "slot")
+WAITS = "after"  # the op in which gn.checkpoint holds what it computes from
 MOST_TOLD = 12  # nodes of a box whose equations its tool-tip tells
 
 
@@ -104,8 +105,24 @@ class Writer:
         by = self.value_of(node)
         if by is not None:
             yield f"∂{by.label}"
+        elif self.again(node):
+            yield "computed again" if node.op != WAITS else f"{self._held(node)}, kept for it"
         elif node.label:
             yield node.label
+
+    def again(self, node: Node) -> bool:
+        """Whether a node of the reverse pass has a value of the forward pass, as checkpoints do."""
+        if node.pass_ != "backward" or node.gradient_of:
+            return False
+        if node.op == WAITS:
+            return self.flat.nodes[node.inputs[0]].pass_ == "forward"
+        of = self.flat.nodes.get(node.forward_of or "")
+        own = not node.name.rpartition(".")[2].startswith("d_")
+        return of is not None and of.op == node.op and own
+
+    def _held(self, node: Node) -> str:
+        of = self.flat.nodes[node.inputs[0]]
+        return of.label or of.op
 
     def value_of(self, node: Node) -> Node | None:
         """The named value whose gradient a node holds; a parameter before others."""
@@ -182,8 +199,8 @@ class Writer:
         ops = [node for node in nodes if node.kind in _COMPUTED]
         return [
             *([kind] if kind else []),
-            f"{len(ops)} ops",
-            *([f"{readable_count(held)} parameters"] if held else []),
+            f"{len(ops)} op{'s' * (len(ops) != 1)}",
+            *([f"{readable_count(held)} parameter{'s' * (held != 1)}"] if held else []),
             shape_of(_result(nodes)),
         ]
 

@@ -85,12 +85,18 @@ def planned(target: object, *, reverse: bool = False) -> Planned:
     else:
         raise GraphError(
             "render and to_json take a node, several nodes, a gn.Graph, a gn.function or a "
-            f"gn.Model; got {type(target).__name__}."
+            f"gn.Model; got {type(target).__name__}.{_fix(target)}"
         )
     targets = {node: _updated_by(node) for node in outputs}
     updates = tuple((p, node) for node, p in targets.items() if p is not None)
     results = [node for node, parameter in targets.items() if parameter is None]
     return _declared(results, updates, reverse, True)
+
+
+def _fix(target: object) -> str:
+    if callable(getattr(target, "forward", None)):
+        return " Call it, net(x), and give the node that it returns."
+    return ""
 
 
 def needs_reverse(graph: Graph) -> bool:
@@ -163,10 +169,10 @@ def _gradients(results: Sequence[Node]) -> list[Node]:
         )
     with role("backward", forward_of=loss):
         one = Constant(1, dtype=loss.dtype)
-    gradients = [node for node in vjp(loss, wrt, one) if node is not None]
-    if not gradients:
+    reached = [node for node in vjp(loss, wrt, one) if node is not None]
+    if not reached:
         raise GraphError(
             f"no gradient flows from {loss.name} to {', '.join(node.name for node in wrt)}: "
             "gn.stop_gradient or ops without a gradient lie between. Use passes='forward'."
         )
-    return gradients
+    return reached

@@ -34,7 +34,10 @@ def write_page(
             f"Make it first: os.makedirs({str(file.parent)!r})."
         )
     place = target_of(file)
-    data = page_of(shown(target, passes != "forward", capture), file.stem)
+    document = shown(target, passes != "forward", capture)
+    if not document.graph.nodes:
+        raise GraphError("there is nothing to step through: the graph has no nodes")
+    data = page_of(document, file.stem)
     write_whole(place, data)
     print(f"{file}: {_size(len(data))}", file=sys.stderr)
     return file

@@ -182,6 +182,7 @@ function backwardPlaces(units, view, graph, place) {
       place.set(unit.id, { column: twin.column, row: twin.row, band: [1, twin.row, 99] });
       continue;
     }
+    if (unit.lane === "update" && given(unit) && besideLayer(unit, view, place)) continue;
     const home = of(unit.home), twin = of(unit.of) || home || before;
     if (unit.lane === "update" && home)
       place.set(unit.id, { ...home, band: [0, -home.row, 2 + 2 * (home.slot || 0)] });
@@ -191,6 +192,21 @@ function backwardPlaces(units, view, graph, place) {
       row: twin.row, band: [1, twin.row, 99] });
     before = { column: twin.column, row: twin.row };
   }
+}
+
+// A state that only updates read, as a running mean, stands beneath the op whose value moves it.
+function besideLayer(unit, view, place) {
+  const update = view.edges.find((edge) => edge.target === unit.id)?.source;
+  const reads = view.edges.filter((edge) => edge.target === update).map((edge) => edge.source);
+  const ops = (id) => place.has(id) && view.units.get(id).lane === "forward";
+  const op = reads.find(ops) || [...view.units.values()].find((one) =>
+    one.group === unit.group && !given(one) && ops(one.id))?.id;
+  if (!op) return false;
+  const { column, row } = place.get(op), taken = [...place.values()]
+    .filter((one) => one.column === column && one.row === row).map((one) => one.slot ?? -1);
+  const slot = 1 + Math.max(-1, ...taken);
+  place.set(unit.id, { column, row, slot, band: [0, -row, 1 + 2 * slot] });
+  return true;
 }
 
 function columnMiddles(cells) {
