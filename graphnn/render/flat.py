@@ -68,6 +68,7 @@ class _Flattened:
         self.became: dict[Id, Id] = {}
         self.at_step: dict[Id, list[Id]] = {}  # of a part of an unrolled loop, the value by step
         self.delays: list[tuple[Id, Id]] = []
+        self.trails: dict[Id, tuple[Loop, Id]] = {}  # the state before each step, and the last
         self.left_out: list[str] = []
 
     def now(self, node: Id) -> Id:
@@ -110,6 +111,11 @@ class _Flattened:
                 if node.kind != "part":
                     self.became[node.id] = new(node.inputs[0])
                 continue
+            if node.op == "view" and node.inputs[0] in self.trails:
+                before = self._before(node)
+                if before is not None:
+                    self.became[node.id] = before
+                    continue
             key = node.id + suffix
             if suffix:
                 ends[node.id] = key
@@ -117,6 +123,12 @@ class _Flattened:
             inputs = tuple(self._whole(new(value), node) for value in node.inputs)
             self.nodes[key] = replace(node, id=key, inputs=inputs, scope=scope)
         self.ends = ends
+
+    def _before(self, view: Node) -> Id | None:
+        """The state of a loop that is drawn once, if a view looks at that of each step."""
+        loop, state = self.trails[view.inputs[0]]
+        each = view.dims[:1] == (loop.length,)
+        return state if each and view.attrs["start"] == str(int(loop.reverse)) else None
 
     def _whole(self, value: Id, reader: Node) -> Id:
         """A value that is there; what an unrolled loop leaves at all steps is one stack."""
@@ -151,7 +163,11 @@ class _Flattened:
         for carry in loop.carries:
             slot = slots[carry.slot]
             self.nodes[slot.id] = replace(
-                slot, inputs=(first[slot.id],), scope=inside, kind="slot", op="delay"
+                slot,
+                inputs=(first[slot.id],),
+                scope=inside,
+                kind="slot",
+                op="delay_from_next" if loop.reverse else "delay",
             )
         own = {carry.slot: carry.slot for carry in loop.carries}
         own.update(read)
@@ -162,6 +178,8 @@ class _Flattened:
             for part in (carry.trail, carry.last):
                 if part is not None:
                     self.became[part] = after
+            if carry.trail is not None:
+                self.trails[carry.trail] = loop, carry.slot
         for stacked in loop.stacks:
             self.became[stacked.part] = self.now(own.get(stacked.node, stacked.node))
 
