@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from itertools import combinations, pairwise
 
+import numpy as np
 import pytest
 
 import graphnn as gn
 from graphnn import nn
 from graphnn.render.document import document_of
 from graphnn.render.drawing import drawing_of
+from graphnn.render.flat import flat_of
 from graphnn.render.layout import laid_out
+from graphnn.render.mermaid import mermaid_of
 from graphnn.render.routes import along
 from graphnn.render.rows import settled
 
@@ -162,3 +165,73 @@ def test_what_may_not_move_stays():
     rows = {str(i): float(i % 3) for i in range(9)}
     across = {str(i): float(i // 3) for i in range(9)}
     assert settled(rows, [], across, [("0", "8")]) == rows
+
+
+# Loops in loops.
+
+
+def nested():
+    xs = gn.Input((3, 2, 4), name="xs")
+    w = gn.Parameter(np.full(4, 0.5, np.float32), name="w")
+
+    def inner(h, x):
+        h = gn.tanh(h * w + x)
+        return h, h
+
+    def outer(h, x):
+        last, each = gn.scan(inner, h, x)
+        return last + gn.sum(each, axis=0), last
+
+    last, each = gn.scan(outer, gn.Constant(np.zeros(4, np.float32)), xs)
+    return gn.sum(last * last) + gn.sum(each)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_unrolled_loops_in_loops_have_every_step_once(reverse):
+    flat = flat_of(document_of(nested(), reverse=reverse), rolled=False)
+    assert all(value in flat.nodes for node in flat.nodes.values() for value in node.inputs)
+    steps = [node for node in flat.nodes.values() if node.op == "tanh"]
+    places = [tuple(node.scope.split(".")[1::2]) for node in steps]
+    assert places == [(f"t={i}", f"t={j}") for i in range(3) for j in range(2)]
+    for before, after in pairwise(steps):  # each step reads the one before
+        assert before.id in _behind(flat, after.id)
+    stacks = [node.inputs for node in flat.nodes.values() if node.op == "stack"]
+    assert len(set(stacks)) == len(stacks)
+    if reverse:
+        slopes = [node for node in flat.nodes.values() if node.op == "tanh_backward"]
+        assert {node.forward_of for node in slopes} == {node.id for node in steps}
+
+
+def _behind(flat, node):
+    found, waiting = set(), [node]
+    while waiting:
+        new = [value for value in flat.nodes[waiting.pop()].inputs if value not in found]
+        found.update(new)
+        waiting += new
+    return found
+
+
+def test_a_loop_in_a_loop_starts_to_the_right_of_it():
+    drawing = drawn(nested(), "forward")
+    states = sorted((box for box in drawing.boxes if box.kind == "delay"), key=lambda b: b.scope)
+    assert [len(box.scope) for box in states] == [1, 2]
+    rects = laid_out(drawing).rects
+    assert rects[states[0].id].right < rects[states[1].id].left
+
+
+# The loss.
+
+
+def test_a_loss_that_is_a_sum_turns_into_each_of_its_terms():
+    """Its gradient by itself is a constant that several boxes begin with."""
+    x = gn.Input((), name="x")
+    g = gn.exp(gn.sin(x))
+    y = gn.add(gn.cos(g), gn.sin(x) * g, name="y")
+    drawing = drawn([y, gn.grad(y, x)])
+    titles = {box.id: box.title for box in drawing.boxes}
+    turns = [edge for edge in drawing.edges if edge.kind == "turn"]
+    assert {titles[edge.source] for edge in turns} == {"add"}
+    assert sorted(titles[edge.target] for edge in turns) == ["cos'", "multiply", "multiply"]
+    assert mermaid_of(drawing).count("==>") == 3
+    document = document_of([y, gn.grad(y, x)])
+    assert len([edge for edge in document.graph.edges if edge.kind == "turn"]) == 3

@@ -62,10 +62,9 @@ def places(
     if layers or loops:
         waiting = _waiting(_after_entries(inputs, loops, sources), road, layers or {})
         later = [*TopologicalSorter(waiting).static_order()]
-        depth = _depths(later, waiting, sources, delays)
+        depth = _depths(later, waiting, sources, {one: loops[one] for one in delays}, loops)
     computed = [box for box in order if box not in sources or box in on_road]
-    columns = _pulled_to_readers(computed, inputs, depth, {*on_road, *loops} - {*delays})
-    columns |= _starts(columns, loops, delays)
+    columns = _pulled_to_readers(computed, inputs, depth, {*on_road, *loops})
     first = min(columns.values(), default=0)
     rows = _rows(computed, inputs, depth, columns, road, delays)
     return {box: (columns[box] - first, rows[box]) for box in computed}
@@ -110,17 +109,6 @@ def _after_entries(
     return found
 
 
-def _starts(
-    columns: Mapping[str, int], loops: Mapping[str, Sequence[str]], delays: Collection[str]
-) -> dict[str, int]:
-    """The column of each state: the first of its loop."""
-    first: dict[str, int] = {}
-    for box, around in loops.items():
-        for loop in around if box in columns and box not in delays else ():
-            first[loop] = min(first.get(loop, columns[box]), columns[box])
-    return {box: first.get(loops[box][-1], columns[box]) for box in delays if box in columns}
-
-
 def _ancestors(box: str, inputs: Mapping[str, Sequence[str]]) -> set[str]:
     found, waiting = {box}, [box]
     while waiting:
@@ -134,12 +122,16 @@ def _depths(
     order: Sequence[str],
     inputs: Mapping[str, Sequence[str]],
     sources: Collection[str],
-    delays: Collection[str] = (),
+    states: Mapping[str, Sequence[str]] | None = None,
+    loops: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, int]:
-    """The longest way to each box; a state stands beside the box that reads it."""
+    """The longest way to each box; a state stands in one column with what its loop begins with."""
     depth: dict[str, int] = {}
+    states, loops = states or {}, loops or {}
     for box in order:
-        before = [depth[value] - (value in delays) for value in inputs[box]]
+        own = () if box in states else loops.get(box, ())
+        beside = {value for value in inputs[box] if own and states.get(value) == own}
+        before = [depth[value] - (value in beside) for value in inputs[box]]
         depth[box] = 0 if box in sources else 1 + max(before, default=0)
     return depth
 
