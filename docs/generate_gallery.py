@@ -63,7 +63,8 @@ GALLERY = {
     "lstm": Shown(
         "LSTM, rolled", "lstm", {},
         "`gn.scan` is drawn once; the dashed boxes are the states of the step before, in reverse "
-        "those of the step after.",
+        "those of the step after. The four gates are four rows; what a step hands to the next runs "
+        "along the frame.",
     ),
     "lstm_unrolled": Shown(
         "LSTM, unrolled", "lstm", {"rolled": False, "level": "layer"},

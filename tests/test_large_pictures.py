@@ -213,9 +213,9 @@ def test_rows_are_broken_where_little_is_cut():
     spans = {i: (100.0 * i, 100.0 * i + 80) for i in range(20)}
     assert broken([], [], spans, 5000) == [set(range(20))]
     assert broken([], [], spans, 1200) == [set(range(10)), set(range(10, 20))]
-    assert [len(row) for row in broken([], [], spans, 600)] == [4, 4, 4, 4, 4]
+    assert [len(row) for row in broken([], [], spans, 600)] == [5, 5, 5, 5]
     wide = {0: (0.0, 900.0), 1: (910.0, 1900.0), 2: (1910.0, 2500.0)}
-    assert broken([], [], wide, 500) == [{0, 1, 2}]  # a box is never broken
+    assert broken([], [], wide, 500) == [{0}, {1}, {2}]  # a box is never broken
 
 
 @pytest.mark.parametrize(

@@ -201,6 +201,8 @@ def _add_edge(
         kind["color"] = colors.of_parameter
     if edge.kind == "gradient" and boxes[edge.target].kind == "update":
         kind["color"] = colors.of_update
+    if edge.kind == "delay" and boxes[edge.target].lane == "backward":
+        kind["color"] = colors.edges["gradient"]
     if width and edge.kind != "turn":
         kind["penwidth"] = width
     if edge.cut:

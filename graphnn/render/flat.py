@@ -68,6 +68,7 @@ class _Flattened:
         self.became: dict[Id, Id] = {}
         self.at_step: dict[Id, list[Id]] = {}  # of a part of an unrolled loop, the value by step
         self.delays: list[tuple[Id, Id]] = []
+        self.trails: dict[Id, tuple[Loop, Id]] = {}  # the state before each step, and the last
         self.left_out: list[str] = []
 
     def now(self, node: Id) -> Id:
@@ -80,7 +81,7 @@ class _Flattened:
         """The node with references to nodes that are there."""
         of = None if node.forward_of is None else self.now(node.forward_of)
         if of is not None and of not in self.nodes:  # an unrolled loop has one of each step
-            of += node.id[len(node.id.partition("@")[0]) :]
+            of = self.now(of + node.id[len(node.id.partition("@")[0]) :])
         pairs = [replace(one, node=self.now(one.node)) for one in node.gradient_of]
         return replace(
             node,
@@ -104,19 +105,30 @@ class _Flattened:
                 loop = loops[node.id]
                 first = {c.slot: new(c.first) for c in loop.carries}
                 read = {r.slot: new(r.value) for r in (*loop.slices, *loop.outers)}
-                self._loop(loop, node, first, read, frame)
-                continue
-            if node.kind == "part" or (node.op == "view" and new(node.inputs[0]) in self.at_step):
-                if node.kind != "part":
-                    self.became[node.id] = new(node.inputs[0])
+                self._loop(loop, node, first, read, frame, suffix)
                 continue
             key = node.id + suffix
             if suffix:
                 ends[node.id] = key
+            if node.kind == "part" or (node.op == "view" and new(node.inputs[0]) in self.at_step):
+                if node.kind != "part":
+                    self.became[key] = new(node.inputs[0])
+                continue
+            if node.op == "view" and node.inputs[0] + suffix in self.trails:
+                before = self._before(node, suffix)
+                if before is not None:
+                    self.became[key] = before
+                    continue
             scope = _joined(frame, node.scope) if frame else node.scope
             inputs = tuple(self._whole(new(value), node) for value in node.inputs)
             self.nodes[key] = replace(node, id=key, inputs=inputs, scope=scope)
         self.ends = ends
+
+    def _before(self, view: Node, suffix: str) -> Id | None:
+        """The state of a loop that is drawn once, if a view looks at that of each step."""
+        loop, state = self.trails[view.inputs[0] + suffix]
+        each = view.dims[:1] == (loop.length,)
+        return state if each and view.attrs["start"] == str(int(loop.reverse)) else None
 
     def _whole(self, value: Id, reader: Node) -> Id:
         """A value that is there; what an unrolled loop leaves at all steps is one stack."""
@@ -133,40 +145,49 @@ class _Flattened:
         return value
 
     def _loop(
-        self, loop: Loop, node: Node, first: Mapping[Id, Id], read: Mapping[Id, Id], frame: str
+        self,
+        loop: Loop,
+        node: Node,
+        first: Mapping[Id, Id],
+        read: Mapping[Id, Id],
+        frame: str,
+        suffix: str,
     ) -> None:
+        """Add a loop; ``suffix`` names the steps of the unrolled loops around it."""
         outside = _joined(frame, node.scope) if frame else node.scope
         name = node.label or node.name.rpartition(".")[2]
         back = " ←" if loop.reverse else ""
         inside = f"{outside}.{name} × {loop.length_text}{back}".lstrip(".")
         if self.rolled or not loop.length:
-            self._rolled(loop, first, read, inside)
+            self._rolled(loop, first, read, inside, suffix)
         else:
-            self._unrolled(loop, first, read, inside)
+            self._unrolled(loop, first, read, inside, suffix)
 
     def _rolled(
-        self, loop: Loop, first: Mapping[Id, Id], read: Mapping[Id, Id], inside: str
+        self, loop: Loop, first: Mapping[Id, Id], read: Mapping[Id, Id], inside: str, suffix: str
     ) -> None:
         slots = {node.id: node for node in loop.body.nodes if node.kind == "slot"}
-        for carry in loop.carries:
-            slot = slots[carry.slot]
-            self.nodes[slot.id] = replace(
-                slot, inputs=(first[slot.id],), scope=inside, kind="slot", op="delay"
+        own = {carry.slot: carry.slot + suffix for carry in loop.carries}
+        op = "delay_from_next" if loop.reverse else "delay"
+        for slot, key in own.items():
+            self.nodes[key] = replace(
+                slots[slot], id=key, inputs=(first[slot],), scope=inside, kind="slot", op=op
             )
-        own = {carry.slot: carry.slot for carry in loop.carries}
-        own.update(read)
-        self.add(loop.body, own, inside, "")
+        self.add(loop.body, {**own, **read}, inside, suffix)
+        ends = {**own, **read, **self.ends}
         for carry in loop.carries:
-            after = self.now(own.get(carry.next, carry.next))
-            self.delays.append((after, carry.slot))
+            after = self.now(ends.get(carry.next, carry.next))
+            self.delays.append((after, own[carry.slot]))
             for part in (carry.trail, carry.last):
                 if part is not None:
-                    self.became[part] = after
+                    self.became[part + suffix] = after
+            if carry.trail is not None:
+                self.trails[carry.trail + suffix] = loop, own[carry.slot]
         for stacked in loop.stacks:
-            self.became[stacked.part] = self.now(own.get(stacked.node, stacked.node))
+            self.became[stacked.part + suffix] = self.now(ends.get(stacked.node, stacked.node))
 
     def _unrolled(
-        self, loop: Loop, first: Mapping[Id, Id], read: Mapping[Id, Id], inside: str
+        self, loop: Loop, first: Mapping[Id, Id], read: Mapping[Id, Id], inside: str, suffix: str
     ) -> None:
         places = _places(loop.length)
         if len(places) < loop.length:
@@ -179,19 +200,19 @@ class _Flattened:
             for slot, value in read.items():
                 found = self.at_step.get(value)
                 given[slot] = value if found is None else found[places.index(place)]
-            self.add(loop.body, given, f"{inside}.t={place}", f"@{place}")
+            self.add(loop.body, given, f"{inside}.t={place}", f"{suffix}@{place}")
             ends = {**given, **self.ends}
-            states = {carry.slot: ends[carry.next] for carry in loop.carries}
+            states = {carry.slot: self.now(ends[carry.next]) for carry in loop.carries}
             for carry in loop.carries:
                 if carry.trail is not None:
                     kept.setdefault(carry.trail, {})[place] = states[carry.slot]
             for stacked in loop.stacks:
-                kept.setdefault(stacked.part, {})[place] = ends[stacked.node]
+                kept.setdefault(stacked.part, {})[place] = self.now(ends[stacked.node])
         for carry in loop.carries:
             if carry.last is not None:
-                self.became[carry.last] = states[carry.slot]
+                self.became[carry.last + suffix] = states[carry.slot]
         for part, by_place in kept.items():
-            self.at_step[part] = [by_place[place] for place in places]
+            self.at_step[part + suffix] = [by_place[place] for place in places]
 
 
 def _places(length: int) -> list[int]:

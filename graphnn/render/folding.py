@@ -2,6 +2,7 @@
 
 - constants, sizes and the state of random generators are written where they are read;
 - a random draw is written into the op that applies it;
+- a constant that is filled into a shape is written where it is read, as a loop's first state;
 - what only looks at a value another way (a slice, a reshape) belongs to the op that alone reads it;
 - reverse nodes of one forward node that only serve each other are one box;
 - all update nodes of one parameter, with the optimizer's state, are one box.
@@ -21,6 +22,7 @@ from graphnn.spec import FLOATS
 
 SUM = ADDED  # the op in which gradients meet
 LOOKS = ("slice", "reshape", "transpose", "broadcast_to", "view")  # ops that compute nothing
+_MOVES = (*LOOKS, "pad")  # and what undoes a slice
 _LEAVES = ("input", "parameter", "state", "constant", "size")
 
 
@@ -112,7 +114,8 @@ def is_leaf(node: Node) -> bool:
 def fold(flat: Flat) -> Folding:
     """Decide which nodes share a box."""
     readers = readers_of(flat.nodes)
-    texts = _numbers(flat) | _draws(flat, readers)
+    texts = _numbers(flat)
+    texts |= _fills(flat, texts) | _draws(flat, readers)
     updates = _updates(flat, texts)
     owner = _owners(flat, readers, texts)
     groups: dict[Id, list[Id]] = {}
@@ -134,6 +137,17 @@ def _numbers(flat: Flat) -> dict[Id, str]:
         key: node.label or f"constant {node.dtype} {list(node.shape)}"
         for key, node in flat.nodes.items()
         if is_number(node)
+    }
+
+
+def _fills(flat: Flat, numbers: Mapping[Id, str]) -> dict[Id, str]:
+    """Constants filled into a shape: the zeros that a loop starts at."""
+    kept = {*flat.outputs, *flat.losses}
+    return {
+        key: numbers[node.inputs[0]]
+        for key, node in flat.nodes.items()
+        if node.op == "broadcast_to" and node.pass_ == "forward"
+        if node.inputs[0] in numbers and key not in kept and not node.label
     }
 
 
@@ -181,16 +195,18 @@ def _update(flat: Flat, update: Updated) -> Update:
 def _owners(
     flat: Flat, readers: Mapping[Id, Sequence[Id]], texts: Mapping[Id, str]
 ) -> dict[Id, Id]:
-    """The last node of each node's box; the reverse pass is walked backwards."""
+    """The last node of each node's box; both passes are walked backwards, the forward one first."""
     nodes, results = flat.nodes, set(flat.outputs)
     owner: dict[Id, Id] = {}
-    for key in reversed(list(nodes)):
+    backwards = list(nodes)[::-1]
+    for key in sorted(backwards, key=lambda key: nodes[key].pass_ != "forward"):
         node = nodes[key]
         if is_leaf(node) or node.pass_ == "update":
             continue
         if key in texts:
-            applied = next(one for one in readers[key] if nodes[one].pass_ == "forward")
-            owner[key] = owner[applied]
+            if any(not is_number(nodes[value]) for value in node.inputs):
+                applied = next(one for one in readers[key] if nodes[one].pass_ == "forward")
+                owner[key] = owner[applied]
             continue
         owner[key] = key
         if key in results or node.kind == "slot":
@@ -202,7 +218,7 @@ def _owners(
             continue
         boxes = {owner.get(reader) for reader in readers[key]}
         last = boxes.pop() if len(boxes) == 1 else None
-        if last is not None and _belong_together(node, nodes[last]):
+        if last is not None and _serves(flat, key, last, owner):
             owner[key] = last
     return owner
 
@@ -213,6 +229,20 @@ def _looked_at(flat: Flat, key: Id, reader: Id, owner: Mapping[Id, Id]) -> Id:
     alike = one.scope == other.scope and other.kind != "slot"
     carried = {source for source, _ in flat.delays}
     return owner.get(reader, key) if alike and key not in carried else key
+
+
+def _serves(flat: Flat, key: Id, last: Id, owner: Mapping[Id, Id]) -> bool:
+    """Whether a reverse node belongs to the box that alone reads it."""
+    one, other = flat.nodes[key], flat.nodes[last]
+    if _belong_together(one, other):
+        return True
+    named = any(flat.nodes[of.node].label for of in one.gradient_of if of.whole)
+    if one.op not in _MOVES or named or one.scope != other.scope or other.kind == "slot":
+        return False
+    if one.forward_of is None or other.forward_of is None:
+        return one.forward_of is None and other.op != SUM
+    same = owner.get(one.forward_of, key) == owner.get(other.forward_of, last)
+    return same and other.op in _MOVES
 
 
 def _belong_together(one: Node, other: Node) -> bool:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from graphnn.render.geometry import Rect, around
 from graphnn.render.model import Box
 
 FRAME = 8.0  # around the boxes of a layer, in points
 LABEL = 13.0  # room for its name
+RAIL = 9.0  # between delay edges that run along it
+
+Scope: TypeAlias = tuple[str, ...]
+Rails: TypeAlias = Mapping[Scope, tuple[int, int]]  # how many run above, and how many beneath
 
 
 @dataclass(frozen=True)
@@ -34,8 +39,10 @@ class Frame:
     boxes: tuple[str, ...]
 
 
-def frames_of(boxes: Sequence[Box], rects: Mapping[str, Rect]) -> Iterator[Frame]:
-    """Frames of all layers, outer ones first."""
+def frames_of(
+    boxes: Sequence[Box], rects: Mapping[str, Rect], rails: Rails | None = None
+) -> Iterator[Frame]:
+    """Frames of all layers, outer ones first, with room for ``rails``."""
     scopes = {box.scope[:depth] for box in boxes for depth in range(1, len(box.scope) + 1)}
     for scope in sorted(scopes, key=lambda scope: (len(scope), scope)):
         inside = [box for box in boxes if box.scope[: len(scope)] == scope]
@@ -44,8 +51,17 @@ def frames_of(boxes: Sequence[Box], rects: Mapping[str, Rect]) -> Iterator[Frame
         label = scope[-1]
         for part in _parts(inside, rects, outside):
             rect = around(rects[box.id] for box in part).grown(FRAME * levels, top=LABEL * levels)
+            rect = _with_rails(rect, part, scope, rails or {})
             yield Frame(scope, label, rect, tuple(b.id for b in part if b.scope == scope))
             label = ""
+
+
+def _with_rails(rect: Rect, part: Sequence[Box], scope: Scope, rails: Rails) -> Rect:
+    inner = [count for one, count in rails.items() if one[: len(scope)] == scope]
+    lanes = {box.lane for box in part}
+    above = sum(count for count, _ in inner) if "forward" in lanes else 0
+    beneath = sum(count for _, count in inner) if "backward" in lanes else 0
+    return Rect(rect.left, rect.bottom - RAIL * beneath, rect.right, rect.top + RAIL * above)
 
 
 def _parts(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from graphlib import TopologicalSorter
 from itertools import pairwise
 from typing import TypeAlias
+
+from graphnn.render.rows import settled
 
 Place: TypeAlias = tuple[int, int]  # column, row
 Span: TypeAlias = tuple[float, float]
@@ -17,6 +20,8 @@ def places(
     sources: Collection[str],
     end: str,
     layers: Mapping[str, str] | None = None,
+    loops: Mapping[str, Sequence[str]] | None = None,
+    delays: Collection[str] = (),
 ) -> dict[str, Place]:
     """Column and row of every box of the forward lane.
 
@@ -37,6 +42,12 @@ def places(
     layers
         The outermost layer of each box. A branch of a layer does not start before the road comes
         into it: a decoder stands to the right of its encoder.
+    loops
+        The loops that each box is in, outer ones first. A loop does not start before all that it
+        reads is there, and its boxes stand as near to its start as they can, so that equal branches
+        stay parallel.
+    delays
+        The states of loops; all stand where their loop starts.
 
     Returns
     -------
@@ -44,15 +55,18 @@ def places(
         (column, row) of every box but the sources beside the road.
     """
     depth = _depths(order, inputs, sources)
-    road = _chain(end, inputs, _from_sources(order, inputs, sources, depth), set())
+    read = Counter(value for values in inputs.values() for value in values)
+    road = _chain(end, inputs, _from_sources(order, inputs, sources, depth), set(), read)
     on_road = set(road)
-    if layers:
-        waiting = _waiting(inputs, road, layers)
-        depth = _depths([*TopologicalSorter(waiting).static_order()], waiting, sources)
+    loops = loops or {}
+    if layers or loops:
+        waiting = _waiting(_after_entries(inputs, loops, sources), road, layers or {})
+        later = [*TopologicalSorter(waiting).static_order()]
+        depth = _depths(later, waiting, sources, {one: loops[one] for one in delays}, loops)
     computed = [box for box in order if box not in sources or box in on_road]
-    columns = _pulled_to_readers(computed, inputs, depth, on_road)
+    columns = _pulled_to_readers(computed, inputs, depth, {*on_road, *loops})
     first = min(columns.values(), default=0)
-    rows = _rows(computed, inputs, depth, columns, road)
+    rows = _rows(computed, inputs, depth, columns, road, delays)
     return {box: (columns[box] - first, rows[box]) for box in computed}
 
 
@@ -73,6 +87,28 @@ def _waiting(
     return found
 
 
+def _after_entries(
+    inputs: Mapping[str, Sequence[str]],
+    loops: Mapping[str, Sequence[str]],
+    sources: Collection[str],
+) -> dict[str, list[str]]:
+    """What each box reads, and for one of a loop all that comes into the loop."""
+    entries: dict[str, dict[str, None]] = {}
+    for box, around in loops.items():
+        for loop in around:
+            outside = [v for v in inputs[box] if loop not in loops.get(v, ()) and v not in sources]
+            entries.setdefault(loop, {}).update(dict.fromkeys(outside))
+    needed = {
+        loop: {one for entry in found for one in _ancestors(entry, inputs)}
+        for loop, found in entries.items()
+    }
+    found = {box: [*values] for box, values in inputs.items()}
+    for box, around in loops.items():
+        for loop in around:
+            found[box] += entries[loop] if box not in needed[loop] else ()
+    return found
+
+
 def _ancestors(box: str, inputs: Mapping[str, Sequence[str]]) -> set[str]:
     found, waiting = {box}, [box]
     while waiting:
@@ -83,11 +119,19 @@ def _ancestors(box: str, inputs: Mapping[str, Sequence[str]]) -> set[str]:
 
 
 def _depths(
-    order: Sequence[str], inputs: Mapping[str, Sequence[str]], sources: Collection[str]
+    order: Sequence[str],
+    inputs: Mapping[str, Sequence[str]],
+    sources: Collection[str],
+    states: Mapping[str, Sequence[str]] | None = None,
+    loops: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, int]:
+    """The longest way to each box; a state stands in one column with what its loop begins with."""
     depth: dict[str, int] = {}
+    states, loops = states or {}, loops or {}
     for box in order:
-        before = [depth[value] for value in inputs[box]]
+        own = () if box in states else loops.get(box, ())
+        beside = {value for value in inputs[box] if own and states.get(value) == own}
+        before = [depth[value] - (value in beside) for value in inputs[box]]
         depth[box] = 0 if box in sources else 1 + max(before, default=0)
     return depth
 
@@ -109,15 +153,22 @@ def _from_sources(
 
 
 def _chain(
-    end: str, inputs: Mapping[str, Sequence[str]], depth: Mapping[str, int], taken: set[str]
+    end: str,
+    inputs: Mapping[str, Sequence[str]],
+    depth: Mapping[str, int],
+    taken: set[str],
+    readers: Mapping[str, int],
 ) -> list[str]:
-    """The longest way to ``end`` through boxes that no other chain has taken."""
+    """The longest way to ``end`` through boxes that no other chain has taken.
+
+    Of two of one length it is the one through a box that few ``readers`` have.
+    """
     chain = [end]
     while True:
         free = [value for value in inputs[chain[-1]] if value not in taken]
         if not free:
             return chain[::-1]
-        chain.append(max(free, key=lambda value: depth[value]))
+        chain.append(max(free, key=lambda value: (depth[value], -readers.get(value, 0))))
 
 
 def _pulled_to_readers(
@@ -143,6 +194,7 @@ def _rows(
     depth: Mapping[str, int],
     columns: Mapping[str, int],
     road: Sequence[str],
+    delays: Collection[str],
 ) -> dict[str, int]:
     rows = dict.fromkeys(road, 0)
     kept = {box: [v for v in inputs[box] if v in columns] for box in computed}
@@ -150,15 +202,34 @@ def _rows(
     for box in computed:
         for value in kept[box]:
             readers[value].append(box)
+    counts = {box: len(found) for box, found in readers.items()}
     busy: list[list[Span]] = []  # for each row above the road, the spans that are taken
-    for end in sorted(computed, key=lambda box: -depth[box]):
+    chains: list[list[str]] = []
+    for end in sorted(computed, key=lambda box: (-depth[box], box in delays)):
         if end in rows:
             continue
-        chain = _chain(end, kept, depth, set(rows))
+        chain = _chain(end, kept, depth, set(rows), counts)
         span = _span(columns, chain, kept[chain[0]], readers[end])
         row = _free_row(busy, span, rows[readers[end][0]] if readers[end] else 0)
         rows.update((box, row) for box in chain)
-    return rows
+        chains.append(chain)
+    across = {box: columns[box] - 0.5 * (box in delays) for box in rows}
+    links = [(value, box) for box in computed for value in kept[box]]
+    units = [unit for chain in chains for unit in _cut(chain, readers)]
+    found = settled(rows, units, across, links, least=1)
+    return {box: int(row) for box, row in found.items()}
+
+
+def _cut(chain: Sequence[str], readers: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
+    """A chain in parts that end where ways part."""
+    part: list[str] = []
+    for box in chain:
+        part.append(box)
+        if len(readers[box]) > 1:
+            yield part
+            part = []
+    if part:
+        yield part
 
 
 def _span(

@@ -7,16 +7,17 @@ a gradient stands under the op that it belongs to, and a parameter between its o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
-from typing import TypeAlias
 
 from graphnn.render.connections import Legs, connected, labelled
-from graphnn.render.frames import FRAME, LABEL, Frame, frames_of
+from graphnn.render.frames import FRAME, Frame, frames_of
 from graphnn.render.geometry import Rect, around
-from graphnn.render.model import Box, Drawing, EdgeKind
-from graphnn.render.routes import Point
+from graphnn.render.heights import FORWARD, OPS, REVERSE, STACK, Band, Cells, Size, axes_of
+from graphnn.render.model import Box, Drawing, Edge, EdgeKind
+from graphnn.render.rails import railed, rails_of
+from graphnn.render.routes import Point, Route
 from graphnn.render.systems import WIDEST, Key, Port, broken
 from graphnn.render.typography import width_of
 
@@ -26,9 +27,7 @@ SCALE = 300.0, 24.0  # room for the colours of gradients, beneath all else
 _LEADING = 1.22  # distance of lines in font sizes
 _PAD_X, _PAD_Y = 7.0, 5.0  # around the text of a box
 _GAP_X, _GAP_Y = 22.0, 20.0  # between boxes
-_GAP_LANES = 48.0  # between forward and reverse pass where nothing is between
 _GAP_ROWS = 34.0  # between rows
-_STACK = 10.0  # between boxes of one cell
 _SUM = 17.0  # diameter of a sum
 _MARGIN = 8.0
 
@@ -68,12 +67,6 @@ class Layout:
     labels: Mapping[Key, Point] = field(default_factory=dict)
 
 
-Band: TypeAlias = tuple[int, int, int]  # sorted from top to bottom
-Cells: TypeAlias = dict[tuple[int, Band], list[Box]]  # what stands in a column and a band
-Size: TypeAlias = tuple[float, float]
-_FORWARD, _REVERSE = 0, 1
-
-
 def laid_out(drawing: Drawing, widest: float = WIDEST) -> Layout:
     """Give every box its place.
 
@@ -92,10 +85,15 @@ def laid_out(drawing: Drawing, widest: float = WIDEST) -> Layout:
     top = 0.0
     for columns in broken(drawing.boxes, drawing.edges, spans, widest):
         boxes = [box for box in drawing.boxes if box.column in columns]
-        rows.append(_row_of(boxes, slots, sizes, top))
+        rows.append(_row_of(boxes, drawing.edges, slots, sizes, top))
         top = rows[-1].bounds.bottom - _GAP_ROWS
     rects = {box: rect for row in rows for box, rect in row.rects.items()}
-    ports, routes = connected(drawing, [row.rects for row in rows], [row.bounds for row in rows])
+    rails = {key: way for row in rows for key, way in row.rails.items()}
+    other = replace(
+        drawing, edges=tuple(e for e in drawing.edges if (e.source, e.target) not in rails)
+    )
+    ports, routes = connected(other, [row.rects for row in rows], [row.bounds for row in rows])
+    routes |= {key: (way,) for key, way in rails.items()}
     frames = tuple(frame for row in rows for frame in row.frames)
     picture = around([*(row.bounds for row in rows), *(port.rect for port in ports)])
     legend = tuple(_legend(drawing, picture))
@@ -117,24 +115,33 @@ class _Row:
     rects: Mapping[str, Rect]
     frames: tuple[Frame, ...]
     bounds: Rect
+    rails: Mapping[Key, Route]
 
 
 def _row_of(
-    boxes: Sequence[Box], slots: Mapping[str, int], sizes: Mapping[str, Size], top: float
+    boxes: Sequence[Box],
+    edges: Sequence[Edge],
+    slots: Mapping[str, int],
+    sizes: Mapping[str, Size],
+    top: float,
 ) -> _Row:
-    cells = _cells(boxes, slots)
-    middles, axes = _middles(cells, sizes), _axes(cells, sizes)
+    cells, rails = _cells(boxes, slots), rails_of(boxes, edges)
+    lanes = {box.id: box.lane for box in boxes}
+    counts = {
+        scope: (len(found), 0) if lanes[found[0].target] == "forward" else (0, len(found))
+        for scope, found in rails.items()
+    }
+    middles, axes = _middles(cells, sizes), axes_of(cells, edges, sizes, counts)
     rects: dict[str, Rect] = {}
     for (column, band), found in cells.items():
-        rects |= _stacked(found, sizes, middles[column], axes[band])
-    frames = [*frames_of(boxes, rects)]
+        rects |= _stacked(found, sizes, middles[column], axes[column, band])
+    frames = [*frames_of(boxes, rects, counts)]
     bounds = around([*rects.values(), *(frame.rect for frame in frames)])
     x, y = -bounds.left, top - bounds.top
-    return _Row(
-        {box: rect.moved(x, y) for box, rect in rects.items()},
-        tuple(replace(frame, rect=frame.rect.moved(x, y)) for frame in frames),
-        bounds.moved(x, y),
-    )
+    rects = {box: rect.moved(x, y) for box, rect in rects.items()}
+    frames = [replace(frame, rect=frame.rect.moved(x, y)) for frame in frames]
+    ways = railed(rails, boxes, rects, frames)
+    return _Row(rects, tuple(frames), bounds.moved(x, y), ways)
 
 
 def _spans(cells: Cells, sizes: Mapping[str, Size]) -> dict[int, tuple[float, float]]:
@@ -144,8 +151,8 @@ def _spans(cells: Cells, sizes: Mapping[str, Size]) -> dict[int, tuple[float, fl
     for (column, _), boxes in cells.items():
         half = max(sizes[box.id][0] for box in boxes) / 2
         left, right = middles[column] - half, middles[column] + half
-        before = spans.get(column // 2, (left, right))
-        spans[column // 2] = min(left, before[0]), max(right, before[1])
+        before = spans.get(column // 4, (left, right))
+        spans[column // 4] = min(left, before[0]), max(right, before[1])
     return spans
 
 
@@ -168,15 +175,20 @@ def size_of(box: Box) -> Size:
 
 
 def _cells(boxes: Sequence[Box], slots: Mapping[str, int]) -> Cells:
-    cells: Cells = {}
+    cells: dict[tuple[int, Band], list[Box]] = {}
     for box in boxes:
         cells.setdefault((_column(box), _band(box, slots)), []).append(box)
     return {cell: sorted(found, key=lambda box: box.kind != "sum") for cell, found in cells.items()}
 
 
 def _column(box: Box) -> int:
-    """Twice the column; a sum stands in the gap to the right, where the gradient comes from."""
-    return 2 * box.column + (1 if box.kind == "sum" and box.home is None else 0)
+    """Four to a column: between others are sums, where the gradient comes from, and states.
+
+    The states of a loop stand before all else of it, in the reverse pass at the right.
+    """
+    if box.kind == "delay":
+        return 4 * box.column + (0 if box.lane == "forward" else 3)
+    return 4 * box.column + (2 if box.kind == "sum" and box.home is None else 1)
 
 
 def _slots(boxes: Sequence[Box]) -> dict[str, int]:
@@ -195,10 +207,10 @@ def _slots(boxes: Sequence[Box]) -> dict[str, int]:
 def _band(box: Box, slots: Mapping[str, int]) -> Band:
     """The lane, the row in it, and the place in that row, all counted from the top."""
     if box.lane == "backward":
-        return _REVERSE, box.row, slots[box.home] if box.home else len(slots)
+        return REVERSE, box.row, slots[box.home] if box.home else OPS
     if box.aside or box.home:
-        return _FORWARD, -box.row, 1 + 2 * slots[box.home or box.id] + (not box.aside)
-    return _FORWARD, -box.row, 0
+        return FORWARD, -box.row, 1 + 2 * slots[box.home or box.id] + (not box.aside)
+    return FORWARD, -box.row, 0
 
 
 # Coordinates.
@@ -230,40 +242,6 @@ def _gap(before: tuple[str, ...], after: tuple[str, ...]) -> float:
     return _GAP_X + FRAME * (len(before) + len(after) - 2 * shared)
 
 
-def _axes(cells: Cells, sizes: Mapping[str, Size]) -> dict[Band, float]:
-    """The y at which the first boxes of a band are centred."""
-    axes: dict[Band, float] = {}
-    bottom = 0.0
-    before: Band | None = None
-    for band in sorted({band for _, band in cells}):
-        stacks = [
-            [sizes[box.id][1] for box in b] for (_, other), b in cells.items() if other == band
-        ]
-        above = max(heights[0] / 2 for heights in stacks)
-        below = max(
-            sum(h + _STACK for h in heights) - _STACK - heights[0] / 2 for heights in stacks
-        )
-        axes[band] = bottom - _gap_above(band, before, cells) - above
-        bottom, before = axes[band] - below, band
-    return axes
-
-
-def _gap_above(band: Band, before: Band | None, cells: Cells) -> float:
-    """Room between bands: for frames that end and begin there, and for edges between the lanes."""
-    if before is None:
-        return _GAP_Y
-    if before[0] != band[0]:
-        return _GAP_Y if before[2] else _GAP_LANES
-    scopes = [_scopes_in(cells, lambda b: b[:2] == band[:2]), _scopes_in(cells, lambda b: b < band)]
-    branch = band[0] == _FORWARD and band[2] == 0
-    alone = (scopes[0] ^ scopes[1]) - {()}
-    return _GAP_Y + (LABEL + 2 * FRAME if branch and alone else 0.0)
-
-
-def _scopes_in(cells: Cells, within: Callable[[Band], bool]) -> set[tuple[str, ...]]:
-    return {box.scope for (_, band), boxes in cells.items() if within(band) for box in boxes}
-
-
 def _stacked(
     boxes: Sequence[Box], sizes: Mapping[str, Size], x: float, axis: float
 ) -> dict[str, Rect]:
@@ -273,7 +251,7 @@ def _stacked(
     for box in boxes:
         width, height = sizes[box.id]
         rects[box.id] = Rect(x - width / 2, top - height, x + width / 2, top)
-        top -= height + _STACK
+        top -= height + STACK
     return rects
 
 

@@ -123,7 +123,7 @@ def _crossed(start: Point, ends: _Rows, rects: _Rows) -> NDArray[np.bool_]:
 
 def _shortest(start: Point, end: Point, rects: _Rows) -> list[Point]:
     """A* over the corners of ``rects``; the straight line where there is no way."""
-    points = np.array([start, end, *_corners(rects)])
+    points = np.array([start, end, *_corners(rects, upwards=start[0] < end[0])])
     left = np.hypot(*(points - points[1]).T)
     far, before = {0: 0.0}, {0: 0}
     queue, done = [(float(left[0]), 0)], set[int]()
@@ -140,18 +140,22 @@ def _shortest(start: Point, end: Point, rects: _Rows) -> list[Point]:
             length = far[here] + float(steps[there])
             if length < far.get(int(there), math.inf) - 1e-9:
                 far[int(there)], before[int(there)] = length, here
-                heapq.heappush(queue, (length + float(left[there]), int(there)))
+                heapq.heappush(queue, (round(length + float(left[there]), 6), int(there)))
     return [start, end]
 
 
-def _corners(rects: _Rows) -> list[Point]:
-    """Right ones first: of two ways of one length the right one is free of what comes from x."""
+def _corners(rects: _Rows, *, upwards: bool) -> list[Point]:
+    """Those first by which an edge goes where two ways have one length.
+
+    Right ones: there it is free of what comes from x. Upper ones for what flows forward, lower ones
+    for what flows back: away from what is between the lanes.
+    """
     out = _TURN - _CLEAR
     return [
         (x, y)
         for left, bottom, right, top in rects.tolist()
         for x in (right + out, left - out)
-        for y in (bottom - out, top + out)
+        for y in ((top + out, bottom - out) if upwards else (bottom - out, top + out))
     ]
 
 

@@ -89,8 +89,10 @@ def sketch_of(flat: Flat, folding: Folding) -> Sketch:
     made = [*_pieces(flat, folding, ids)]
     links = merged([*_links(flat, folding, ids)])
     started: dict[str, Id] = {}
+    nodes_of = {piece.id: piece.nodes for piece in made}
     for link in links:
-        if link.kind == "turn":
+        own = {flat.nodes[node].forward_of for node in nodes_of[link.target]}
+        if link.kind == "turn" and link.values[0] in own:  # what is written, were it no constant
             started[link.target] = link.values[0]
     return Sketch(flat, folding, {piece.id: piece for piece in made}, tuple(links), started)
 

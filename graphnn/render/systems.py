@@ -22,6 +22,8 @@ _MARGIN = 12.0  # between a row and the ends of edges that go on in another
 _APART = 11.0  # of two such ends
 _LONGEST = 16  # characters
 _FRAME_COST = 3  # a frame that is broken, in edges that are
+_DELAY_COST = 6  # a delay edge that is broken: it no longer shows the loop
+_ROW = 5.0  # one more row
 _UNEVEN = 10.0  # a row of no width, in edges that are broken
 
 Key: TypeAlias = tuple[str, str]
@@ -80,41 +82,46 @@ def broken(
     Returns
     -------
     list of set of int
-        Rows of about one width, broken where few edges and frames are.
+        As few rows of about one width as there can be, broken where few edges and frames are.
+        A column that is too wide has a row of its own.
     """
     columns = sorted(spans)
     whole = spans[columns[-1]][1] - spans[columns[0]][0]
     if whole <= widest:
         return [set(columns)]
     widest = max(widest - _ENDS, widest / 2)
-    count = -int(-whole // widest)
+    target = whole / -int(-whole // widest)
     costs = _costs(boxes, edges, columns)
+    best: list[tuple[float, int]] = [(0.0, 0)]  # of the first columns: the price, the row's start
+    for end in range(1, len(columns) + 1):
+        prices: list[tuple[float, int]] = []
+        for start in range(end - 1, -1, -1):
+            width = spans[columns[end - 1]][1] - spans[columns[start]][0]
+            if width > widest and start < end - 1:
+                break
+            price = best[start][0] + _ROW
+            if end < len(columns):
+                price += costs[columns[end]] + _UNEVEN * abs(width - target) / target
+            prices.append((price, start))
+        best.append(min(prices, key=lambda one: (one[0], one[1])))
     rows: list[set[int]] = []
-    while count > 1:
-        left, right = spans[columns[0]][0], spans[columns[-1]][1]
-        target = (right - left) / count
-        reach = [spans[columns[i - 1]][1] - left for i in range(len(columns) + 1)]
-        fits = [i for i in range(1, len(columns)) if reach[i] <= widest]
-        if not fits:
-            break
-        price = {i: costs[columns[i]] + _UNEVEN * abs(reach[i] - target) / target for i in fits}
-        best = min(fits, key=lambda i: (price[i], -i))
-        rows.append(set(columns[:best]))
-        columns = columns[best:]
-        width = spans[columns[-1]][1] - spans[columns[0]][0]
-        count = max(count - 1, -int(-width // widest))
-    return [*rows, set(columns)]
+    end = len(columns)
+    while end:
+        start = best[end][1]
+        rows.append(set(columns[start:end]))
+        end = start
+    return rows[::-1]
 
 
 def _costs(boxes: Sequence[Box], edges: Sequence[Edge], columns: Sequence[int]) -> dict[int, int]:
     """What a break before each column would cut."""
     column = {box.id: box.column for box in boxes}
     spans = [sorted((column[edge.source], column[edge.target])) for edge in edges]
-    weights = [1] * len(spans)
     scopes: dict[tuple[str, ...], list[int]] = {}
     for box in boxes:
         for depth in range(1, len(box.scope) + 1):
             scopes.setdefault(box.scope[:depth], []).append(box.column)
+    weights = [_DELAY_COST if edge.kind == "delay" else 1 for edge in edges]
     spans += [[min(found), max(found)] for found in scopes.values()]
     weights += [_FRAME_COST] * len(scopes)
     cut = dict.fromkeys([*columns, columns[-1] + 1], 0)

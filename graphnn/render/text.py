@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 
 from graphnn.plan import readable_bytes, readable_count
 from graphnn.render.document.records import Document, Id, Node
@@ -63,7 +64,8 @@ class Writer:
         if piece.given:
             return clean(node.label or node.op)
         if piece.kind == "delay":
-            return clean(f"{node.label or 'state'} (t−1)")
+            step = "t+1" if node.op == "delay_from_next" else "t−1"
+            return clean(f"{node.label or 'state'} ({step})")
         of = self.flat.nodes[node.forward_of].op if node.forward_of else None
         if len(piece.nodes) > 1 and of is not None and piece.lane == "backward":
             return clean(f"{of}'")
@@ -78,7 +80,9 @@ class Writer:
             lines = self._merged_updates(piece) if piece.path else self._update_lines(piece.update)
         elif piece.kind == "layer":
             lines = self._layer_lines(piece)
-        elif piece.given or piece.kind == "delay":
+        elif piece.kind == "delay":
+            lines = [*self._starts(piece), shape_of(self.flat.nodes[piece.last])]
+        elif piece.given:
             lines = [shape_of(self.flat.nodes[piece.last])]
         else:
             lines = [*self._names(piece, loss), *self._op_lines(piece.nodes)]
@@ -135,7 +139,8 @@ class Writer:
         if len(nodes) == 1:
             inside = [*self._modes(last), *self._arguments(last)]
         else:
-            inside = joined(self.flat.nodes[node].op for node in nodes)
+            words = [self.flat.nodes[node].op for node in nodes]
+            inside = joined(word for word, _ in groupby(words))
         return [*inside, shape_of(last)]
 
     def _modes(self, node: Node) -> list[str]:
@@ -162,6 +167,12 @@ class Writer:
             f"{name} {'=' if is_leaf(self.flat.nodes[value]) else '~'} {texts[value]}"
             for name, value in written
         ]
+
+    def _starts(self, piece: Piece) -> Iterator[str]:
+        """Where a loop's state starts, if that has no box."""
+        for value in self.flat.nodes[piece.last].inputs:
+            if value in self.folding.texts:
+                yield f"starts at {self.folding.texts[value]}"
 
     def _update_title(self, update: Update) -> str:
         """The optimizer's name, from the op that makes the new value: ``Adam``, ``SGD``."""

@@ -150,14 +150,20 @@ def _losses(level: Level) -> list[Id]:
 
 
 def _turns(level: Level, losses: Sequence[Id]) -> Iterator[Edge]:
-    """From each loss to the first nodes of its reverse pass."""
+    """From each loss to the first nodes of its reverse pass.
+
+    Where the loss is a sum, its gradient by itself is a constant that several nodes begin with.
+    """
     lanes = {node.id: node.pass_ for node in level.nodes}
-    given = {node.id for node in level.nodes if node.kind in ("constant", "size")}
+    given = {node.id: node for node in level.nodes if node.kind in ("constant", "size")}
     for node in level.nodes:
         fed = any(lanes[value] == "backward" and value not in given for value in node.inputs)
-        starts = node.pass_ == "backward" and node.id not in given and not fed
-        if starts and node.forward_of in losses and node.forward_of is not None:
-            yield Edge(node.forward_of, node.id, "turn")
+        if node.pass_ != "backward" or node.id in given or fed:
+            continue
+        seeds = [given[value].forward_of for value in node.inputs if value in given]
+        found = next((one for one in (node.forward_of, *seeds) if one in losses), None)
+        if found is not None:
+            yield Edge(found, node.id, "turn")
 
 
 def _updates(

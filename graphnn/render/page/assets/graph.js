@@ -345,17 +345,5 @@ function visibleEdges(graph, units, unitOf, shows) {
     found.get(key).values.add(edge.source);
     found.get(key).cut ||= cuts.get(edge.source + " " + edge.target);
   }
-  for (const edge of turns(graph, units, [...found.values()])) found.set(edge.source + edge.target, edge);
   return [...found.values()];
-}
-
-// A sum of losses has no gradient of its own: the reverse pass starts with several boxes at once.
-function turns(graph, units, edges) {
-  const loss = edges.some((edge) => edge.kind === "turn") ? null
-    : [...units.values()].find((unit) => unit.kind === "loss");
-  const fed = new Set(edges.filter((edge) => edge.kind === "gradient").map((edge) => edge.target));
-  const starts = [...units.values()].filter((unit) => unit.lane === "backward" && unit.of &&
-    !unit.room && unit.kind !== "update" && !fed.has(unit.id));
-  return !loss ? [] : starts.map((unit) => ({ source: loss.id, target: unit.id, kind: "turn",
-    values: new Set([loss.id]) }));
 }
