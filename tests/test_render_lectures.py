@@ -226,3 +226,17 @@ def test_what_is_computed_again_is_no_gradient():
     for box in drawing.boxes:
         whole = box.lane == "backward" and box.seen is not None and box.seen.tone == "again"
         assert whole == (box in again.values() or box.title == "after")
+
+
+@pytest.mark.browser
+def test_a_page_calls_no_value_a_gradient(visit):
+    page = visit(checkpointed())
+    number = page.evaluate(
+        "1 + graphnn.graph.moments.findIndex(one => one.node && "
+        "graphnn.graph.nodes.get(one.node).name === 'block.0.add_2')"
+    )
+    assert number > 0
+    page.evaluate(f"go(graphnn, {number})")
+    text = page.inner_text("#inspector")
+    assert "reverse pass · computed again" in text
+    assert "Incoming gradient" not in text
