@@ -240,3 +240,9 @@ def test_a_page_calls_no_value_a_gradient(visit):
     text = page.inner_text("#inspector")
     assert "reverse pass · computed again" in text
     assert "Incoming gradient" not in text
+
+
+def test_a_stopped_gradient_is_explained():
+    bar = "an arrow with a bar: stop_gradient, nothing comes back"
+    assert bar in drawing_of(document_of(distilled(), reverse=True)).notes
+    assert bar not in drawing_of(document_of(dense(), reverse=True)).notes

@@ -150,6 +150,8 @@ def _notes(sketch: Sketch) -> list[str]:
         notes.append(f"{len(merged)} boxes stand for {inside} that are folded")
     for path, hidden in sketch.repeated:
         notes.append(f"{path}: equal layers, drawn once; {hidden} boxes are not shown")
+    if any(link.cut for link in sketch.links):
+        notes.append("an arrow with a bar: stop_gradient, nothing comes back")
     return [*notes, *(f"not drawn: {text}" for text in flat.left_out)]
 
 
