@@ -246,3 +246,9 @@ def test_a_stopped_gradient_is_explained():
     bar = "an arrow with a bar: stop_gradient, nothing comes back"
     assert bar in drawing_of(document_of(distilled(), reverse=True)).notes
     assert bar not in drawing_of(document_of(dense(), reverse=True)).notes
+
+
+def test_loops_in_loops_are_not_unrolled(tmp_path):
+    for passes in ("forward", "joint"):
+        with pytest.raises(GraphError, match=r"rolled=False draws no loop within a loop"):
+            render(truncated(), tmp_path / "a.svg", passes, rolled=False)
