@@ -226,3 +226,29 @@ def test_what_is_computed_again_is_no_gradient():
     for box in drawing.boxes:
         whole = box.lane == "backward" and box.seen is not None and box.seen.tone == "again"
         assert whole == (box in again.values() or box.title == "after")
+
+
+@pytest.mark.browser
+def test_a_page_calls_no_value_a_gradient(visit):
+    page = visit(checkpointed())
+    number = page.evaluate(
+        "1 + graphnn.graph.moments.findIndex(one => one.node && "
+        "graphnn.graph.nodes.get(one.node).name === 'block.0.add_2')"
+    )
+    assert number > 0
+    page.evaluate(f"go(graphnn, {number})")
+    text = page.inner_text("#inspector")
+    assert "reverse pass · computed again" in text
+    assert "Incoming gradient" not in text
+
+
+def test_a_stopped_gradient_is_explained():
+    bar = "an arrow with a bar: stop_gradient, nothing comes back"
+    assert bar in drawing_of(document_of(distilled(), reverse=True)).notes
+    assert bar not in drawing_of(document_of(dense(), reverse=True)).notes
+
+
+def test_loops_in_loops_are_not_unrolled(tmp_path):
+    for passes in ("forward", "joint"):
+        with pytest.raises(GraphError, match=r"rolled=False draws no loop within a loop"):
+            render(truncated(), tmp_path / "a.svg", passes, rolled=False)

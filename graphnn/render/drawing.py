@@ -40,6 +40,11 @@ def drawing_of(
         As for :func:`graphnn.render`.
     """
     check_options(passes, level, collapse)
+    if not rolled and any(loop.body.loops for loop in document.graph.loops):
+        raise GraphError(
+            "rolled=False draws no loop within a loop, as truncate= and checkpoint= of gn.scan "
+            "make them: leave it out"
+        )
     flat = flat_of(document, rolled=rolled)
     sketch = at_level(sketch_of(flat, fold(flat)), level)
     if collapse == "auto":
@@ -150,6 +155,8 @@ def _notes(sketch: Sketch) -> list[str]:
         notes.append(f"{len(merged)} boxes stand for {inside} that are folded")
     for path, hidden in sketch.repeated:
         notes.append(f"{path}: equal layers, drawn once; {hidden} boxes are not shown")
+    if any(link.cut for link in sketch.links):
+        notes.append("an arrow with a bar: stop_gradient, nothing comes back")
     return [*notes, *(f"not drawn: {text}" for text in flat.left_out)]
 
 

@@ -95,6 +95,14 @@ function valueIn(page, id) {
 
 const drawn = (node) => node.kind === "state" && !/^float/.test(node.dtype); // generators
 
+// A forward value in the reverse pass, which is no gradient: what checkpoints keep and compute again.
+function again(graph, node) {
+  if (node.pass !== "backward" || node.gradient_of.length) return false;
+  if (node.op === "after") return graph.nodes.get(node.inputs[0])?.pass === "forward";
+  const of = graph.nodes.get(node.forward_of);
+  return of?.op === node.op && !node.name.split(".").pop().startsWith("d_");
+}
+
 const written = (node) => node.kind === "constant" || node.kind === "size";
 
 function boxesOf(graph) {

@@ -43,7 +43,8 @@ function headOf(page, node, moment) {
     const loss = page.graph.nodes.get(one.loss), value = page.graph.nodes.get(one.node);
     return `∂${loss ? loss.name : "loss"}/∂${value.name}` + (one.whole === false ? " (a contribution)" : "");
   });
-  return [tag("div", { class: node.pass }, `${lane} · ${where}`),
+  const more = !again(page.graph, node) ? "" : node.op === "after" ? " · a value, kept" : " · computed again";
+  return [tag("div", { class: node.pass }, `${lane}${more} · ${where}`),
     tag("h2", { class: "long" }, node.name),
     of.length ? tag("div", { class: "formula backward long" }, of.join("  =  ")) : null].filter(Boolean);
 }
@@ -51,7 +52,8 @@ function headOf(page, node, moment) {
 function inputsOf(page, node) {
   if (!node.inputs.length) return [];
   const found = node.inputs.map((id) => page.graph.nodes.get(id));
-  const gradients = found.filter((one) => one.pass === "backward" && !written(one));
+  const gradients = found.filter((one) => one.pass === "backward" && !written(one) &&
+    !again(page.graph, one));
   const others = found.filter((one) => !gradients.includes(one));
   const rows = [];
   if (gradients.length && !page.graph.sums.has(node.id))
