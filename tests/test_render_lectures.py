@@ -13,6 +13,7 @@ from graphnn.errors import GraphError
 from graphnn.render import render
 from graphnn.render.document import document_of
 from graphnn.render.drawing import drawing_of
+from graphnn.render.palette import LEAST_CONTRAST, THEMES, contrast, legible
 
 
 def truncated():
@@ -252,3 +253,11 @@ def test_loops_in_loops_are_not_unrolled(tmp_path):
     for passes in ("forward", "joint"):
         with pytest.raises(GraphError, match=r"rolled=False draws no loop within a loop"):
             render(truncated(), tmp_path / "a.svg", passes, rolled=False)
+
+
+@pytest.mark.parametrize("palette", THEMES.values(), ids=THEMES)
+def test_numbers_can_be_read_on_every_gradient(palette):
+    for fill in palette.scale:
+        for color in (palette.ink, palette.figures, palette.gradient, palette.value):
+            assert contrast(legible(color, fill, palette), fill) >= LEAST_CONTRAST
+    assert legible(palette.gradient, palette.scale[0], palette) == palette.gradient
