@@ -150,14 +150,28 @@ def _losses(level: Level) -> list[Id]:
 
 
 def _turns(level: Level, losses: Sequence[Id]) -> Iterator[Edge]:
-    """From each loss to the first nodes of its reverse pass."""
+    """From each loss to the first nodes of its reverse pass.
+
+    A sum of losses has no reverse node of its own: the pass then starts with several at once.
+    """
     lanes = {node.id: node.pass_ for node in level.nodes}
     given = {node.id for node in level.nodes if node.kind in ("constant", "size")}
-    for node in level.nodes:
-        fed = any(lanes[value] == "backward" and value not in given for value in node.inputs)
-        starts = node.pass_ == "backward" and node.id not in given and not fed
-        if starts and node.forward_of in losses and node.forward_of is not None:
-            yield Edge(node.forward_of, node.id, "turn")
+    starts = [
+        node
+        for node in level.nodes
+        if node.pass_ == "backward"
+        and node.id not in given
+        and node.forward_of is not None
+        and not any(lanes[value] == "backward" and value not in given for value in node.inputs)
+    ]
+    own = [node for node in starts if node.forward_of in losses]
+    for node in own:
+        yield Edge(str(node.forward_of), node.id, "turn")
+    if not own and len(losses) == 1:
+        ones = {n.id for n in level.nodes if n.kind == "constant" and n.pass_ == "backward"}
+        for node in starts:
+            if not ones.isdisjoint(node.inputs):
+                yield Edge(losses[0], node.id, "turn")
 
 
 def _updates(
