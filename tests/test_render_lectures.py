@@ -13,6 +13,7 @@ from graphnn.errors import GraphError
 from graphnn.render import render
 from graphnn.render.document import document_of
 from graphnn.render.drawing import drawing_of
+from graphnn.render.palette import LEAST_CONTRAST, THEMES, contrast, legible
 
 
 def truncated():
@@ -252,3 +253,23 @@ def test_loops_in_loops_are_not_unrolled(tmp_path):
     for passes in ("forward", "joint"):
         with pytest.raises(GraphError, match=r"rolled=False draws no loop within a loop"):
             render(truncated(), tmp_path / "a.svg", passes, rolled=False)
+
+
+@pytest.mark.parametrize("palette", THEMES.values(), ids=THEMES)
+def test_numbers_can_be_read_on_every_gradient(palette):
+    for fill in palette.scale:
+        for color in (palette.ink, palette.figures, palette.gradient, palette.value):
+            assert contrast(legible(color, fill, palette), fill) >= LEAST_CONTRAST
+    assert legible(palette.gradient, palette.scale[0], palette) == palette.gradient
+
+
+def test_a_sum_of_losses_starts_several():
+    x = gn.Input((None, 2), name="x")
+    one, other = gn.mean(gn.tanh(x), name="one"), gn.sum(gn.exp(x), name="other")
+    drawing = drawing_of(document_of(one + 0.5 * other, reverse=True))
+    (loss,) = [box.id for box in drawing.boxes if box.kind == "loss"]
+    turns = [edge for edge in drawing.edges if edge.kind == "turn"]
+    assert {edge.source for edge in turns} == {loss}
+    started = [box for box in drawing.boxes if any("∂loss/∂loss = 1" in s for s in box.lines)]
+    assert {box.id for box in started} == {edge.target for edge in turns}
+    assert len(turns) == 2

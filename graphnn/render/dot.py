@@ -13,7 +13,7 @@ from graphnn.render.frames import FRAME, Frame
 from graphnn.render.geometry import Rect
 from graphnn.render.layout import BARS, LINE, SMALL, TITLE, Caption, Layout
 from graphnn.render.model import Box, BoxKind, Drawing, Edge, EdgeKind, Theme
-from graphnn.render.palette import THEMES, Palette, Scale, fill_of, scale_of
+from graphnn.render.palette import THEMES, Palette, Scale, fill_of, legible, scale_of
 from graphnn.render.routes import Route
 from graphnn.render.systems import PORT
 from graphnn.render.text import LONGEST_TOOLTIP, clean
@@ -129,7 +129,10 @@ def _add_box(
     if box.seen is not None and box.seen.tone == "lost":
         looks |= {"style": "striped", "fillcolor": ":".join([colors.lost[0], colors.page] * 4)}
     dot.node(
-        box.id, label=_label(box, colors), tooltip=_tooltip(box.tooltip), **_place(rect) | looks
+        box.id,
+        label=_label(box, colors, fill[0]),
+        tooltip=_tooltip(box.tooltip),
+        **_place(rect) | looks,
     )
     if box.seen is not None and box.kind != "sum":
         _add_bars(dot, box.id, box.seen.bars, rect, colors)
@@ -149,18 +152,18 @@ def _add_bars(
         dot.node(f"{name}_bar{i}", label="", penwidth="0", tooltip=" ", **_place(bar), **looks)
 
 
-def _label(box: Box, colors: Palette) -> str:
+def _label(box: Box, colors: Palette, fill: str) -> str:
     if box.kind == "sum":
         return _html(["Σ"], TITLE)
     title, line = (LINE, SMALL) if box.kind == "saved" else (TITLE, LINE)
     parts = [f'<font point-size="{title:g}"><b>{_escaped(box.title)}</b></font>']
     parts += [_lines(box.lines, line)] if box.lines else []
     if box.figures:
-        parts.append(_lines(box.figures, SMALL, colors.figures))
+        parts.append(_lines(box.figures, SMALL, legible(colors.figures, fill, colors)))
     if box.seen is not None:
         gradient = box.lane == "backward" and box.seen.tone != "again"
         tone = colors.gradient if gradient else colors.value
-        parts.append(_lines(box.seen.lines, SMALL, tone))
+        parts.append(_lines(box.seen.lines, SMALL, legible(tone, fill, colors)))
         if box.seen.bars:
             parts.append(f'<font point-size="{BARS / 1.22:g}"> </font>')
     return f"<{'<br/>'.join(parts)}>"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from graphnn.render.model import Box, BoxKind, EdgeKind, Theme
 
 Pair = tuple[str, str]  # fill, border
+LEAST_CONTRAST = 4.5  # of text, WCAG AA
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ DARK = Palette(
     figures="#cbd5e1",
     value="#5fd6b0",
     gradient="#fca5a5",
-    scale=("#2b1a10", "#472610", "#6b3510", "#964610", "#b85a14"),
+    scale=("#2b1a10", "#472610", "#6b3510", "#964610", "#ad5413"),
     zero=("#374151", "#9ca3af"),
     lost=("#7f1d1d", "#fca5a5"),
     bars="#cbd5e1",
@@ -162,3 +163,20 @@ def fill_of(box: Box, palette: Palette, scale: Scale | None) -> Pair:
     if box.seen.tone == "zero":
         return palette.zero
     return (fill if scale is None else scale.color(box.seen.rms)), border
+
+
+def contrast(one: str, other: str) -> float:
+    """How far apart two colours are in brightness, from 1 to 21: WCAG asks text for 4.5."""
+    dark, bright = sorted((_luminance(one), _luminance(other)))
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def _luminance(color: str) -> float:
+    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def legible(color: str, fill: str, palette: Palette) -> str:
+    """A colour for text on a fill: the theme's ink where the wanted one cannot be read."""
+    return color if contrast(color, fill) >= LEAST_CONTRAST else palette.ink
