@@ -51,7 +51,7 @@ def test_text_is_nine_pixels_high_on_a_page(file):
     width = float(root.get("width").removesuffix("pt"))
     sizes = [float(e.get("font-size")) for e in root.iter() if e.tag.endswith("}text")]
     assert min(sizes) * max(PAGE / width, 4 / 3) >= 8.9  # small ones are shown as large as they are
-    assert file.stat().st_size < 300_000
+    assert file.stat().st_size < 200_000
 
 
 def test_the_page_shows_all():

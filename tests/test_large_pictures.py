@@ -138,6 +138,37 @@ def test_a_layer_that_reshapes_has_its_box():
     assert ("0",) in {box.scope for box in drawn(gn.mean(net(x)), "forward").boxes}
 
 
+# Normalisation.
+
+
+def test_batch_normalisation_is_one_box():
+    x = gn.Input((None, 3, 4, 4), name="x")
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 1))
+    drawing = drawn(gn.mean(net(x)))
+    layers = [box for box in drawing.boxes if box.kind == "layer"]
+    assert [(box.title, box.lane) for box in layers] == [("1", "forward"), ("1'", "backward")]
+    assert layers[0].lines[0] == "BatchNorm2d"
+    assert 'normalisation layers are one box each; collapse="none" draws their ops' in drawing.notes
+    whole = drawn(gn.mean(net(x)), collapse="none")
+    assert not [box for box in whole.boxes if box.kind == "layer"]
+    assert whole.notes == ()
+
+
+def test_a_normalisation_of_few_ops_is_drawn():
+    x = gn.Input((None, 4), name="x")
+    drawing = drawn(gn.mean(nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4))(x)))
+    assert "standardize" in {box.title for box in drawing.boxes}
+    assert drawing.notes == ()
+
+
+def test_equal_layers_with_normalisation_are_drawn_once():
+    x = gn.Input((None, 4), name="x")
+    blocks = [nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.ReLU()) for _ in range(20)]
+    drawing = drawn(gn.mean(nn.Sequential(*blocks)(x)))
+    assert any("×" in note and "drawn once" in note for note in drawing.notes)
+    assert len(drawing.boxes) <= MOST
+
+
 # Rows.
 
 
@@ -246,7 +277,7 @@ def test_a_decoder_stands_to_the_right_of_its_encoder():
 def test_running_averages_stand_in_their_layer():
     x = gn.Input((None, 3, 4, 4), name="x")
     net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 1))
-    drawing = drawn(gn.mean(net(x)))
+    drawing = drawn(gn.mean(net(x)), collapse="none")
     of_layer = [box.column for box in drawing.boxes if box.scope == ("1",) and box.kind == "op"]
     states = [box for box in drawing.boxes if box.kind == "state"]
     assert len(states) == 3

@@ -9,7 +9,7 @@ import numpy as np
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.render.lettering import held
+from graphnn.render.lettering import held, shortened
 from graphnn.render.typography import width_of
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -24,8 +24,27 @@ def test_a_line_is_as_long_as_in_helvetica():
 
 
 def test_what_is_no_text_stays_as_it_is():
-    drawn = b'<g><path d="M0,0"/><title>text font-size="3"</title></g>'
+    drawn = b'<g><path d="M0,0"/><a xlink:title="text font-size=3.125 id=node1"/></g>'
     assert held(drawn) == drawn
+
+
+def test_spaces_are_kept_where_they_count():
+    line = b'<text xml:space="preserve" x="1" font-size="9">%s</text>'
+    kept = {text: b"preserve" in held(line % text) for text in (b"a b", b"a  b", b" a", b"a ")}
+    assert kept == {b"a b": False, b"a  b": True, b" a": True, b"a ": True}
+
+
+def test_what_says_nothing_is_not_written():
+    drawn = (
+        b'<!-- Title: a --><svg>\n<g id="graph0" class="graph">\n<!-- box1 -->\n'
+        b'<g id="node1" class="node">\n<title>box1</title>\n<g id="a_node1"><a xlink:title="a&#45;b">\n'
+        b'<path d="M1.26,-2.04"/>\n</a>\n</g>\n</g>\n</g>\n</svg>'
+    )
+    assert shortened(drawn) == (
+        b'<!-- Title: a --><svg>\n<g id="graph0" class="graph" '
+        b'font-family="Helvetica,Arial,Liberation Sans,Arimo,sans-serif">\n'
+        b'<g class="node">\n<a xlink:title="a-b">\n<path d="M1.3,-2"/>\n</a>\n</g>\n</g>\n</svg>'
+    )
 
 
 def test_every_line_of_a_box_ends_inside_it(tmp_path):

@@ -13,6 +13,8 @@ from graphnn.render.sketch import Piece, Sketch, merged
 Level: TypeAlias = Literal["op", "layer", "block"]
 LEVELS: tuple[Level, ...] = ("op", "layer", "block")
 MOST = 150  # boxes of a picture that is still read
+_NORM = "Norm"  # BatchNorm2d, GroupNorm, ...
+_LEGIBLE = 12  # boxes of a normalisation layer whose ops are drawn: more are no longer read
 _Key: TypeAlias = tuple[str, ...]
 _KeyOf: TypeAlias = Callable[[Piece], _Key]
 
@@ -47,6 +49,24 @@ def fitted(sketch: Sketch, most: int = MOST, *, rolled: bool = True) -> Sketch:
         if len(found.pieces) <= most or runs == 1:
             return found
         runs //= 2
+
+
+def without_norms(sketch: Sketch) -> Sketch:
+    """Normalisation layers of many ops as single boxes: what they compute is in their name."""
+    layers = {scope.path: scope.layer or "" for scope in sketch.flat.document.scopes}
+    parts = [tuple(path.split(".")) for path, layer in layers.items() if _NORM in layer]
+    sizes = {
+        part: sum(piece.scope[: len(part)] == part for piece in sketch.pieces.values())
+        for part in parts
+    }
+    many = [part for part in parts if sizes[part] > _LEGIBLE]
+    if not many:
+        return sketch
+
+    def key(piece: Piece) -> _Key:
+        return next((part for part in many if piece.scope[: len(part)] == part), ())
+
+    return replace(collapsed(sketch, key), norms=len(many))
 
 
 def closed(sketch: Sketch, scopes: tuple[str, ...]) -> Sketch:

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from graphnn.errors import GraphError
 from graphnn.plan import readable_bytes
-from graphnn.render.collapse import LEVELS, MOST, Level, at_level, closed, fitted
+from graphnn.render.collapse import LEVELS, MOST, Level, at_level, closed, fitted, without_norms
 from graphnn.render.document.records import Document
 from graphnn.render.flat import flat_of
 from graphnn.render.folding import fold
@@ -48,6 +48,7 @@ def drawing_of(
     flat = flat_of(document, rolled=rolled)
     sketch = at_level(sketch_of(flat, fold(flat)), level)
     if collapse == "auto":
+        sketch = without_norms(sketch) if level == "op" else sketch
         sketch = fitted(sketch, MOST, rolled=rolled)
     elif not isinstance(collapse, str):
         sketch = closed(sketch, tuple(collapse))
@@ -153,6 +154,8 @@ def _notes(sketch: Sketch) -> list[str]:
     if merged:
         inside = sum(piece.merged for piece in merged)
         notes.append(f"{len(merged)} boxes stand for {inside} that are folded")
+    if sketch.norms:
+        notes.append('normalisation layers are one box each; collapse="none" draws their ops')
     for path, hidden in sketch.repeated:
         notes.append(f"{path}: equal layers, drawn once; {hidden} boxes are not shown")
     if any(link.cut for link in sketch.links):

@@ -68,7 +68,8 @@ class Link:
 class Sketch:
     """Boxes in an order in which each comes after those that it reads, and edges.
 
-    ``repeated`` names the chains of equal layers that are drawn once, and what each hides.
+    ``repeated`` names the chains of equal layers that are drawn once, and what each hides;
+    ``norms`` counts the normalisation layers that are single boxes though nobody asked.
     """
 
     flat: Flat
@@ -77,6 +78,7 @@ class Sketch:
     links: tuple[Link, ...]
     started: Mapping[str, Id]
     repeated: tuple[tuple[str, int], ...] = ()
+    norms: int = 0
 
     def links_of(self, *kinds: EdgeKind) -> list[Link]:
         """The edges of some kinds."""

@@ -66,8 +66,10 @@ def render(
     level
         ``"op"``; ``"layer"``: each scope is one box; ``"block"``: each outermost scope is one.
     collapse
-        ``"auto"``: where there are more than 150 boxes, equal layers that follow each other are
-        drawn once, as ``0 … 11 ×12``, then inner scopes become single boxes; a note says so.
+        ``"auto"``: a normalisation layer of more than 12 boxes, as batch normalisation is with its
+        reverse pass, is one; where there are more than 150 boxes, equal layers that follow each
+        other are drawn once, as ``0 … 11 ×12``, then inner scopes become single boxes; a note says
+        so.
         ``"none"``; or a list of scopes that are drawn as single boxes.
     rolled
         Whether the body of a loop is drawn once, with an edge to its next step; else once for each
