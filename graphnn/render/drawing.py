@@ -40,11 +40,6 @@ def drawing_of(
         As for :func:`graphnn.render`.
     """
     check_options(passes, level, collapse)
-    if not rolled and any(loop.body.loops for loop in document.graph.loops):
-        raise GraphError(
-            "rolled=False draws no loop within a loop, as truncate= and checkpoint= of gn.scan "
-            "make them: leave it out"
-        )
     flat = flat_of(document, rolled=rolled)
     sketch = at_level(sketch_of(flat, fold(flat)), level)
     if collapse == "auto":

@@ -73,8 +73,8 @@ def render(
         ``"none"``; or a list of scopes that are drawn as single boxes.
     rolled
         Whether the body of a loop is drawn once, with an edge to its next step; else once for each
-        step (of more than 12 the first and the last six); not for loops in loops. A page folds by
-        itself: it takes no ``level``, ``collapse`` or ``rolled``.
+        step (of more than 12 the first and the last six). A page folds by itself: it takes no
+        ``level``, ``collapse`` or ``rolled``.
     capture
         Data of one batch, as for :func:`gn.capture`: boxes then show values, edges are as wide as
         their values are large, gradients are coloured by log₁₀ of their root mean square, grey
