@@ -87,7 +87,10 @@ def test_arguments_of_callbacks_that_are_none(call, said):
         (lambda: ModelCheckpoint("best.h5"), r"Give ModelCheckpoint\('best'\)"),
         (lambda: EarlyStopping(restore_best_weights=1), "restore_best_weights is True or False"),
         (lambda: model().fit(X, Y, resume=True), "resume is the folder .* got True"),
-        (lambda: model().fit(X, Y, class_weight={4: 2.0}), "has the class 4; the target y has the classes 0 to 3"),
+        (
+            lambda: model().fit(X, Y, class_weight={4: 2.0}),
+            "has the class 4; the target y has the classes 0 to 3",
+        ),
     ],
 )
 def test_settings_that_are_none(call, said):
