@@ -322,6 +322,18 @@ def test_another_learning_rate_is_said(tmp_path):
         fitted(0.5, epochs=4)
 
 
+def test_ctrl_c_while_a_thread_is_being_started(monkeypatch):
+    """It came out as a RuntimeError of a thread that cannot be joined."""
+
+    def interrupted(self):
+        raise KeyboardInterrupt
+
+    model = classifier()
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.predict(iter([X]))
+
+
 def test_a_compilation_is_not_torn():
     """Numba knew one half of its types after Ctrl-C, and no kernel compiled any more."""
     done = []
