@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
-from weakref import WeakSet
+from weakref import ref
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -46,13 +46,22 @@ inspecting: ContextVar[Inspector | None] = ContextVar("graphnn_inspecting", defa
 # What a function does with the rooms above it: they enter themselves here.
 methods: dict[str, Callable[..., Any]] = {}
 
-# Of all functions that there are. After a fork nobody is left who would release what is held.
-_all: WeakSet[Function] = WeakSet()
+# All functions that there are. After a fork nobody is left who would release what is held. No
+# WeakSet: Ctrl-C is lost in the Python code that it runs when one of them is collected.
+_all: list[ref[Function]] = []
+
+
+def _known(function: Function) -> None:
+    if len(_all) & (len(_all) - 1) == 0:  # now and then
+        _all[:] = [one for one in _all if one() is not None]
+    _all.append(ref(function))
 
 
 def _released() -> None:
-    for function in _all:
-        function.lock = threading.RLock()
+    for one in _all:
+        function = one()
+        if function is not None:
+            function.lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
@@ -151,7 +160,7 @@ class Function(Describable):
         self._calls: dict[Shapes, _Call] = {}
         self._last: Plan | None = None
         self.lock = threading.RLock()
-        _all.add(self)
+        _known(self)
         self.epochs = 0
         self.history: History | None = None
         self._signature = Signature(self.inputs, self.graph)

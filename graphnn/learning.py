@@ -228,6 +228,8 @@ class Learning:
             self.training, [*self.names, *self.watched], hooks,
             terms["batch_size"], terms["shuffle"], validate, self.names, before,
         )  # fmt: skip
+        rate = self.optimizer.lr
+        fitting.rate = rate if isinstance(rate, float) else None  # or a schedule
         others = [
             *self.training.parameters, *self.evaluation.parameters, *self.optimizer.state,
         ]  # fmt: skip

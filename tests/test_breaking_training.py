@@ -6,12 +6,14 @@ import json
 import os
 import signal
 import threading
+import time
 
 import numpy as np
 import pytest
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.backends.cpu import compile as compile_room
 from graphnn.train.callbacks import (
     Callback,
     CSVLogger,
@@ -289,7 +291,62 @@ def test_what_is_said_of_odd_files(tmp_path):
     with pytest.raises(gn.DataError, match=r"1\.parquet cannot be read: .* columns are a, b, z, y"):
         classifier().fit(gn.Columns(folder, columns), verbose=0)
     damaged = bytearray((folder / "0.parquet").read_bytes())
-    damaged[4:34] = b"\xff" * 30  # what says how a page is read
+    damaged[4:30] = b"\xff" * 26  # the header of a page
     (folder / "1.parquet").write_bytes(damaged)
     with pytest.raises(gn.DataError, match=r"1\.parquet cannot be read"):
         classifier().fit(gn.Columns(folder, columns), verbose=0)
+
+
+def test_another_learning_rate_is_said(tmp_path):
+    """It was put back without a word: the rate is a part of the state."""
+
+    def fitted(lr, callbacks=(), **options):
+        model = classifier()
+        model.compile("sgd", loss="cross_entropy", lr=lr)
+        keep = [ModelCheckpoint(tmp_path), *callbacks]
+        return model, model.fit(X, Y, verbose=0, callbacks=keep, resume=tmp_path, **options)
+
+    def lower(_epoch, _logs):
+        model.optimizer.lr = 0.05
+
+    model = classifier()
+    model.compile("sgd", loss="cross_entropy", lr=0.1)
+    keep = [LambdaCallback(on_epoch_end=lower), ModelCheckpoint(tmp_path)]
+    model.fit(X, Y, verbose=0, callbacks=keep)
+    with pytest.raises(gn.DataError, match=r"the learning rate was 0\.1, and is 0\.5"):
+        fitted(0.5, epochs=2)
+    model.fit(X, Y, verbose=0, epochs=2, callbacks=keep[1], resume=tmp_path)  # here it is 0.05
+    again, _ = fitted(0.1, epochs=3)  # and in a new process 0.1, as the run began
+    assert again.optimizer.lr == 0.05
+    with pytest.raises(gn.DataError, match=r"the learning rate was 0\.1, and is 0\.5"):
+        fitted(0.5, epochs=4)
+
+
+def test_ctrl_c_while_a_thread_is_being_started(monkeypatch):
+    """It came out as a RuntimeError of a thread that cannot be joined."""
+
+    def interrupted(self):
+        raise KeyboardInterrupt
+
+    model = classifier()
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.predict(iter([X]))
+
+
+def test_a_compilation_is_not_torn():
+    """Numba knew one half of its types after Ctrl-C, and no kernel compiled any more."""
+    done = []
+
+    def compiling():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.3)
+        done.append("whole")
+        return 1
+
+    with pytest.raises(KeyboardInterrupt):
+        compile_room._whole(compiling)
+    assert done == ["whole"]
+    assert compile_room._whole(lambda: 3) == 3
+    with pytest.raises(ZeroDivisionError):
+        compile_room._whole(lambda: 1 // 0)

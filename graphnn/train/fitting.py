@@ -86,6 +86,7 @@ class Fitting:
         self.shown: Reporter = Silent()
         self.validate, self.judged = validate, list(judged) if validate is not None else []
         self.before = before
+        self.rate: float | None = None  # the learning rate with which the run began
         self.first = Place()  # where training began, or goes on from
         self.partial: tuple[NDArray[np.float64], float] | None = None  # of the first epoch
         self.states: dict[Callback, dict[str, Any]] = {}

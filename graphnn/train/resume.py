@@ -99,6 +99,7 @@ class Training:
             "epoch": place.epoch, "batch": place.batch, "step": place.step, "spent": seconds,
             "before": fitting.before, "seed": int(generator().value[0]), **self.terms,
             "measured": fitting.measured, "graph": self.graph, "callbacks": states,
+            "rate": fitting.rate,
         }  # fmt: skip
         return Checkpoint(arrays | kept, facts)
 
@@ -127,8 +128,17 @@ class Training:
                     found, _told(name),
                     then.get(name, there), own.get(name, there),
                 )  # fmt: skip
+        self._check_rate(found)
         self._check_graph(found)
         self._check_callbacks(found)
+
+    def _check_rate(self, found: Checkpoint) -> None:
+        """A rate is state, and would be put back: another one that a person gives was lost."""
+        now, begun = self.fitting.rate, found.facts.get("rate")
+        rates = [f"state/{i}.lr" for i in range(len(found.arrays))]
+        then = [float(found.arrays[name]) for name in rates if name in found.arrays]
+        if now is not None and begun is not None and now not in (begun, *then):
+            raise _other(found, "the learning rate", begun, now)
 
     def _check_graph(self, found: Checkpoint) -> None:
         then = found.facts["graph"]
@@ -163,7 +173,7 @@ class Training:
         for name, parameter in self.parameters.items():
             parameter.value = found.arrays[name]
         facts, fitting = found.facts, self.fitting
-        fitting.before = facts["before"]
+        fitting.before, fitting.rate = facts["before"], facts.get("rate", fitting.rate)
         fitting.first = Place(facts["epoch"], facts["batch"], facts["step"])
         fitting.partial = (found.arrays["sums"], facts["spent"])
         columns = {name: column.tolist() for name, column in found.part("history").items()}

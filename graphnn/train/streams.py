@@ -6,6 +6,7 @@ is trained does not depend on how batches are put together in buffers, nor on wh
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -178,7 +179,8 @@ class Stream:
         self._closed = True
         self._free.put(None)
         if self._thread is not None:
-            self._thread.join(LEAVE_SECONDS)
+            with contextlib.suppress(RuntimeError):  # Ctrl-C came while it was being started
+                self._thread.join(LEAVE_SECONDS)
 
     # What the thread does.
 

@@ -11,7 +11,7 @@ import hashlib
 import linecache
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache as once
 from pathlib import Path
@@ -24,7 +24,7 @@ from llvmlite import binding as llvm
 from numba import types
 from numba.core.registry import cpu_target
 
-from graphnn.backends.cpu import apart, cache, intrinsics, vecmath
+from graphnn.backends.cpu import apart, cache, intrinsics, team, vecmath
 from graphnn.errors import KernelError
 
 _HERE = Path(__file__).parent
@@ -65,8 +65,22 @@ def kernel_address(source: str, name: str, signature: str = "kernel") -> int:
     key = _key(source, signature)
     with _lock:
         if key not in _addresses:
-            _addresses[key] = _loaded(key) or _compiled(source, name, signature, key)
+            made = _whole(lambda: _loaded(key) or _compiled(source, name, signature, key))
+            _addresses[key] = made
         return _addresses[key]
+
+
+def _whole(compiling: Callable[[], int]) -> int:
+    """What it returns; Ctrl-C, which only the main thread gets, is raised behind it.
+
+    Numba learns what arrays and functions are piece by piece as it first compiles. Torn out of that
+    it knows one half until the process ends, and every kernel fails.
+    """
+    found: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        return compiling()
+    team.run(lambda _number, _size: found.append(compiling()), 1, None, lambda: None)
+    return found[0]
 
 
 def processor() -> str:

@@ -42,9 +42,9 @@ class _Lines(Callback):
         try:
             with open(self.path, "r+b" if self.path.exists() else "wb") as file:
                 file.truncate(known)
-                size = file.seek(0, os.SEEK_END) + file.write(text.encode())
-            self._size = size
+                self._size = file.seek(0, os.SEEK_END) + file.write(text.encode())
         except OSError as error:
+            self._size = known or None
             self._cut(known)
             raise DataError(f"{self.path}: cannot be written: {error}") from error
 
