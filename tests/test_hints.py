@@ -109,7 +109,7 @@ def test_render_complains_of_passes_before_compile(tmp_path):
     made = gn.Model(x, nn.Linear(2, 1)(x))
     with pytest.raises(gn.GraphError, match=r"passes is 'forward', .*; got 'foo'"):
         made.render(tmp_path / "a.svg", passes="foo")
-    with pytest.raises(gn.GraphError, match=r"call model\.compile"):
+    with pytest.raises(gn.GraphError, match=r"before model\.compile"):
         made.render(tmp_path / "a.svg", passes="joint")
 
 

@@ -233,7 +233,7 @@ def test_topk_of_too_few():
     with pytest.raises(ShapeError, match="topk: k=4 of 3 elements along axis -1"):
         gn.topk(gn.Input((None, 3)), 4)
     x = gn.Input((None,))
-    with pytest.raises(ShapeError, match="needs -4 \\+ N >= 0; got N = 3"):
+    with pytest.raises(ShapeError, match="needs N >= 4; got N = 3"):
         gn.function(x, gn.topk(x, 4)[0])(np.zeros(3, np.float32))
 
 
