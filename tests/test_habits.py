@@ -154,9 +154,7 @@ def test_a_table_of_rates_is_short_where_it_is_shown():
 
 def test_what_is_to_be_done_first():
     x = gn.Input((None, 3), name="x")
-    with pytest.raises(
-        gn.GraphError, match=r"the forward pass alone, passes='forward'"
-    ):
+    with pytest.raises(gn.GraphError, match=r"the forward pass alone, passes='forward'"):
         gn.Model(x, gn.relu(x)).render("backprop.svg")
 
     class Called(nn.Module):
