@@ -4,26 +4,11 @@ import re
 
 import numpy as np
 import pytest
+from pages import X, Y, xor
 
 import graphnn as gn
-from graphnn import nn, optim
 
 pytestmark = pytest.mark.browser
-
-
-def xor():
-    gn.set_seed(0)
-    x, y = gn.Input((None, 2), name="x"), gn.Input((None, 1), name="y")
-    net = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1))
-    logits = net(x)
-    model = gn.Model(inputs=x, outputs=logits)
-    loss = gn.binary_cross_entropy_with_logits(logits, y)
-    model.compile(optimizer=optim.SGD(lr=0.5), loss=loss)
-    return model
-
-
-X = np.float32([[0, 0], [0, 1], [1, 0], [1, 1]])
-Y = np.float32([[0], [1], [1], [0]])
 
 
 def test_every_step_shows_the_computed_numbers(visit):
